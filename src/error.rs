@@ -1,0 +1,353 @@
+//! What went wrong, as data: made where the facts are, printed only by `cli` and the terminal report.
+//!
+//! Three families: *input* errors point into a file and are collected; *host* errors name a host and what
+//! was being done there; *operation* errors carry what an operator needs to see of a failed change.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Anything that stops a command or an operation.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Bad input, all of it that was found: exit code 2, nothing was touched.
+    #[error("{}", numbered(.0.len(), "input error"))]
+    Input(Vec<InputError>),
+    /// A host that cannot be reached or does not answer as it must.
+    #[error("{0}")]
+    Host(Box<HostError>),
+    /// An operation that failed on a host.
+    #[error("{0}")]
+    Operation(Box<OperationError>),
+    /// Something on this machine: a file, a directory, a process.
+    #[error("{act}: {cause}")]
+    Local {
+        /// What was being done, as in `write /etc/kolla/passwords.yml`.
+        act: String,
+        /// Why it failed.
+        cause: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The user stopped the run.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// One input error without a place in a file.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::from(InputError::new(message))
+    }
+
+    /// A failure on this machine while doing `act`.
+    pub fn local(act: impl Into<String>, cause: impl fmt::Display) -> Self {
+        Self::Local { act: act.into(), cause: cause.to_string(), hint: None }
+    }
+
+    /// A failure of a host while doing `act`.
+    pub fn host(host: impl Into<String>, act: impl Into<String>, cause: HostCause) -> Self {
+        Self::Host(Box::new(HostError { host: host.into(), address: None, act: act.into(), cause, hint: None }))
+    }
+
+    /// A failed operation with its message.
+    pub fn operation(message: impl Into<String>) -> Self {
+        Self::Operation(Box::new(OperationError { message: message.into(), ..OperationError::default() }))
+    }
+
+    /// The same error with an act that helps.
+    #[must_use]
+    pub fn with_hint(mut self, text: impl Into<String>) -> Self {
+        let text = Some(text.into());
+        match &mut self {
+            Self::Input(errors) => {
+                if let Some(last) = errors.last_mut() {
+                    last.hint = text;
+                }
+            }
+            Self::Host(error) => error.hint = text,
+            Self::Operation(error) => error.hint = text,
+            Self::Local { hint, .. } => *hint = text,
+            Self::Interrupted => {}
+        }
+        self
+    }
+
+    /// The exit code of a command that ends with this error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Input(_) => 2,
+            Self::Interrupted => 130,
+            Self::Host(_) | Self::Operation(_) | Self::Local { .. } => 1,
+        }
+    }
+}
+
+impl From<InputError> for Error {
+    fn from(error: InputError) -> Self {
+        Self::Input(vec![error])
+    }
+}
+
+/// One mistake in what the user wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputError {
+    /// What is wrong, lower case, literals in backticks, no full stop.
+    pub message: String,
+    /// Where it stands.
+    pub place: Option<Place>,
+    /// What used it, as in `used by file glance-api.conf on control01`.
+    pub used_by: Option<String>,
+    /// What caused it, outermost first.
+    pub causes: Vec<String>,
+    /// What to do: an act.
+    pub hint: Option<String>,
+}
+
+impl InputError {
+    /// An error with its message only.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), place: None, used_by: None, causes: Vec::new(), hint: None }
+    }
+
+    /// The same error at a place.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// The same error with an act that helps.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// A place in a file: line and column count from 1; 0 means that only the file is known.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The file, as the user named it.
+    pub file: PathBuf,
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+    /// The line's text, shown under the place with a caret at the column.
+    pub excerpt: Option<String>,
+}
+
+impl Place {
+    /// The file as a whole.
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        Self { file: path.as_ref().to_owned(), line: 0, column: 0, excerpt: None }
+    }
+
+    /// A line and column of `text`, which is the content of `path`.
+    pub fn within(path: impl AsRef<Path>, text: &str, line: usize, column: usize) -> Self {
+        let excerpt = line.checked_sub(1).and_then(|index| text.lines().nth(index)).map(str::to_owned);
+        Self { file: path.as_ref().to_owned(), line, column, excerpt }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+            if self.column > 0 {
+                write!(f, ":{}", self.column)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A host that does not do what was asked of it.
+#[derive(Debug, Clone)]
+pub struct HostError {
+    /// The host's name in the inventory.
+    pub host: String,
+    /// Where it was looked for, as `address:port`.
+    pub address: Option<String>,
+    /// What was being done, as in `connect` or `list containers`.
+    pub act: String,
+    /// Why it failed.
+    pub cause: HostCause,
+    /// What to do: an act. Without one, the cause's own is shown.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.host)?;
+        if let Some(address) = &self.address {
+            write!(f, " ({address})")?;
+        }
+        write!(f, ": {}: {}", self.act, self.cause)
+    }
+}
+
+/// Why a host failed, decided by types and codes, never by matching text.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum HostCause {
+    /// The name or address could not be reached.
+    #[error("cannot be reached: {0}")]
+    Unreachable(String),
+    /// The host's key is not in known_hosts.
+    #[error("host key {fingerprint} is not known")]
+    UnknownHostKey {
+        /// SHA256 fingerprint of the key that was offered.
+        fingerprint: String,
+    },
+    /// The host's key differs from the one recorded.
+    #[error("host key {fingerprint} differs from the one recorded in {recorded}")]
+    ChangedHostKey {
+        /// SHA256 fingerprint of the key that was offered.
+        fingerprint: String,
+        /// File and line of the recorded key.
+        recorded: String,
+    },
+    /// No key was accepted.
+    #[error("authentication as `{user}` refused (tried {tried})")]
+    Refused {
+        /// The login user.
+        user: String,
+        /// What was tried.
+        tried: String,
+    },
+    /// `sudo` needs a password or is not allowed.
+    #[error("`sudo -n` refused: {0}")]
+    NoSudo(String),
+    /// The session ended while something was under way.
+    #[error("the SSH session was lost: {0}")]
+    Lost(String),
+    /// The server does not allow forwarding to the engine's socket.
+    #[error("sshd refuses to forward {0}")]
+    ForwardingRefused(String),
+    /// No container engine answers.
+    #[error("no container engine answers on {0}")]
+    NoEngine(String),
+    /// The engine answered with an error.
+    #[error("the container engine answered {status}: {message}")]
+    Engine {
+        /// HTTP status.
+        status: u16,
+        /// The engine's message.
+        message: String,
+    },
+    /// A command failed.
+    #[error("exit code {code}{}", tail(.stderr))]
+    Exit {
+        /// Exit code; 255 when it was ended by a signal.
+        code: u32,
+        /// The end of what it wrote to stderr.
+        stderr: String,
+    },
+    /// Nothing was heard in time.
+    #[error("no answer within {0} s")]
+    TimedOut(u64),
+    /// Another run holds the lock.
+    #[error("another run holds the lock: {0}")]
+    Locked(String),
+    /// An answer that makes no sense.
+    #[error("unexpected answer: {0}")]
+    Answer(String),
+}
+
+impl HostCause {
+    /// What usually helps.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Unreachable(_) => "check `ansible_host` and `ansible_port` in the inventory, and that sshd runs".into(),
+            Self::UnknownHostKey { .. } => "compare the fingerprint, then run again with `--accept-new-host-keys`".into(),
+            Self::ChangedHostKey { recorded, .. } => {
+                format!("if the host was reinstalled, remove {recorded} and run again")
+            }
+            Self::Refused { .. } => "set `ansible_user` and `ansible_ssh_private_key_file`, or load the key into an agent".into(),
+            Self::NoSudo(_) => "allow passwordless sudo for the login user, or log in as root".into(),
+            Self::NoEngine(_) => "run `kolla bootstrap-servers` first".into(),
+            Self::ForwardingRefused(_) => "set `AllowStreamLocalForwarding yes` and `AllowTcpForwarding yes` in sshd_config".into(),
+            Self::Locked(_) => "wait for it to end; the lock goes when that run's SSH session ends".into(),
+            _ => return None,
+        })
+    }
+}
+
+fn tail(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    match lines.last() {
+        Some(last) => format!(": {}", last.trim()),
+        None => String::new(),
+    }
+}
+
+/// An operation that failed, with what is needed to understand it.
+#[derive(Debug, Clone, Default)]
+pub struct OperationError {
+    /// What failed, as in `container glance_api is not ready after 60s`.
+    pub message: String,
+    /// Why, outermost first.
+    pub causes: Vec<String>,
+    /// Whose log lines follow, as in `glance_api`.
+    pub log_of: Option<String>,
+    /// The last log lines.
+    pub log: Vec<String>,
+    /// What to do: an act.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for OperationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)
+    }
+}
+
+/// `1 host`, `3 hosts`.
+pub fn numbered(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// The name nearest to `word`, if one is near enough to be meant.
+pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .into_iter()
+        .map(|name| (distance(word, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 4)
+        .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)))
+        .map(|(_, name)| name)
+}
+
+/// Edit distance in which swapping two neighbours counts once.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let cost = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + cost);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_names_a_swapped_letter_but_not_a_stranger() {
+        let names = ["glance_api_port", "keystone_port", "enable_glance"];
+        assert_eq!(nearest("glance_api_prot", names), Some("glance_api_port"));
+        assert_eq!(nearest("something_else", names), None);
+    }
+}

@@ -1,0 +1,111 @@
+//! Processes on this machine: the only place that starts them.
+#![allow(clippy::disallowed_types)]
+
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::io::AsyncWriteExt;
+
+use crate::error::{Error, Result};
+
+/// What a finished command left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Exit code; 255 when a signal ended it.
+    pub code: u32,
+    /// Everything it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// Everything it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Output {
+    /// stdout as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+}
+
+/// A command to run on this machine.
+#[derive(Debug, Clone)]
+pub struct Local {
+    argv: Vec<String>,
+    stdin: Vec<u8>,
+    env: Vec<(String, String)>,
+}
+
+impl Local {
+    /// A program and its arguments.
+    pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
+        Self { argv: argv.into_iter().map(Into::into).collect(), stdin: Vec::new(), env: Vec::new() }
+    }
+
+    /// The same command with bytes on its stdin.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// The same command with a variable in its environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs it to its end, whatever its exit code.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub async fn output(self) -> Result<Output> {
+        let (program, arguments) =
+            self.argv.split_first().ok_or_else(|| Error::local("start a command", "it has no words"))?;
+        let act = || format!("run {}", crate::shell::join(&self.argv));
+        let mut child = tokio::process::Command::new(program)
+            .args(arguments)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| Error::local(act(), error))?;
+        let pipe = child.stdin.take();
+        let bytes = self.stdin.clone();
+        let feed = async move {
+            if let Some(mut pipe) = pipe {
+                // A program may end without reading all of it; its exit code tells.
+                let _ = pipe.write_all(&bytes).await;
+            }
+        };
+        let ((), output) = tokio::join!(feed, child.wait_with_output());
+        let output = output.map_err(|error| Error::local(act(), error))?;
+        Ok(Output {
+            code: output.status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(255),
+            stdout: output.stdout,
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs it and takes its stdout.
+    ///
+    /// # Errors
+    /// When it cannot be started or its exit code is not 0: the end of its stderr is the cause.
+    pub async fn run(self) -> Result<String> {
+        let act = format!("run {}", crate::shell::join(&self.argv));
+        let output = self.output().await?;
+        if output.code == 0 {
+            return Ok(output.text());
+        }
+        let stderr = output.stderr.trim();
+        let end: Vec<&str> = stderr.lines().rev().take(5).collect();
+        let end = end.into_iter().rev().collect::<Vec<_>>().join("; ");
+        Err(Error::local(act, format!("exit code {}: {end}", output.code)))
+    }
+}
+
+/// Where a program is found, looking through the folders of `path` (the value of `PATH`).
+pub fn which(program: &str, path: &str) -> Option<std::path::PathBuf> {
+    path.split(':').map(|folder| Path::new(folder).join(program)).find(|file| file.is_file())
+}

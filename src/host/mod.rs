@@ -1,0 +1,474 @@
+//! A connected machine: what can be read of it and what can be done to it.
+//!
+//! [`Observer`] is all that a dry run gets: typed reads and probes, nothing that writes. [`Remote`] adds the
+//! acts. Both are thin fronts of a [`Machine`]: over SSH ([`ssh`]), on this machine, or in memory ([`fake`]).
+//! Nothing here knows of roles, plans or operations.
+
+pub mod local;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+pub use local::Output;
+
+use crate::error::Result;
+
+/// What the batched look asks of a host.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// Folders whose files are listed with their digests, modes and owners.
+    pub folders: Vec<String>,
+    /// Single files (or links), likewise; one that is missing is simply not in the answer.
+    pub files: Vec<String>,
+    /// Kernel parameters to read, as `net.ipv4.ip_nonlocal_bind`.
+    pub sysctls: Vec<String>,
+    /// Distribution packages whose state matters.
+    pub packages: Vec<String>,
+    /// Take the run's lock in the same breath and hold it as long as the session lives.
+    pub lock: Option<LockNote>,
+}
+
+/// What the lock tells another run about its owner.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LockNote {
+    /// `user@machine`.
+    pub owner: String,
+    /// When it was taken, RFC 3339.
+    pub since: String,
+    /// The command that holds it.
+    pub command: String,
+}
+
+/// All that one look at a host brought back.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Look {
+    /// What the host is.
+    pub facts: Facts,
+    /// The files asked for, by absolute path.
+    pub files: BTreeMap<String, FileState>,
+    /// Every container, ours or not, by name without the slash.
+    pub containers: BTreeMap<String, ContainerState>,
+    /// Names of the engine's volumes.
+    pub volumes: Vec<String>,
+    /// Kernel parameters asked for.
+    pub sysctls: BTreeMap<String, String>,
+    /// Installed versions of the packages asked for; missing ones are not in it.
+    pub packages: BTreeMap<String, String>,
+}
+
+/// What a host is: read once a run, given to templates as `facts`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    /// The kernel's node name, up to the first dot.
+    pub hostname: String,
+    /// `ID` of /etc/os-release, as `debian`.
+    pub os: String,
+    /// `VERSION_ID` of /etc/os-release, as `13`.
+    pub os_version: String,
+    /// `VERSION_CODENAME` of /etc/os-release, as `trixie`.
+    pub os_codename: String,
+    /// Machine, as `x86_64`.
+    pub arch: String,
+    /// The kernel's release.
+    pub kernel: String,
+    /// Processors that can be used.
+    pub cpus: u32,
+    /// Memory in MiB: of the cgroup where it is limited, else of the machine.
+    pub memory_mib: u64,
+    /// Free space in MiB under /var/lib.
+    pub disk_free_mib: u64,
+    /// Hard limit of open files for a process.
+    pub open_files: u64,
+    /// cgroup version, 1 or 2.
+    pub cgroup: u8,
+    /// Unix time of the host when it answered, in milliseconds.
+    pub time_ms: i64,
+    /// Unix time here minus the host's, less half of the round trip, in milliseconds; set by the caller.
+    pub skew_ms: i64,
+    /// Init system is systemd.
+    pub systemd: bool,
+    /// What virtualises the host, as systemd-detect-virt names it; `none` on bare metal.
+    pub virt: String,
+    /// Time synchronisation that is already there, as `chrony`; empty where there is none.
+    pub time_service: String,
+    /// Network interfaces by name.
+    pub interfaces: IndexMap<String, Interface>,
+    /// The interface of the default route.
+    pub default_interface: String,
+    /// /etc/hosts as it is.
+    pub hosts_file: String,
+    /// The engine's socket answers.
+    pub engine: bool,
+    /// The engine's version, as `26.1.5`.
+    pub engine_version: String,
+    /// The engine's folder, as `/var/lib/docker`.
+    pub engine_root: String,
+    /// TCP ports that something listens on, as `address:port`; `*` for every address.
+    pub listening: Vec<String>,
+}
+
+/// A network interface.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Interface {
+    /// Administratively up.
+    pub up: bool,
+    /// Largest packet in bytes.
+    pub mtu: u32,
+    /// Hardware address.
+    pub mac: String,
+    /// Addresses, in the kernel's order, as `10.0.0.11/24`.
+    pub ipv4: Vec<String>,
+    /// Global addresses, likewise.
+    pub ipv6: Vec<String>,
+}
+
+/// A file as it is on a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileState {
+    /// SHA-256 of the content in hexadecimal; empty for a link or a folder.
+    pub digest: String,
+    /// Permissions in octal, as `0600`.
+    pub mode: String,
+    /// `user:group`.
+    pub owner: String,
+    /// Where a link points.
+    pub link: Option<String>,
+}
+
+/// A container as the engine lists it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerState {
+    /// Name without the slash.
+    pub name: String,
+    /// The engine's id.
+    pub id: String,
+    /// Id of the image it was made from.
+    pub image_id: String,
+    /// `created`, `running`, `restarting`, `exited`, `paused`, `dead` or `removing`.
+    pub state: String,
+    /// The engine's words, as `Up 3 minutes (healthy)`.
+    pub status: String,
+    /// When it was created, Unix seconds.
+    pub created: i64,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl ContainerState {
+    /// It runs now.
+    pub fn running(&self) -> bool {
+        self.state == "running"
+    }
+
+    /// The engine's health check says otherwise than healthy; starting counts as healthy.
+    pub fn unhealthy(&self) -> bool {
+        self.status.contains("(unhealthy)")
+    }
+}
+
+/// What a container is to be; plain data for the engine.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContainerSpec {
+    /// Name, as `glance_api`.
+    pub name: String,
+    /// What to make it from: an image id or a reference.
+    pub image: String,
+    /// Command; empty for the image's own.
+    pub command: Vec<String>,
+    /// Environment.
+    pub env: IndexMap<String, String>,
+    /// Binds and volumes, as `source:target[:options]`.
+    pub mounts: Vec<String>,
+    /// Folders in memory, as `/run` or `/run:size=64m`.
+    pub tmpfs: Vec<String>,
+    /// User, empty for the image's own.
+    pub user: String,
+    /// All capabilities and devices.
+    pub privileged: bool,
+    /// Capabilities beyond the engine's default.
+    pub cap_add: Vec<String>,
+    /// Security options of the engine.
+    pub security_opt: Vec<String>,
+    /// Network mode; `host` where it is empty.
+    pub network: String,
+    /// `host` or empty.
+    pub pid: String,
+    /// `host` or empty.
+    pub ipc: String,
+    /// `host`, `private` or empty.
+    pub cgroupns: String,
+    /// Memory limit in bytes; 0 is none.
+    pub memory: i64,
+    /// Processors; 0 is no limit.
+    pub cpus: f64,
+    /// Limits by name, soft and hard, as `nofile`.
+    pub ulimits: IndexMap<String, (i64, i64)>,
+    /// Health check of the engine.
+    pub health: Option<Health>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Start it with the engine unless it was stopped on purpose.
+    pub restart: bool,
+    /// Seconds between SIGTERM and SIGKILL; 0 is the engine's 10.
+    pub stop_timeout: u32,
+}
+
+/// A health check that the engine runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Health {
+    /// Shell command run in the container.
+    pub test: String,
+    /// Seconds between two checks.
+    pub interval: u32,
+    /// Seconds a check may take.
+    pub timeout: u32,
+    /// Failures in a row that make it unhealthy.
+    pub retries: u32,
+    /// Seconds after the start in which failures do not count.
+    pub start_period: u32,
+}
+
+/// A file to be written to a host.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PutFile {
+    /// Absolute path.
+    pub path: String,
+    /// Content.
+    pub content: Arc<[u8]>,
+    /// Permissions, as `0o600`.
+    pub mode: u32,
+    /// `user:group` by name or number; empty for root.
+    pub owner: String,
+}
+
+impl fmt::Debug for PutFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The content may be secret.
+        write!(f, "PutFile({} {:04o} {} bytes)", self.path, self.mode, self.content.len())
+    }
+}
+
+/// A request to a TCP port of the host or of what the host reaches.
+#[derive(Debug, Clone, Default)]
+pub struct HttpAsk {
+    /// Address to connect to, as seen from the host.
+    pub address: String,
+    /// Port.
+    pub port: u16,
+    /// Method, as `GET`.
+    pub method: String,
+    /// Path with query.
+    pub path: String,
+    /// Header fields.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// The answer to an [`HttpAsk`].
+#[derive(Debug, Clone, Default)]
+pub struct HttpAnswer {
+    /// Status code.
+    pub status: u16,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// What became of a connection attempt made from a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Something accepted it.
+    Open,
+    /// The other side refused: reachable, nobody listens.
+    Refused,
+    /// No answer: blocked or down.
+    TimedOut,
+    /// The host could not try (forwarding is forbidden).
+    Unknown,
+}
+
+/// Credentials for a registry.
+#[derive(Debug, Clone)]
+pub struct RegistryLogin {
+    /// User.
+    pub user: String,
+    /// Password.
+    pub password: crate::shell::Secret,
+}
+
+/// Bytes of a pull that have arrived and are expected, so far as they are known.
+pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
+
+/// A machine that answers. Implemented by `ssh`, `local` and `fake`; used through [`Observer`] and [`Remote`].
+///
+/// Paths are absolute. Methods act as root, whatever the login user is.
+#[async_trait]
+pub trait Machine: Send + Sync {
+    /// Its name in the inventory.
+    fn name(&self) -> &str;
+    /// Requests made since the login: what a latency of the network is paid for.
+    fn requests(&self) -> u64;
+
+    /// One look: facts, files, containers and volumes, in at most two requests (both sent at once).
+    async fn look(&self, ask: &Ask) -> Result<Look>;
+    /// All containers, now.
+    async fn containers(&self) -> Result<BTreeMap<String, ContainerState>>;
+    /// Names of all volumes, now.
+    async fn volumes(&self) -> Result<Vec<String>>;
+    /// Id of an image that the engine has: by reference, or by `name@sha256:...`.
+    async fn image(&self, reference: &str) -> Result<Option<String>>;
+    /// Digest of the manifest a reference names in its registry, asked through the host's engine.
+    async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<Option<String>>;
+    /// The last lines a container wrote.
+    async fn logs(&self, container: &str, lines: usize) -> Result<Vec<String>>;
+    /// A file's content; `None` when there is none.
+    async fn read(&self, path: &str) -> Result<Option<Vec<u8>>>;
+    /// An HTTP request from the host's point of view.
+    async fn http(&self, ask: &HttpAsk, within: Duration) -> Result<HttpAnswer>;
+    /// A connection attempt from the host's point of view.
+    async fn reach(&self, address: &str, port: u16, within: Duration) -> Result<Reach>;
+    /// Runs a program in a running container and waits for it.
+    async fn exec(&self, container: &str, user: &str, argv: &[String], stdin: &[u8]) -> Result<Output>;
+
+    /// Runs a script by `/bin/sh` as root; a secret belongs in `stdin`, never in the script.
+    async fn run(&self, script: &str, stdin: &[u8]) -> Result<Output>;
+    /// Writes files in one stream: each to a temporary name in its folder (made where it is missing, mode 0755),
+    /// digest checked, mode and owner set, renamed into place.
+    async fn put(&self, files: &[PutFile]) -> Result<()>;
+    /// Pulls an image; errors inside the stream count.
+    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()>;
+    /// Creates a container; returns its id.
+    async fn create(&self, spec: &ContainerSpec) -> Result<String>;
+    /// Starts a container.
+    async fn start(&self, container: &str) -> Result<()>;
+    /// Stops a container: SIGTERM, then SIGKILL after `timeout` seconds.
+    async fn stop(&self, container: &str, timeout: u32) -> Result<()>;
+    /// Sends a signal to a container's first process, as `SIGUSR2`.
+    async fn kill(&self, container: &str, signal: &str) -> Result<()>;
+    /// Renames a container.
+    async fn rename(&self, container: &str, name: &str) -> Result<()>;
+    /// Removes a container, running or not; one that is not there is fine.
+    async fn remove(&self, container: &str) -> Result<()>;
+    /// Waits until a container ends; its exit code.
+    async fn wait(&self, container: &str) -> Result<i64>;
+    /// Creates a volume with labels; one that is there is fine.
+    async fn volume_create(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<()>;
+    /// Removes a volume; one that is not there is fine.
+    async fn volume_remove(&self, name: &str) -> Result<()>;
+    /// Removes an image; one that is not there is fine.
+    async fn image_remove(&self, reference: &str) -> Result<()>;
+}
+
+/// Reads of a host: all that a dry run can hold.
+#[derive(Clone)]
+pub struct Observer(Arc<dyn Machine>);
+
+impl Observer {
+    /// A front that only reads.
+    pub fn new(machine: Arc<dyn Machine>) -> Self {
+        Self(machine)
+    }
+
+    /// Its name in the inventory.
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// Requests made since the login.
+    pub fn requests(&self) -> u64 {
+        self.0.requests()
+    }
+
+    /// See [`Machine::look`]; an observer never takes the lock.
+    pub async fn look(&self, ask: &Ask) -> Result<Look> {
+        self.0.look(&Ask { lock: None, ..ask.clone() }).await
+    }
+
+    /// See [`Machine::containers`].
+    pub async fn containers(&self) -> Result<BTreeMap<String, ContainerState>> {
+        self.0.containers().await
+    }
+
+    /// See [`Machine::volumes`].
+    pub async fn volumes(&self) -> Result<Vec<String>> {
+        self.0.volumes().await
+    }
+
+    /// See [`Machine::image`].
+    pub async fn image(&self, reference: &str) -> Result<Option<String>> {
+        self.0.image(reference).await
+    }
+
+    /// See [`Machine::registry_digest`].
+    pub async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<Option<String>> {
+        self.0.registry_digest(reference, login).await
+    }
+
+    /// See [`Machine::logs`].
+    pub async fn logs(&self, container: &str, lines: usize) -> Result<Vec<String>> {
+        self.0.logs(container, lines).await
+    }
+
+    /// See [`Machine::read`].
+    pub async fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        self.0.read(path).await
+    }
+
+    /// A GET; other methods are [`Remote`]'s.
+    pub async fn get(&self, ask: &HttpAsk, within: Duration) -> Result<HttpAnswer> {
+        self.0.http(&HttpAsk { method: "GET".into(), body: Vec::new(), ..ask.clone() }, within).await
+    }
+
+    /// See [`Machine::reach`].
+    pub async fn reach(&self, address: &str, port: u16, within: Duration) -> Result<Reach> {
+        self.0.reach(address, port, within).await
+    }
+
+    /// Runs one of the read-only questions that roles and clusters ask inside a container.
+    pub async fn probe(&self, container: &str, argv: &[String], stdin: &[u8]) -> Result<Output> {
+        self.0.exec(container, "", argv, stdin).await
+    }
+}
+
+/// A host that may be changed; reads like an [`Observer`].
+#[derive(Clone)]
+pub struct Remote {
+    observer: Observer,
+    machine: Arc<dyn Machine>,
+}
+
+impl Remote {
+    /// A front that reads and writes.
+    pub fn new(machine: Arc<dyn Machine>) -> Self {
+        Self { observer: Observer::new(machine.clone()), machine }
+    }
+
+    /// The reading half.
+    pub fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    /// The machine itself, with every act.
+    pub fn act(&self) -> &dyn Machine {
+        &*self.machine
+    }
+}
+
+impl Deref for Remote {
+    type Target = Observer;
+
+    fn deref(&self) -> &Observer {
+        &self.observer
+    }
+}

@@ -1,0 +1,85 @@
+//! Words for a POSIX shell, and values that must not be seen.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// One word for `/bin/sh`: quoted unless it is plain.
+pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// A command line of quoted words.
+pub fn join<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
+    words.into_iter().map(|word| quote(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+/// A value that prints as `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl AsRef<str>) -> Self {
+        Self(value.as_ref().into())
+    }
+
+    /// The value itself, for the wire and for files of mode 0600.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The secrets of a site, for hiding them in whatever is printed or logged.
+#[derive(Clone, Debug, Default)]
+pub struct Mask(Arc<Vec<Secret>>);
+
+impl Mask {
+    /// Hides each value of four characters or more; shorter ones would hide ordinary text.
+    pub fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut values: Vec<String> = values.into_iter().filter(|value| value.len() >= 4).collect();
+        // Longest first: a secret that contains another one is hidden whole.
+        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        values.dedup();
+        Self(Arc::new(values.into_iter().map(Secret::new).collect()))
+    }
+
+    /// The text with every secret replaced by `***`.
+    pub fn hide(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| {
+            if text.contains(secret.reveal()) { text.replace(secret.reveal(), "***") } else { text }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting_survives_a_shell() {
+        assert_eq!(join(["echo", "it's", "", "a b"]), r"echo 'it'\''s' '' 'a b'");
+    }
+
+    #[test]
+    fn the_longest_secret_is_hidden_whole() {
+        let mask = Mask::new(["pass".into(), "password1".into(), "abc".into()]);
+        assert_eq!(mask.hide("password1 pass abc"), "*** *** abc");
+        assert_eq!(format!("{:?}", Secret::new("x")), "***");
+    }
+}
