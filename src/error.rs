@@ -262,15 +262,23 @@ impl HostCause {
     /// What usually helps.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unreachable(_) => "check `ansible_host` and `ansible_port` in the inventory, and that sshd runs".into(),
-            Self::UnknownHostKey { .. } => "compare the fingerprint, then run again with `--accept-new-host-keys`".into(),
+            Self::Unreachable(_) => {
+                "check `ansible_host` and `ansible_port` in the inventory, and that sshd runs".into()
+            }
+            Self::UnknownHostKey { .. } => {
+                "compare the fingerprint, then run again with `--accept-new-host-keys`".into()
+            }
             Self::ChangedHostKey { recorded, .. } => {
                 format!("if the host was reinstalled, remove {recorded} and run again")
             }
-            Self::Refused { .. } => "set `ansible_user` and `ansible_ssh_private_key_file`, or load the key into an agent".into(),
+            Self::Refused { .. } => {
+                "set `ansible_user` and `ansible_ssh_private_key_file`, or load the key into an agent".into()
+            }
             Self::NoSudo(_) => "allow passwordless sudo for the login user, or log in as root".into(),
             Self::NoEngine(_) => "run `kolla bootstrap-servers` first".into(),
-            Self::ForwardingRefused(_) => "set `AllowStreamLocalForwarding yes` and `AllowTcpForwarding yes` in sshd_config".into(),
+            Self::ForwardingRefused(_) => {
+                "set `AllowStreamLocalForwarding yes` and `AllowTcpForwarding yes` in sshd_config".into()
+            }
             Self::Locked(_) => "wait for it to end; the lock goes when that run's SSH session ends".into(),
             _ => return None,
         })
