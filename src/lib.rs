@@ -6,5 +6,7 @@
 
 pub mod error;
 pub mod host;
+pub mod run;
 pub mod shell;
 pub mod site;
+pub mod source;

@@ -1,1 +1,1 @@
-
+//! What the operator wrote: inventory, globals.yml, passwords.yml, overrides, `-e`. Immutable once loaded.
