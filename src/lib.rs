@@ -6,6 +6,8 @@
 
 pub mod error;
 pub mod host;
+pub mod op;
+pub mod role;
 pub mod run;
 pub mod shell;
 pub mod site;
