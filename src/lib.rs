@@ -10,3 +10,4 @@ pub mod run;
 pub mod shell;
 pub mod site;
 pub mod source;
+pub mod template;
