@@ -4,8 +4,10 @@
 //! `cli`, `lab` and `image`, `report`, `run`, `plan`, `op`, `role`, `host`, `site`, `template`,
 //! `error` with `source` and `shell`.
 
+pub mod cli;
 pub mod error;
 pub mod host;
+pub mod report;
 pub mod run;
 pub mod shell;
 pub mod site;
