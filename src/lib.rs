@@ -8,6 +8,7 @@ pub mod cli;
 pub mod error;
 pub mod host;
 pub mod op;
+pub mod plan;
 pub mod report;
 pub mod role;
 pub mod run;

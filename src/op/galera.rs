@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::container::Container;
 use super::database::Sql;
-use super::files::{APPLIED, put, run};
+use super::files::{put, run};
 use super::task::run_once;
 use super::{Diff, Operation, Peer, Tell, View};
 use crate::error::{Error, Result};
@@ -243,8 +243,9 @@ fn missing_is_fine(error: Error) -> Result<()> {
     }
 }
 
+/// Not kept over a reboot: a position is good for one recovery only.
 fn position_path() -> String {
-    format!("{APPLIED}/galera-position")
+    "/run/kolla-galera-position".into()
 }
 
 fn parse_saved(text: &str) -> Saved {

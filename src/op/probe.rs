@@ -138,7 +138,6 @@ impl Probe {
     /// # Errors
     /// When the host itself does not answer. A wrong answer is no error here: the last one is returned.
     pub async fn until_right(&self, host: &Observer, container: &str) -> Result<Answer> {
-        let mut last = Answer::NotYet("not asked".into());
         let end = tokio::time::Instant::now() + Duration::from_secs(self.within);
         let mut pause = Duration::from_millis(50);
         let mut look_at_state = tokio::time::Instant::now();
@@ -151,12 +150,9 @@ impl Probe {
                 }
                 look_at_state = tokio::time::Instant::now() + Duration::from_secs(1);
             }
-            match self.once(host, container).await? {
-                Answer::NotYet(why) if !why.is_empty() => last = Answer::NotYet(why),
-                answer => return Ok(answer),
-            }
-            if tokio::time::Instant::now() + pause > end {
-                return Ok(last);
+            let answer = self.once(host, container).await?;
+            if !matches!(answer, Answer::NotYet(_)) || tokio::time::Instant::now() + pause > end {
+                return Ok(answer);
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(500));

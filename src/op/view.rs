@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
@@ -143,26 +142,5 @@ impl Tell {
     /// So much of so much.
     pub fn progress(&self, done: u64, total: u64) {
         (self.0)(done, total);
-    }
-}
-
-/// Asks again and again until the answer is there or the time is over: first soon, then every half second.
-pub(crate) async fn poll<T, F, Fut>(within: Duration, mut ask: F) -> Result<Option<T>>
-where
-    F: FnMut() -> Fut + Send,
-    Fut: Future<Output = Result<Option<T>>> + Send,
-    T: Send,
-{
-    let end = tokio::time::Instant::now() + within;
-    let mut pause = Duration::from_millis(50);
-    loop {
-        if let Some(answer) = ask().await? {
-            return Ok(Some(answer));
-        }
-        if tokio::time::Instant::now() + pause > end {
-            return Ok(None);
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(500));
     }
 }

@@ -122,10 +122,13 @@ pub struct Limits {
 }
 
 /// A cluster whose forming needs decisions that depend on what runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Cluster {
     /// MariaDB with Galera.
-    Galera,
+    Galera {
+        /// Environment of the one-shot container that makes the first member's data.
+        bootstrap: Vec<(String, Node)>,
+    },
 }
 
 /// Ownership set at each start.

@@ -12,7 +12,7 @@ use crate::source::{Data, Document, Entry, Fields, Node};
 use crate::template::{Layer, Sourced};
 
 /// Kinds of checks that a role can ask for; `op::check` knows what they mean.
-pub(crate) const CHECKS: [&str; 14] = [
+const CHECKS: [&str; 13] = [
     "clock",
     "disk_free",
     "engine",
@@ -24,7 +24,6 @@ pub(crate) const CHECKS: [&str; 14] = [
     "os",
     "peers_reachable",
     "port_free",
-    "registry",
     "systemd",
     "vip",
 ];
@@ -113,12 +112,16 @@ impl Parser<'_> {
 
     fn service(&mut self, name: &str, node: &Node) -> Service {
         let mut fields = Fields::of(self.document, node);
-        let cluster = fields.take("cluster").and_then(|node| match node.as_str() {
-            Some("galera") => Some(Cluster::Galera),
-            _ => {
-                self.fail(node, "`cluster` knows `galera`");
-                None
-            }
+        let cluster = fields.take("cluster").and_then(|node| {
+            let mut kinds = Fields::of(self.document, node);
+            let galera = kinds.need("galera").map(|node| {
+                let mut galera = Fields::of(self.document, node);
+                let bootstrap = pairs(galera.map("bootstrap"));
+                self.errors.extend(galera.finish());
+                Cluster::Galera { bootstrap }
+            });
+            self.errors.extend(kinds.finish());
+            galera
         });
         let files = fields.list("files").iter().map(|node| self.file(node)).collect();
         let permissions = fields.list("permissions").iter().filter_map(|node| self.permission(node)).collect();

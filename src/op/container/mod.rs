@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::files::{APPLIED, digest_of};
-use super::image::{IMAGE_LABEL, Image};
+use super::files::{APPLIED, SETS, digest_of};
+use super::image::IMAGE_LABEL;
 use super::probe::Probe;
 use super::{Diff, Operation, Tell, View, Want};
 use crate::error::{Error, Result};
@@ -92,7 +92,8 @@ impl Container {
         note("user", json!(spec.user), spec.user.is_empty());
         let mut environment: Vec<_> = spec.env.iter().collect();
         environment.sort();
-        let mut mounts = spec.mounts.clone();
+        // The set of files is a part of its own.
+        let mut mounts: Vec<_> = spec.mounts.iter().filter(|mount| !mount.starts_with(SETS)).collect();
         mounts.sort();
         let mut parts = BTreeMap::new();
         let mut part = |name: &str, value: serde_json::Value| {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Container;
 use crate::error::{Error, OperationError, Result};
 use crate::host::{ContainerSpec, PutFile, Remote};
-use crate::op::files::{SETS, keep_sets};
+use crate::op::files::{APPLIED, SETS, keep_sets};
 use crate::op::image::Image;
 use crate::op::probe::Answer;
 use crate::op::{Diff, Operation, Tell, View};
@@ -223,6 +223,9 @@ impl Container {
             }
             if remove {
                 host.act().remove(&state.name).await?;
+                let mark = format!("{APPLIED}/{}", state.name);
+                crate::op::files::run(host, &format!("rm -f {}", crate::shell::quote(&mark))).await?;
+                at.me.note_file(&mark, None);
             }
         }
         Ok(())
