@@ -65,6 +65,10 @@ pub trait Operation: Send + Sync {
     fn subject(&self) -> String;
     /// What differs. Reads this host and, for clusters, its peers.
     async fn diff(&self, at: &View) -> Result<Diff>;
+    /// Of several members that must not be touched at once, this one must be the last.
+    fn goes_last(&self, _at: &View) -> bool {
+        false
+    }
     /// Makes it so. Called with a diff that [`Diff::differs`].
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()>;
 }

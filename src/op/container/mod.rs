@@ -220,11 +220,6 @@ impl Container {
         at.me.container(self.retires.as_deref()?)
     }
 
-    /// It must come after the other members, because what it takes over from is what they join.
-    pub fn goes_last(&self, at: &View) -> bool {
-        self.retiring(at).is_some_and(|state| state.running())
-    }
-
     /// Of a container that is to be gone or stopped, with what a broken run may have left of it.
     fn leftovers(&self, at: &View) -> Vec<ContainerState> {
         [Some(self.spec.name.clone()), Some(self.previous()), Some(self.next()), self.retires.clone()]
@@ -250,6 +245,11 @@ impl Operation for Container {
             Want::Absent if self.leftovers(at).is_empty() => Diff::Same("not there".into()),
             Want::Absent => Diff::Remove,
         })
+    }
+
+    /// What it takes over from is what the other members join.
+    fn goes_last(&self, at: &View) -> bool {
+        self.retiring(at).is_some_and(|state| state.running())
     }
 
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
