@@ -9,11 +9,14 @@ mod connected;
 mod docker;
 pub mod fake;
 mod files;
+pub mod here;
 mod known_hosts;
 pub mod local;
 mod look;
 mod session;
 pub mod ssh;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::BTreeMap;
