@@ -227,6 +227,14 @@ pub enum HostCause {
         /// File and line of the recorded key.
         recorded: String,
     },
+    /// The host's key is marked as revoked.
+    #[error("host key {fingerprint} is revoked in {recorded}")]
+    RevokedHostKey {
+        /// SHA256 fingerprint of the key that was offered.
+        fingerprint: String,
+        /// File and line that say so.
+        recorded: String,
+    },
     /// No key was accepted.
     #[error("authentication as `{user}` refused (tried {tried})")]
     Refused {
