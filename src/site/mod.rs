@@ -88,7 +88,7 @@ impl Site {
     /// The scopes of all hosts; facts by host, as JSON of `host::Facts`.
     pub fn scopes(&self, facts: IndexMap<String, serde_json::Value>) -> Scopes {
         drop(facts);
-        Scopes::default()
+        Scopes::new(crate::template::SiteLayers::default())
     }
 
     /// What deserves a word but stops nothing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::error::{InputError, Place};
-use crate::source::{Document, Node};
+use crate::source::{Data, Document, Node};
 
 /// A raw value and the file it stands in.
 #[derive(Debug, Clone)]
@@ -34,6 +34,13 @@ impl Layer {
     /// When the top is something else, or a key is no variable name.
     pub fn of(name: impl Into<String>, document: Document, secret: bool) -> Result<Self, InputError> {
         let entries = document.entries()?;
+        for (key, entry) in &entries {
+            if !is_name(key) {
+                return Err(InputError::new(format!("`{key}` is no variable name"))
+                    .at(document.at(entry.line, entry.column))
+                    .hint("use letters, digits and underscores, a letter first"));
+            }
+        }
         let document = Arc::new(document);
         let vars = entries
             .into_iter()
@@ -52,4 +59,22 @@ pub struct Origin {
     pub place: Place,
     /// The value as it was written; `***` where the layer is secret.
     pub text: String,
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// A layer's word on a variable, as it is shown.
+pub(super) fn origin(layer: &Layer, sourced: &Sourced, secret: bool) -> Origin {
+    let mut place = sourced.document.place(&sourced.node);
+    let text = match &sourced.node.data {
+        _ if secret => {
+            place.excerpt = None;
+            "***".to_owned()
+        }
+        Data::Str(text) => text.clone(),
+        _ => sourced.node.to_json().to_string(),
+    };
+    Origin { layer: layer.name.clone(), place, text }
 }
