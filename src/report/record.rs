@@ -23,7 +23,7 @@ const KEPT: usize = 50;
 /// The file that says what a run was and how it ended.
 const ABOUT: &str = "run.json";
 /// The page to look at.
-const PAGE: &str = "timeline.html";
+pub const PAGE: &str = "timeline.html";
 
 /// The record of a run that is going on.
 pub struct RunRecord {
