@@ -4,7 +4,6 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Exit, Invocation};
-use crate::error::Result;
 use crate::report::record::{PastRun, history};
 use crate::report::time::duration;
 use crate::report::{Table, record};
@@ -18,16 +17,16 @@ pub struct History {
 }
 
 impl History {
-    pub(super) fn run(self, at: &Invocation) -> Result<Exit> {
+    pub(super) fn run(self, at: &Invocation) -> Exit {
         let folder = at.environment.runs();
         let runs = history(&folder);
         let runs = &runs[..runs.len().min(self.last)];
         if runs.is_empty() && !at.global.json() {
             at.screen.out(&format!("no runs in {}", folder.display()));
-            return Ok(Exit::DONE);
+            return Exit::DONE;
         }
         at.answer(|| runs.iter().map(as_json).collect(), || text(runs));
-        Ok(Exit::DONE)
+        Exit::DONE
     }
 }
 

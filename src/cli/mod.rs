@@ -109,7 +109,7 @@ impl Command {
             Self::Plan(command) => command.run(at).await,
             Self::Status(command) => command.run(at).await,
             Self::Graph(command) => command.run(at).await,
-            Self::History(command) => command.run(at),
+            Self::History(command) => Ok(command.run(at)),
             Self::Logs(command) => command.run(at).await,
             Self::Exec(command) => command.run(at).await,
             Self::Build(command) => command.run(at).await,
@@ -210,7 +210,9 @@ fn start(environment: Environment, arguments: &[OsString]) -> u8 {
         Ok(Exit(code)) => code,
         Err(error) => {
             if at.global.json() {
-                json::error(&error).iter().for_each(|line| at.screen.out(&line.to_string()));
+                for line in json::error(&error) {
+                    at.screen.out(&line.to_string());
+                }
             }
             at.screen.err(&text::error(&error, at.screen.paint_err.0));
             error.exit_code()

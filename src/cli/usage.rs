@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::error::{Error, InputError};
+use super::Cli;
+use crate::error::{Error, InputError, nearest};
 
 /// What the parser answered.
 pub(super) enum Answer {
@@ -64,9 +66,15 @@ fn mistake(error: &clap::Error) -> Error {
             line.strip_prefix("error: ").unwrap_or(line).replace('\'', "`")
         }
     };
-    let suggestion = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
-        .into_iter()
-        .find_map(first);
+    let suggestion = if error.kind() == ErrorKind::InvalidSubcommand {
+        let word = first(ContextKind::InvalidSubcommand).unwrap_or_default();
+        // The parser's own suggestions are broad; `destroy` must not be one for `depoly`.
+        let names: Vec<String> =
+            Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        nearest(&word, names.iter().map(String::as_str)).map(str::to_owned)
+    } else {
+        [ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(first)
+    };
     let values = texts(ContextKind::ValidValue);
     let hint = match suggestion {
         Some(near) => format!("did you mean `{near}`?"),
@@ -114,7 +122,6 @@ fn only_name(vars: &str) -> String {
 mod tests {
     use clap::Parser;
 
-    use super::super::Cli;
     use super::*;
     use crate::report::text;
 

@@ -14,7 +14,9 @@ impl Validate {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
         let found = session::validate(at).await?;
         if !at.global.json() {
-            found.warnings.iter().for_each(|warning| at.warn(warning));
+            for warning in &found.warnings {
+                at.warn(warning);
+            }
         }
         at.answer(
             || json!(found),

@@ -1,6 +1,7 @@
 //! A plan as a picture: text for Graphviz, or a page that needs nothing.
 //!
 //! It knows nodes and edges as plain text only, so that whatever has dependencies can be drawn.
+#![allow(clippy::format_push_string)] // Pages are small, and `format!` reads better than `write!` here.
 
 /// What is drawn as one box.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
