@@ -116,7 +116,7 @@ impl Bars {
             more => format!("  {more} more under way"),
         };
         if self.failed > 0 {
-            text.push_str(&format!("  {} failed", self.failed));
+            text = format!("{text}  {} failed", self.failed);
         }
         overall.set_message(text);
     }

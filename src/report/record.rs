@@ -23,7 +23,7 @@ const KEPT: usize = 50;
 /// The file that says what a run was and how it ended.
 const ABOUT: &str = "run.json";
 /// The page to look at.
-const PAGE: &str = "timeline.html";
+pub const PAGE: &str = "timeline.html";
 
 /// The record of a run that is going on.
 pub struct RunRecord {
@@ -53,8 +53,7 @@ impl RunRecord {
         let make = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
         make(dir).map_err(|error| Error::local(act(), error))?;
         let started = SystemTime::now();
-        let word = command.split(' ').find(|word| !word.is_empty() && !word.contains(['/', '-', '='])).unwrap_or("run");
-        let name = format!("{}-{}-{word}", stamp(started), std::process::id());
+        let name = format!("{}-{}", stamp(started), std::process::id());
         let folder = dir.join(name);
         make(&folder).map_err(|error| Error::local(act(), error))?;
         let file = |name: &str| create(&folder.join(name)).map_err(|error| Error::local(act(), error));
@@ -126,12 +125,16 @@ impl RunRecord {
 
 impl Sink for RunRecord {
     fn event(&self, event: &Event) {
+        // Many, and of no interest afterwards.
+        if matches!(event, Event::Progress { .. }) {
+            return;
+        }
         let Ok(line) = serde_json::to_string(event) else { return };
         let line = self.mask.hide(&line);
         let mut open = lock(&self.open);
         let mut written = open.events.write_all(format!("{line}\n").as_bytes());
         // What a killed run did must be on disk; the thousands that did nothing may be lost.
-        if !matches!(event, Event::Finished { outcome: Outcome::Same, .. } | Event::Progress { .. }) {
+        if !matches!(event, Event::Finished { outcome: Outcome::Same, .. }) {
             written = written.and_then(|()| open.events.flush());
         }
         open.note(written);
@@ -264,7 +267,6 @@ mod tests {
         let runs = history(dir.path());
         assert_eq!(runs.len(), KEPT);
         assert_eq!(runs[0].folder, record.folder());
-        assert!(record.folder().to_string_lossy().ends_with("-check"));
         assert!(dir.path().join("0-not-ours").is_dir());
         assert_eq!(runs[1].result, "killed");
     }

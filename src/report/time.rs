@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn moments_know_leap_years() {
-        let at = |seconds| UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7);
+        let at = |seconds: u64| UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 7);
         assert_eq!(rfc3339(at(951_782_400)), "2000-02-29T00:00:00Z");
         assert_eq!(stamp(at(1_735_689_599)), "20241231T235959.007Z");
     }

@@ -2,6 +2,7 @@
 //!
 //! The page holds the run as JSON and draws it itself, so that it can be zoomed and filtered; without scripts
 //! it still shows the figures and the table of what took longest.
+#![allow(clippy::format_push_string)] // Pages are small, and `format!` reads better than `write!` here.
 
 use std::collections::HashMap;
 
