@@ -6,5 +6,6 @@
 
 pub mod error;
 pub mod host;
+pub mod lab;
 pub mod shell;
 pub mod site;
