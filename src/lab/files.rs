@@ -151,7 +151,7 @@ fn globals(lab: &Lab, options: &Options) -> String {
          docker_namespace: \"{namespace}\"\n",
         name = lab.name,
         release = options.release,
-        tag = options.tag.as_deref().unwrap_or(&options.release),
+        tag = options.tag.clone().unwrap_or_else(|| format!("{}-debian-trixie", options.release)),
         internal = lab.internal,
         vip = lab.vip,
         external = lab.external,

@@ -145,7 +145,7 @@ pub(super) async fn build(engine: &Engine, apt: &Apt) -> Result<()> {
     })?;
 
     let older = engine.images(LABEL).await?;
-    let changes = vec![format!("LABEL {LABEL}={digest}"), format!("CMD [\"{INIT}\"]"), "STOPSIGNAL SIGRTMIN+3".into()];
+    let changes = vec![format!("LABEL {LABEL}={digest}"), format!("CMD [\"{INIT}\"]")];
     engine.image_import(&root, REPOSITORY, &digest, changes).await?;
     for (id, labels) in older {
         if labels.get(LABEL) != Some(&digest) {

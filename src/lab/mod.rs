@@ -55,7 +55,7 @@ pub struct Options {
     pub proxies: Vec<(String, String)>,
     /// Release of the images, for the globals.
     pub release: String,
-    /// Tag of the images; without one, the release.
+    /// Tag of the images, for the globals; without one, `RELEASE-debian-trixie`.
     pub tag: Option<String>,
     /// Folder of the images in the registry.
     pub namespace: String,
