@@ -160,7 +160,8 @@ fn settings(dump: &str) -> impl Iterator<Item = (&str, &str)> {
 
 fn is_transport(name: &str) -> bool {
     // A script that finds a proxy is a program of this machine, which a host does not have.
-    TRANSPORT.iter().any(|prefix| name.starts_with(prefix)) && !name.to_ascii_lowercase().contains("autodetect")
+    TRANSPORT.iter().any(|prefix| name.starts_with(prefix))
+        && !name.replace('-', "").to_ascii_lowercase().contains("autodetect")
 }
 
 fn transport_settings(dump: &str, proxies: &[(String, String)]) -> String {
@@ -192,7 +193,7 @@ fn sources_here() -> Option<Apt> {
     let mut paths = vec!["/etc/apt/sources.list".to_owned()];
     paths.extend(files_in("/etc/apt/sources.list.d"));
     let texts = paths.into_iter().filter_map(|path| Some((std::fs::read_to_string(&path).ok()?, path)));
-    let lines = texts.flat_map(|(text, path)| match Path::new(&path).extension()?.to_str()? {
+    let lines = texts.filter_map(|(text, path)| match Path::new(&path).extension()?.to_str()? {
         "sources" => Some(stanzas(&text)),
         "list" => Some(one_liners(&text)),
         _ => None,

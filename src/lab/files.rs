@@ -71,11 +71,14 @@ pub(super) fn folder(path: &Path) -> Result<PathBuf> {
     path.canonicalize().map_err(|error| Error::local(act(), error))
 }
 
-/// The lab's key pair, made when it is missing; returns the public half as a line of authorized_keys.
+/// The lab's key pair, made when it is missing; returns the public half as a line of `authorized_keys`.
 pub(super) fn key(files: &Files, lab: &str) -> Result<String> {
     let failed = |error| Error::local(format!("make the key {}", files.key.display()), error);
     let key = match std::fs::read_to_string(&files.key) {
         Ok(text) => PrivateKey::from_openssh(text).map_err(failed)?,
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::local(format!("read {}", files.key.display()), error));
+        }
         Err(_) => {
             let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(failed)?;
             key.set_comment(format!("kolla lab {lab}"));
@@ -90,9 +93,10 @@ pub(super) fn key(files: &Files, lab: &str) -> Result<String> {
 
 /// Writes all but the key; `host_keys` in the order of the lab's hosts.
 pub(super) fn write_all(lab: &Lab, options: &Options, host_keys: &[String]) -> Result<()> {
-    let known: String = std::iter::zip(&lab.hosts, host_keys)
-        .map(|(host, key)| format!("{},{} {key}\n", host.name, host.address))
-        .collect();
+    let mut known = String::new();
+    for (host, key) in std::iter::zip(&lab.hosts, host_keys) {
+        let _ = writeln!(known, "{},{} {key}", host.name, host.address);
+    }
     write(&lab.files.known_hosts, 0o644, &known)?;
     write(&lab.files.inventory, 0o644, &inventory(lab))?;
     write(&lab.files.globals, 0o644, &globals(lab, options))?;

@@ -92,7 +92,7 @@ pub(super) async fn create(engine: &Engine, host: &LabHost, making: &Making<'_>)
     engine.put(&host.container, &entries).await
 }
 
-/// Lets a key in as root, and no other; `key` is a line of authorized_keys.
+/// Lets a key in as root, and no other; `key` is a line of `authorized_keys`.
 pub(super) async fn admit(engine: &Engine, host: &LabHost, key: &str) -> Result<()> {
     let keys = Entry::file("/root/.ssh/authorized_keys", 0o600, format!("{key}\n"));
     engine.put(&host.container, &[Entry::folder("/root/.ssh", 0o700), keys]).await

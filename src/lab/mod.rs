@@ -153,7 +153,11 @@ pub async fn up(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Lab> {
 
     let internal = network::ensure(&engine, &options.name, Role::Internal, options.internal).await?;
     let external = network::ensure(&engine, &options.name, Role::External, options.external).await?;
-    let mut all: Vec<LabHost> = known(&engine, &options.name).await?.into_iter().map(|(host, _)| host).collect();
+    let (unfinished, existing): (Vec<_>, Vec<_>) =
+        known(&engine, &options.name).await?.into_iter().partition(|(_, state)| *state == State::CREATED);
+    // Never started: an earlier `up` ended before the host had all its parts.
+    try_join_all(unfinished.iter().map(|(host, _)| engine.remove(&host.container))).await?;
+    let mut all: Vec<LabHost> = existing.into_iter().map(|(host, _)| host).collect();
     let mut missing = planned(options, internal, external);
     missing.retain(|host| all.iter().all(|have| have.name != host.name));
 
