@@ -7,8 +7,12 @@
 pub mod cli;
 pub mod error;
 pub mod host;
+pub mod op;
+pub mod plan;
 pub mod report;
+pub mod role;
 pub mod run;
 pub mod shell;
 pub mod site;
 pub mod source;
+pub mod template;
