@@ -17,6 +17,8 @@ use crate::shell::Mask;
 const PAGE: &str = include_str!("timeline.html");
 /// Rows of the table of what took longest.
 const SLOWEST: usize = 15;
+/// Failures that are shown in full above the chart.
+const FAILURES: usize = 10;
 /// A pause of so many milliseconds between two operations ends a chain of them.
 const CHAIN_GAP: u64 = 2_000;
 
@@ -127,6 +129,7 @@ impl Timeline {
                 ("line", escape(&line)),
                 ("ended", if self.summary.is_some() { String::new() } else { "did not come to its end".into() }),
                 ("figures", self.figures(summary)),
+                ("failed", self.failed()),
                 ("notes", self.notes()),
                 ("slowest", self.slowest()),
                 ("data", embed(&self.data())),
@@ -167,11 +170,26 @@ impl Timeline {
         text
     }
 
+    fn failed(&self) -> String {
+        let mut text = String::new();
+        for bar in self.bars.iter().filter(|bar| bar.outcome == Outcome::Failed).take(FAILURES) {
+            text += &format!(
+                "<div class=\"card failures\"><b>{} on {}</b><p>{}</p><pre>{}</pre></div>\n",
+                escape(&bar.subject),
+                escape(&self.hosts[bar.host]),
+                escape(&bar.reason),
+                escape(&bar.details.join("\n"))
+            );
+        }
+        text
+    }
+
     fn notes(&self) -> String {
         if self.notes.is_empty() {
             return String::new();
         }
-        let items: String = self.notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
+        let items: Vec<String> = self.notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
+        let items = items.concat();
         format!("<h2>{}</h2><ul class=\"notes\">{items}</ul>", numbered(self.notes.len(), "warning"))
     }
 
