@@ -40,6 +40,8 @@ enum Kind {
     Hosts,
     Children,
     Vars,
+    /// Its lines are not read: what they ought to be is not known.
+    Unknown,
 }
 
 /// One file under way.
@@ -132,6 +134,7 @@ impl Reader<'_> {
             Kind::Hosts => self.host(number, line),
             Kind::Children => self.child(number, column, trimmed),
             Kind::Vars => self.variable(number, column, line),
+            Kind::Unknown => {}
         }
     }
 
@@ -150,12 +153,13 @@ impl Reader<'_> {
             "children" => Kind::Children,
             "vars" => Kind::Vars,
             other => {
-                let hint = nearest(other, kinds).map(|near| format!("did you mean `[{name}:{near}]`?"));
+                let near = nearest(other, kinds).or_else(|| kinds.into_iter().find(|kind| kind.starts_with(other)));
+                let hint = near.map(|near| format!("did you mean `[{name}:{near}]`?"));
                 let hint = hint.unwrap_or_else(|| "use `:children` or `:vars`".to_owned());
                 self.fail(line, column, format!("unknown kind of section `[{header}]`"), Some(&hint));
-                // What follows is read as what it most likely is: nothing of it would be worth a further error.
-                nearest(other, kinds)
-                    .map_or(Kind::Vars, |near| if near == "children" { Kind::Children } else { Kind::Vars })
+                self.inventory.groups.entry(name.to_owned()).or_default().declared = true;
+                self.kind = Kind::Unknown;
+                return;
             }
         };
         if name.is_empty() || name.contains(char::is_whitespace) {
