@@ -91,9 +91,14 @@ impl Loaded {
     }
 
     pub(super) fn scopes(&self, facts: &BTreeMap<String, Facts>) -> Scopes {
-        let facts: IndexMap<String, serde_json::Value> = facts
-            .iter()
-            .filter_map(|(host, facts)| Some((host.clone(), serde_json::to_value(facts).ok()?)))
+        let facts: IndexMap<String, serde_json::Value> = self
+            .site
+            .hosts
+            .keys()
+            .filter_map(|host| {
+                let facts = facts.get(host).cloned().unwrap_or_else(|| stand_in(host));
+                Some((host.clone(), serde_json::to_value(facts).ok()?))
+            })
             .collect();
         self.site.scopes(facts)
     }
@@ -140,6 +145,26 @@ impl Loaded {
             }
         }
         ask
+    }
+}
+
+/// Facts of an ordinary host, for one that was not asked or does not answer: enough to render what others need
+/// to know of it, and to find mistakes before any host is asked.
+fn stand_in(host: &str) -> Facts {
+    Facts {
+        hostname: host.split('.').next().unwrap_or(host).to_owned(),
+        os: "debian".into(),
+        os_version: "13".into(),
+        os_codename: "trixie".into(),
+        arch: "x86_64".into(),
+        cpus: 4,
+        memory_mib: 8192,
+        open_files: 1_048_576,
+        cgroup: 2,
+        systemd: true,
+        virt: "none".into(),
+        engine_root: "/var/lib/docker".into(),
+        ..Facts::default()
     }
 }
 

@@ -132,6 +132,10 @@ fn of_network(scope: &Scope, network: &str) -> Result<Value, InputError> {
         }
     };
     let interfaces = field(&facts, "interfaces");
+    // Facts that only stand in for those of a host that was not asked name no interface.
+    if interfaces.len() == Some(0) {
+        return without_facts(scope, &host, network, list);
+    }
     let found = field(&interfaces, &interface);
     if found.is_undefined() {
         let names: Vec<String> = interfaces
