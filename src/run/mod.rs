@@ -1,0 +1,7 @@
+//! Walks a plan over connected hosts: limits, failure, interruption, events. Knows no operation by name.
+
+pub mod event;
+mod gate;
+mod walk;
+
+pub use walk::{Crew, WalkOptions, walk};

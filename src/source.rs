@@ -1,0 +1,411 @@
+//! YAML with the place of every value, so that any later error can point at what the user wrote.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::Spanned;
+
+use crate::error::{InputError, Place, nearest};
+
+/// A parsed file.
+#[derive(Debug, Clone)]
+pub struct Document {
+    file: Arc<Path>,
+    text: Arc<str>,
+    /// Its top value; [`Data::Null`] for an empty file.
+    pub root: Node,
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Line, from 1; 0 where it is not known.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// The value.
+    pub data: Data,
+}
+
+/// A YAML value. Mappings keep their order and where each key stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Data {
+    /// Nothing.
+    Null,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A number.
+    Float(f64),
+    /// Text.
+    Str(String),
+    /// A list.
+    Seq(Vec<Node>),
+    /// A mapping.
+    Map(IndexMap<String, Entry>),
+}
+
+/// A key of a mapping, where it stands, and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The key's line, from 1.
+    pub line: usize,
+    /// The key's column, from 1.
+    pub column: usize,
+    /// The value.
+    pub value: Node,
+}
+
+impl Document {
+    /// Parses `text`, the content of `file`.
+    ///
+    /// # Errors
+    /// Syntax errors and duplicate keys, each with its place.
+    pub fn parse(file: impl AsRef<Path>, text: &str) -> Result<Self, InputError> {
+        let options = serde_yaml::options! {
+            legacy_octal_numbers: true,
+            duplicate_keys: serde_yaml::DuplicateKeyPolicy::Error,
+            with_snippet: false,
+        };
+        let root = if text.lines().all(|line| {
+            let line = line.trim();
+            line.is_empty() || line.starts_with('#') || line == "---"
+        }) {
+            Node { line: 1, column: 1, data: Data::Null }
+        } else {
+            serde_yaml::from_str_with_options::<Node>(text, options).map_err(|error| {
+                let (line, column) = error.location().map_or((0, 0), |l| (position(l.line()), position(l.column())));
+                InputError::new(error_text(&error)).at(Place::within(&file, text, line, column))
+            })?
+        };
+        Ok(Self { file: file.as_ref().into(), text: text.into(), root })
+    }
+
+    /// The file's path.
+    pub fn file(&self) -> PathBuf {
+        self.file.to_path_buf()
+    }
+
+    /// Where a node of this document stands.
+    pub fn place(&self, node: &Node) -> Place {
+        self.at(node.line, node.column)
+    }
+
+    /// A line and column of this document.
+    pub fn at(&self, line: usize, column: usize) -> Place {
+        Place::within(&self.file, &self.text, line, column)
+    }
+
+    /// The top mapping's entries; none for an empty file.
+    ///
+    /// # Errors
+    /// When the top is something else than a mapping.
+    pub fn entries(&self) -> Result<IndexMap<String, Entry>, InputError> {
+        match &self.root.data {
+            Data::Null => Ok(IndexMap::new()),
+            Data::Map(map) => Ok(map.clone()),
+            other => {
+                Err(InputError::new(format!("expected a mapping, found {}", other.kind())).at(self.place(&self.root)))
+            }
+        }
+    }
+}
+
+/// The parser's own words without its place, which is printed beside them.
+fn error_text(error: &serde_yaml::Error) -> String {
+    let text = error.without_snippet().to_string();
+    let text = text.lines().next().unwrap_or_default();
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let mut text = text.split(" at line ").next().unwrap_or(text).to_owned();
+    if let Some(rest) = text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
+        text = rest.1.to_owned();
+    }
+    text.trim_end_matches('.').to_owned()
+}
+
+fn position(number: u64) -> usize {
+    usize::try_from(number).unwrap_or_default()
+}
+
+impl Data {
+    /// What kind of value it is, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "a truth value",
+            Self::Int(_) | Self::Float(_) => "a number",
+            Self::Str(_) => "text",
+            Self::Seq(_) => "a list",
+            Self::Map(_) => "a mapping",
+        }
+    }
+}
+
+impl Node {
+    /// A value that stands in no file.
+    pub fn bare(data: Data) -> Self {
+        Self { line: 0, column: 0, data }
+    }
+
+    /// Its text, if it is text.
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.data {
+            Data::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The same value as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.data {
+            Data::Null => serde_json::Value::Null,
+            Data::Bool(value) => (*value).into(),
+            Data::Int(value) => (*value).into(),
+            Data::Float(value) => serde_json::Number::from_f64(*value).into(),
+            Data::Str(value) => value.clone().into(),
+            Data::Seq(items) => items.iter().map(Self::to_json).collect(),
+            Data::Map(map) => {
+                serde_json::Value::Object(map.iter().map(|(k, entry)| (k.clone(), entry.value.to_json())).collect())
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Data>::deserialize(deserializer)?;
+        let location = spanned.referenced;
+        Ok(Self { line: position(location.line()), column: position(location.column()), data: spanned.value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Data {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DataVisitor)
+    }
+}
+
+struct DataVisitor;
+
+impl<'de> Visitor<'de> for DataVisitor {
+    type Value = Data;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Data, E> {
+        Ok(Data::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Data, E> {
+        Ok(Data::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Data, D::Error> {
+        Data::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Data, E> {
+        Ok(Data::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Data, E> {
+        Ok(Data::Int(value))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Data, E> {
+        i64::try_from(value).map(Data::Int).map_err(|_| E::custom("number too large"))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Data, E> {
+        Ok(Data::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Data, E> {
+        Ok(Data::Str(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Data, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Data::Seq(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Data, A::Error> {
+        let mut map = IndexMap::new();
+        while let Some(key) = access.next_key::<Spanned<String>>()? {
+            let (line, column) = (position(key.referenced.line()), position(key.referenced.column()));
+            map.insert(key.value, Entry { line, column, value: access.next_value()? });
+        }
+        Ok(Data::Map(map))
+    }
+}
+
+/// A mapping read key by key against a closed set; what nobody took is an error with the nearest key.
+pub struct Fields<'a> {
+    document: &'a Document,
+    node: &'a Node,
+    left: IndexMap<&'a str, &'a Entry>,
+    known: Vec<&'static str>,
+    errors: Vec<InputError>,
+}
+
+impl<'a> Fields<'a> {
+    /// Starts on a mapping; anything else is an error that [`Fields::finish`] reports.
+    pub fn of(document: &'a Document, node: &'a Node) -> Self {
+        let mut fields = Self { document, node, left: IndexMap::new(), known: Vec::new(), errors: Vec::new() };
+        match &node.data {
+            Data::Map(map) => fields.left = map.iter().map(|(key, entry)| (key.as_str(), entry)).collect(),
+            Data::Null => {}
+            other => fields.fail(node, format!("expected a mapping, found {}", other.kind())),
+        }
+        fields
+    }
+
+    /// The value under `key`, if it is there and not null.
+    pub fn take(&mut self, key: &'static str) -> Option<&'a Node> {
+        self.known.push(key);
+        self.left.shift_remove(key).map(|entry| &entry.value).filter(|node| node.data != Data::Null)
+    }
+
+    /// The value under `key`; its absence is an error.
+    pub fn need(&mut self, key: &'static str) -> Option<&'a Node> {
+        let found = self.take(key);
+        if found.is_none() {
+            let node = self.node;
+            self.fail(node, format!("missing key `{key}`"));
+        }
+        found
+    }
+
+    /// Text under `key`, numbers and truth values as they were meant.
+    pub fn text(&mut self, key: &'static str) -> Option<String> {
+        let node = self.take(key)?;
+        match &node.data {
+            Data::Str(text) => Some(text.clone()),
+            Data::Int(number) => Some(number.to_string()),
+            other => {
+                self.fail(node, format!("`{key}` must be text, found {}", other.kind()));
+                None
+            }
+        }
+    }
+
+    /// A whole number under `key`.
+    pub fn number(&mut self, key: &'static str) -> Option<u32> {
+        let node = self.take(key)?;
+        match node.data {
+            Data::Int(number) if u32::try_from(number).is_ok() => u32::try_from(number).ok(),
+            _ => {
+                self.fail(node, format!("`{key}` must be a whole number"));
+                None
+            }
+        }
+    }
+
+    /// A truth value under `key`; absent is false.
+    pub fn flag(&mut self, key: &'static str) -> bool {
+        match self.take(key) {
+            Some(Node { data: Data::Bool(value), .. }) => *value,
+            Some(node) => {
+                self.fail(node, format!("`{key}` must be true or false"));
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// The items of a list under `key`; absent is empty.
+    pub fn list(&mut self, key: &'static str) -> &'a [Node] {
+        match self.take(key) {
+            Some(Node { data: Data::Seq(items), .. }) => items,
+            Some(node) => {
+                self.fail(node, format!("`{key}` must be a list, found {}", node.data.kind()));
+                &[]
+            }
+            None => &[],
+        }
+    }
+
+    /// The entries of a mapping under `key`; absent is empty.
+    pub fn map(&mut self, key: &'static str) -> Vec<(&'a str, &'a Entry)> {
+        match self.take(key) {
+            Some(Node { data: Data::Map(map), .. }) => map.iter().map(|(key, entry)| (key.as_str(), entry)).collect(),
+            Some(node) => {
+                self.fail(node, format!("`{key}` must be a mapping, found {}", node.data.kind()));
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Notes an error at a node.
+    pub fn fail(&mut self, node: &Node, message: impl Into<String>) {
+        self.errors.push(InputError::new(message).at(self.document.place(node)));
+    }
+
+    /// Takes over the errors of an inner mapping.
+    pub fn absorb(&mut self, errors: Vec<InputError>) {
+        self.errors.extend(errors);
+    }
+
+    /// All errors, those of unknown keys included.
+    pub fn finish(mut self) -> Vec<InputError> {
+        for (key, entry) in &self.left {
+            let mut error =
+                InputError::new(format!("unknown key `{key}`")).at(self.document.at(entry.line, entry.column));
+            error.hint = Some(match nearest(key, self.known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known keys: {}", self.known.join(", ")),
+            });
+            self.errors.push(error);
+        }
+        self.errors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_and_key_knows_its_place() {
+        let document = Document::parse("x.yml", "a: 1\nb:\n  - yes\n  - c: '0660'\n    d: 0660\n").unwrap();
+        let entries = document.entries().unwrap();
+        assert_eq!((entries["b"].line, entries["b"].column), (2, 1));
+        let Data::Seq(items) = &entries["b"].value.data else { panic!() };
+        assert_eq!((items[0].line, items[0].column, &items[0].data), (3, 5, &Data::Bool(true)));
+        let Data::Map(map) = &items[1].data else { panic!() };
+        assert_eq!(map["c"].value.data, Data::Str("0660".into()));
+        assert_eq!(map["d"].value.data, Data::Int(432));
+    }
+
+    #[test]
+    fn a_duplicate_key_is_an_error_with_its_place() {
+        let error = Document::parse("x.yml", "a: 1\nb: 2\na: 3\n").unwrap_err();
+        assert_eq!(error.place.unwrap().to_string(), "x.yml:3:1");
+        assert!(error.message.contains("duplicate"), "{}", error.message);
+    }
+
+    #[test]
+    fn an_empty_file_is_an_empty_mapping() {
+        assert!(Document::parse("x.yml", "---\n# nothing\n").unwrap().entries().unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let document = Document::parse("x.yml", "imgae: a\n").unwrap();
+        let mut fields = Fields::of(&document, &document.root);
+        fields.take("image");
+        let errors = fields.finish();
+        assert_eq!(errors[0].hint.as_deref(), Some("did you mean `image`?"));
+    }
+}

@@ -1,0 +1,23 @@
+//! The one template environment: Kolla's filters over lazy [`Scope`]s that know the file and line of each
+//! variable. Knows nothing of inventories, roles or hosts beyond the layers it is given.
+
+mod engine;
+mod facts;
+mod failure;
+mod filters;
+mod layer;
+mod lazy;
+mod lookup;
+mod part;
+mod scope;
+mod shared;
+
+pub use minijinja::Value;
+
+pub use layer::{Layer, Origin, Sourced};
+pub use scope::Scope;
+pub(crate) use shared::words_of;
+pub use shared::{HostLayers, Scopes, SiteLayers};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,502 @@
+//! The variables of one host, rendered on first use.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use minijinja::value::ValueKind;
+use minijinja::{Error, Value};
+
+use super::engine::{self, Text};
+use super::failure::{self, Said};
+use super::lazy::{Lazy, Root, settle};
+use super::part::{self, Form, Part, Spot};
+use super::shared::{Affected, Memo, Outcome, Reach, Shared, Variable};
+use super::{Origin, filters, layer};
+use crate::error::{InputError, Place, nearest};
+use crate::source::{Data, Document, Node};
+
+/// How deep variables may stand in each other. Deeper is a mistake, and each level takes stack.
+const DEEPEST: usize = 48;
+
+/// The variables of one host. Cheap to clone.
+#[derive(Clone)]
+pub struct Scope {
+    shared: Arc<Shared>,
+    host: usize,
+    child: Option<Arc<Child>>,
+}
+
+/// A further layer over a host's variables.
+struct Child {
+    vars: HashMap<String, Value>,
+    affected: Affected,
+    memo: Memo,
+}
+
+impl Child {
+    fn affects(&self, name: &str) -> bool {
+        self.affected.as_ref().is_none_or(|names| names.contains(name))
+    }
+}
+
+/// A scope that values kept inside it can hold.
+#[derive(Clone)]
+pub(super) struct WeakScope {
+    shared: Weak<Shared>,
+    host: usize,
+    child: Option<Weak<Child>>,
+}
+
+impl WeakScope {
+    pub(super) fn upgrade(&self) -> Option<Scope> {
+        let child = match &self.child {
+            Some(child) => Some(child.upgrade()?),
+            None => None,
+        };
+        Some(Scope { shared: self.shared.upgrade()?, host: self.host, child })
+    }
+}
+
+thread_local! {
+    /// How far the value under evaluation reaches, so far.
+    static REACH: Cell<Reach> = const { Cell::new(Reach::Site) };
+    /// Parts under evaluation on this thread: their address, their scope's, and their label.
+    static CHAIN: RefCell<Vec<(usize, usize, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn narrow(reach: Reach) {
+    REACH.set(REACH.get().max(reach));
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its variables may be secret.
+        write!(f, "Scope({})", self.host_name().unwrap_or("no host"))
+    }
+}
+
+impl Scope {
+    pub(super) fn root(shared: &Arc<Shared>, host: usize) -> Self {
+        Self { shared: shared.clone(), host, child: None }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn downgrade(&self) -> WeakScope {
+        WeakScope {
+            shared: Arc::downgrade(&self.shared),
+            host: self.host,
+            child: self.child.as_ref().map(Arc::downgrade),
+        }
+    }
+
+    /// The scope of another host of the site.
+    pub(super) fn other(&self, host: &str) -> Option<Self> {
+        let index = self.shared.hosts.get_index_of(host)?;
+        Some(Self { shared: self.shared.clone(), host: index, child: None })
+    }
+
+    /// The host's name.
+    pub(super) fn host_name(&self) -> Option<&str> {
+        self.shared.hosts.get_index(self.host).map(|(name, _)| name.as_str())
+    }
+
+    /// A variable's value, rendered in depth.
+    ///
+    /// # Errors
+    /// When no layer sets it, or its value cannot be rendered: then at the place of what fails.
+    pub fn get(&self, name: &str) -> Result<Value, InputError> {
+        let value = self.raw(name)?;
+        settle(&value).map_err(|error| self.explain_error(&error, "", 0, &|_, _| None))
+    }
+
+    /// A variable's value; lists and mappings as they are.
+    pub(super) fn raw(&self, name: &str) -> Result<Value, InputError> {
+        match self.lookup(name) {
+            Some(Ok(value)) if value.is_undefined() => Err(self.why_undefined(name)),
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err((*error).clone()),
+            None => Err(self.undefined(name)),
+        }
+    }
+
+    /// Some layer sets the variable.
+    pub fn has(&self, name: &str) -> bool {
+        self.child.as_ref().is_some_and(|child| child.vars.contains_key(name))
+            || self.special(name).is_some()
+            || self.definition(name).is_some()
+    }
+
+    /// A value of any shape, rendered in depth; `"{{ x }}"` alone keeps the type of `x`.
+    pub fn eval(&self, document: &Document, node: &Node) -> Result<Value, InputError> {
+        Ok(match &node.data {
+            Data::Null => Value::from(()),
+            Data::Bool(value) => Value::from(*value),
+            Data::Int(value) => Value::from(*value),
+            Data::Float(value) => Value::from(*value),
+            Data::Str(text) => {
+                let spot = Spot::of(document, node, false);
+                let compiled = engine::text(text).map_err(|error| part::syntax(&error, text, &spot))?;
+                let value = self.run(text, &compiled, &spot)?;
+                if value.is_undefined() {
+                    return Err(self.why_empty(text, &spot));
+                }
+                settle(&value).map_err(|error| self.explain_error(&error, text, 0, &|_, _| Some(spot.place())))?
+            }
+            Data::Seq(items) => {
+                items.iter().map(|item| self.eval(document, item)).collect::<Result<Vec<_>, _>>()?.into()
+            }
+            Data::Map(entries) => {
+                let pair = |(key, entry): (&String, &crate::source::Entry)| {
+                    Ok((key.clone(), self.eval(document, &entry.value)?))
+                };
+                Value::from_pairs(entries.iter().map(pair).collect::<Result<Vec<_>, InputError>>()?)
+            }
+        })
+    }
+
+    /// As [`Scope::eval`], for text: numbers and truth values are printed, nothing is empty.
+    pub fn eval_text(&self, document: &Document, node: &Node) -> Result<String, InputError> {
+        let value = self.eval(document, node)?;
+        text_of(&value).ok_or_else(|| expected("text", &value, document, node))
+    }
+
+    /// As [`Scope::eval`], for a truth value by Ansible's words; nothing is false.
+    pub fn eval_flag(&self, document: &Document, node: &Node) -> Result<bool, InputError> {
+        let value = self.eval(document, node)?;
+        let text = text_of(&value).unwrap_or_default().trim().to_lowercase();
+        match (value.kind(), text.as_str()) {
+            (ValueKind::None, _) | (_, "no" | "off" | "0" | "false" | "n" | "f") => Ok(false),
+            (_, "yes" | "on" | "1" | "true" | "y" | "t") => Ok(true),
+            _ => Err(expected("true or false", &value, document, node)),
+        }
+    }
+
+    /// As [`Scope::eval`], for a whole number.
+    pub fn eval_number(&self, document: &Document, node: &Node) -> Result<i64, InputError> {
+        let value = self.eval(document, node)?;
+        let number = if value.kind() == ValueKind::Bool { None } else { value.as_i64() };
+        number
+            .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
+            .ok_or_else(|| expected("a whole number", &value, document, node))
+    }
+
+    /// As [`Scope::eval`], for a list of texts; nothing is empty.
+    pub fn eval_list(&self, document: &Document, node: &Node) -> Result<Vec<String>, InputError> {
+        let value = self.eval(document, node)?;
+        match value.kind() {
+            ValueKind::None => Ok(Vec::new()),
+            ValueKind::Seq | ValueKind::Iterable => {
+                let items = value.try_iter().into_iter().flatten();
+                items.map(|item| text_of(&item).ok_or_else(|| expected("text", &item, document, node))).collect()
+            }
+            _ => Err(expected("a list", &value, document, node)),
+        }
+    }
+
+    /// Renders a template file's text. Errors stand at a line and column of it, or of the variable that failed.
+    pub fn render(&self, file: &Path, source: &str) -> Result<String, InputError> {
+        let compiled = engine::file(file, source).map_err(|(error, skipped)| {
+            let text: String = source.split_inclusive('\n').skip(skipped).collect();
+            let (line, column) = failure::position(&error, &text, 0, "");
+            match failure::read(&error) {
+                Said::Wrong(wrong) | Said::Failed(wrong, _) => {
+                    wrong.at(Place::within(file, source, line + skipped, column))
+                }
+                Said::Undefined(what) => self.undefined(&what),
+            }
+        })?;
+        let at = |line, column| Some(Place::within(file, source, line + compiled.skipped, column));
+        let text = compiled.template.source();
+        compiled.template.render(Root::value(self)).map_err(|error| self.explain_error(&error, text, 0, &at))
+    }
+
+    /// The same variables under one more layer, the highest.
+    #[must_use]
+    pub fn with(&self, vars: Vec<(String, Value)>) -> Self {
+        let mut all = self.child.as_ref().map(|child| child.vars.clone()).unwrap_or_default();
+        all.extend(vars);
+        let affected = self.shared.affected(all.keys().cloned().collect());
+        let child = Child { vars: all, affected, memo: Memo::default() };
+        Self { child: Some(Arc::new(child)), ..self.clone() }
+    }
+
+    /// Every layer that sets the variable, the winner first.
+    pub fn explain(&self, name: &str) -> Vec<Origin> {
+        let host = self.shared.host(self.host);
+        let layers = self.shared.base.layers.iter().chain(&host.table.layers).chain(&self.shared.top.layers);
+        let setting: Vec<_> = layers.filter_map(|layer| Some((layer, layer.vars.get(name)?))).collect();
+        let secret = setting.iter().any(|(layer, _)| layer.secret);
+        setting.into_iter().rev().map(|(layer, sourced)| layer::origin(layer, sourced, secret)).collect()
+    }
+
+    /// Names of all variables, sorted; without those of the engine's own, as `groups` and `facts`.
+    pub fn names(&self) -> Vec<String> {
+        let shared = &self.shared;
+        let tables = shared.base.names().chain(shared.host(self.host).table.names()).chain(shared.top.names());
+        let child = self.child.iter().flat_map(|child| child.vars.keys().map(String::as_str));
+        let mut names: Vec<String> = tables.chain(child).map(str::to_owned).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// What the engine finds under a name; `None` where nothing sets it.
+    pub(super) fn lookup(&self, name: &str) -> Option<Outcome> {
+        if let Some(value) = self.child.as_ref().and_then(|child| child.vars.get(name)) {
+            narrow(Reach::Layer);
+            return Some(Ok(value.clone()));
+        }
+        if let Some(value) = self.special(name) {
+            return Some(Ok(value));
+        }
+        let varies = self.shared.varies(name);
+        let Some(variable) = self.definition(name) else {
+            // Another host may have it.
+            narrow(if varies || is_special(name) { Reach::Host } else { Reach::Site });
+            return None;
+        };
+        let part = variable.part();
+        if let Form::Value(value) = &part.form {
+            narrow(if varies { Reach::Host } else { Reach::Site });
+            return Some(Ok(value.clone()));
+        }
+        if let Some(known) = self.known(name, varies) {
+            return Some(known);
+        }
+        let outer = REACH.replace(if varies { Reach::Host } else { Reach::Site });
+        let outcome = self.evaluate(part).map_err(Arc::new);
+        let reach = REACH.replace(outer.max(REACH.get()));
+        match (&self.child, reach) {
+            (Some(child), Reach::Layer) => child.memo.put(name, outcome.clone()),
+            (Some(child), _) if child.affects(name) => child.memo.put(name, outcome.clone()),
+            (_, Reach::Site) => self.shared.memo.put(name, outcome.clone()),
+            _ => self.shared.host(self.host).memo.put(name, outcome.clone()),
+        }
+        Some(outcome)
+    }
+
+    /// A value that was evaluated before and holds here.
+    fn known(&self, name: &str, varies: bool) -> Option<Outcome> {
+        if let Some(child) = &self.child {
+            if let Some(known) = child.memo.get(name) {
+                narrow(Reach::Layer);
+                return Some(known);
+            }
+            if child.affects(name) {
+                return None;
+            }
+        }
+        if let Some(known) = self.shared.host(self.host).memo.get(name) {
+            narrow(Reach::Host);
+            return Some(known);
+        }
+        if varies { None } else { self.shared.memo.get(name) }
+    }
+
+    fn definition(&self, name: &str) -> Option<&Arc<Variable>> {
+        let shared = &self.shared;
+        shared.top.get(name).or_else(|| shared.host(self.host).table.get(name)).or_else(|| shared.base.get(name))
+    }
+
+    /// Names that no layer sets.
+    fn special(&self, name: &str) -> Option<Value> {
+        if let Some(value) = self.shared.constants.get(name) {
+            return Some(value.clone());
+        }
+        if !is_special(name) {
+            return None;
+        }
+        narrow(Reach::Host);
+        match name {
+            "hostvars" => Some(Root::hostvars(self)),
+            "vars" => Some(Root::value(self)),
+            _ => self.shared.host(self.host).specials.get(name).cloned(),
+        }
+    }
+
+    /// A compiled part's value; a list or mapping with templates stays lazy.
+    pub(super) fn evaluate(&self, part: &Arc<Part>) -> Result<Value, InputError> {
+        let (text, compiled) = match &part.form {
+            Form::Value(value) => return Ok(value.clone()),
+            Form::Failed(error) => return Err((**error).clone()),
+            Form::Seq(_) | Form::Map(_) => {
+                narrow(if self.child.is_some() { Reach::Layer } else { Reach::Host });
+                return Ok(Lazy::value(part, self));
+            }
+            Form::Text(text, compiled) => (text, compiled),
+        };
+        let key = (Arc::as_ptr(part) as usize, self.identity());
+        let looped = CHAIN.with_borrow_mut(|chain| {
+            let start = chain.iter().position(|(part, scope, _)| (*part, *scope) == key);
+            let looped =
+                start.map(|start| chain[start..].iter().map(|(_, _, label)| label.clone()).collect::<Vec<_>>());
+            let looped = looped.or_else(|| (chain.len() >= DEEPEST).then(Vec::new));
+            if looped.is_none() {
+                chain.push((key.0, key.1, part.label.clone()));
+            }
+            looped
+        });
+        let spot = part.spot();
+        match looped {
+            None => {
+                let result = self.run(text, compiled, &spot);
+                CHAIN.with_borrow_mut(Vec::pop);
+                result
+            }
+            Some(labels) if labels.is_empty() => Err(InputError::new(format!(
+                "variables stand in each other more than {DEEPEST} deep at `{}`",
+                part.label
+            ))
+            .at(spot.place())),
+            Some(mut labels) => {
+                labels.push(part.label.clone());
+                Err(InputError::new(format!("recursive: {}", labels.join(" -> ")))
+                    .at(spot.place())
+                    .hint(format!("give one of them a value of its own, as `{}` in globals.yml", labels[0])))
+            }
+        }
+    }
+
+    /// Two scopes with the same identity see the same values.
+    fn identity(&self) -> usize {
+        self.child.as_ref().map_or(self.host, |child| Arc::as_ptr(child) as usize)
+    }
+
+    fn run(&self, text: &str, compiled: &Text, spot: &Spot<'_>) -> Result<Value, InputError> {
+        let (result, offset) = match compiled {
+            Text::Plain => return Ok(Value::from(text)),
+            Text::Expression(expression, offset) => (expression.eval(Root::value(self)), *offset),
+            Text::Template(template) => (template.render(Root::value(self)).map(Value::from), 0),
+        };
+        result.map_err(|error| {
+            self.explain_error(&error, text, offset, &|line, column| Some(spot.inside(text, line, column)))
+        })
+    }
+
+    /// The input error behind an engine's error in `text`, whose compiled part starts at `offset`.
+    pub(super) fn explain_error(
+        &self,
+        error: &Error,
+        text: &str,
+        offset: usize,
+        locate: &dyn Fn(usize, usize) -> Option<Place>,
+    ) -> InputError {
+        let said = failure::read(error);
+        let word = match &said {
+            Said::Undefined(what) => what.rsplit('.').next().unwrap_or_default(),
+            _ => "",
+        };
+        let (line, column) = failure::position(error, text, offset, word);
+        let place = locate(line, column);
+        match said {
+            Said::Failed(mut inner, variable) => {
+                if inner.place.is_none() {
+                    inner.place = place;
+                } else if let Some(place) = place.filter(|place| inner.place.as_ref() != Some(place)) {
+                    // Innermost errors come up level by level: each adds the place that used the one below.
+                    inner.causes.insert(0, used(&variable, &place));
+                }
+                inner
+            }
+            Said::Undefined(what) if self.definition(&what).is_some() => {
+                let mut inner = self.why_undefined(&what);
+                if let Some(place) = place {
+                    inner.causes.insert(0, used(&what, &place));
+                }
+                inner
+            }
+            Said::Undefined(what) => {
+                let mut undefined = self.undefined(&what);
+                undefined.place = place;
+                undefined
+            }
+            Said::Wrong(wrong) => InputError { place: wrong.place.clone().or(place), ..wrong },
+        }
+    }
+
+    /// Why a variable that is set has no value: what its own template lacks.
+    fn why_undefined(&self, name: &str) -> InputError {
+        match self.definition(name).map(|variable| (variable.part(), &variable.part().form)) {
+            Some((part, Form::Text(text, _))) => self.why_empty(text, &part.spot()),
+            _ => self.undefined(name),
+        }
+    }
+
+    /// Why `{{ expression }}` gave nothing: printing it says.
+    fn why_empty(&self, text: &str, spot: &Spot<'_>) -> InputError {
+        let locate = |line, column| Some(spot.inside(text, line, column));
+        match engine::printing(text).and_then(|template| template.render(Root::value(self))) {
+            Err(error) => self.explain_error(&error, text, 0, &locate),
+            Ok(_) => InputError::new(format!("`{text}` has no value")).at(spot.place()),
+        }
+    }
+
+    /// The error of an undefined name or expression.
+    fn undefined(&self, what: &str) -> InputError {
+        if what.is_empty() {
+            return InputError::new("undefined value").hint("test it with `is defined`, or give it a `default`");
+        }
+        if !what.chars().all(|c| c.is_alphanumeric() || c == '_') {
+            return InputError::new(format!("`{what}` is undefined"))
+                .hint("test it with `is defined`, or give it a `default`");
+        }
+        let error = InputError::new(format!("undefined variable `{what}`"));
+        if matches!(what, "facts" | "ansible_facts") {
+            let host = self.host_name().unwrap_or("the host");
+            return error.hint(format!("facts of {host} are not known: run where the host can be reached"));
+        }
+        let names = self.names();
+        let Some(near) = nearest(what, names.iter().map(String::as_str)) else {
+            return error.hint(format!("set `{what}` in globals.yml"));
+        };
+        match self.explain(near).first() {
+            Some(origin) => {
+                let place = Place { column: 0, ..origin.place.clone() };
+                error.hint(format!("`{near}` is defined in {place}"))
+            }
+            None => error.hint(format!("did you mean `{near}`?")),
+        }
+    }
+}
+
+/// A plain value as text.
+fn text_of(value: &Value) -> Option<String> {
+    match value.kind() {
+        ValueKind::None => Some(String::new()),
+        ValueKind::Bool | ValueKind::Number | ValueKind::String => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn expected(what: &str, found: &Value, document: &Document, node: &Node) -> InputError {
+    let shown = match (found.as_str(), found.kind()) {
+        (Some(text), _) if text.len() <= 60 => format!("`{text}`"),
+        (_, ValueKind::Bool | ValueKind::Number) => format!("`{found}`"),
+        _ => filters::kind(found).to_owned(),
+    };
+    InputError::new(format!("expected {what}, found {shown}")).at(document.place(node))
+}
+
+/// A step on the way from what is asked for to what failed.
+fn used(variable: &str, place: &Place) -> String {
+    if variable.is_empty() { format!("used at {place}") } else { format!("`{variable}` is used at {place}") }
+}
+
+fn is_special(name: &str) -> bool {
+    matches!(
+        name,
+        "hostvars"
+            | "vars"
+            | "facts"
+            | "ansible_facts"
+            | "group_names"
+            | "inventory_hostname"
+            | "inventory_hostname_short"
+    )
+}

@@ -1,0 +1,298 @@
+//! All variables of a site, in the tables that scopes look names up in.
+//!
+//! Most variables are the same on every host. What is evaluated from those alone is kept once for the site;
+//! only what depends on a host's own variables, facts or name is kept per host.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use indexmap::IndexMap;
+use minijinja::Value;
+
+use super::part::Part;
+use super::scope::Scope;
+use super::{Layer, facts};
+use crate::error::InputError;
+
+/// One host as the site describes it.
+#[derive(Debug, Clone, Default)]
+pub struct HostLayers {
+    /// Its name.
+    pub name: String,
+    /// Its groups, the nearest first.
+    pub groups: Vec<String>,
+    /// Its groups' variables and its own, lowest first.
+    pub layers: Vec<Arc<Layer>>,
+    /// Its facts, as JSON of `host::Facts`; none before it was looked at.
+    pub facts: Option<serde_json::Value>,
+}
+
+/// What a site gives to its scopes.
+#[derive(Debug, Clone, Default)]
+pub struct SiteLayers {
+    /// Layers under those of hosts, lowest first: roles, globals.yml.
+    pub base: Vec<Arc<Layer>>,
+    /// The hosts.
+    pub hosts: Vec<HostLayers>,
+    /// Layers above those of hosts, lowest first: passwords.yml, `-e`.
+    pub top: Vec<Arc<Layer>>,
+    /// Names that no layer can set, as `groups`.
+    pub constants: Vec<(String, Value)>,
+    /// The folder that `lookup('file', ..)` starts from.
+    pub folder: std::path::PathBuf,
+}
+
+/// The scopes of all hosts of a site.
+#[derive(Debug, Clone)]
+pub struct Scopes {
+    hosts: IndexMap<String, Scope>,
+    nowhere: Scope,
+}
+
+impl Scopes {
+    /// The scopes of a site.
+    pub fn new(layers: SiteLayers) -> Self {
+        let names: Vec<String> = layers.hosts.iter().map(|host| host.name.clone()).collect();
+        let shared = Arc::new(Shared::new(layers));
+        let hosts = names.into_iter().enumerate().map(|(index, name)| (name, Scope::root(&shared, index)));
+        Self { hosts: hosts.collect(), nowhere: Scope::root(&shared, usize::MAX) }
+    }
+
+    /// The scope of a host; for a name that is no host, one with the site's variables only.
+    pub fn host(&self, name: &str) -> &Scope {
+        self.hosts.get(name).unwrap_or(&self.nowhere)
+    }
+
+    /// Mistakes in the templates of all layers, whether anything uses them or not.
+    pub fn errors(&self) -> Vec<InputError> {
+        let mut found = Vec::new();
+        for variable in self.nowhere.shared().variables() {
+            variable.part().errors(&mut found);
+        }
+        found
+    }
+}
+
+/// A variable of one layer.
+pub(super) struct Variable {
+    name: String,
+    layer: Arc<Layer>,
+    part: OnceLock<Arc<Part>>,
+}
+
+impl Variable {
+    /// Its compiled value.
+    pub(super) fn part(&self) -> &Arc<Part> {
+        self.part.get_or_init(|| {
+            let sourced = &self.layer.vars[&self.name];
+            Arc::new(Part::new(self.name.clone(), &sourced.document, &sourced.node, self.layer.secret))
+        })
+    }
+}
+
+/// Layers and the winner of each name.
+#[derive(Default)]
+pub(super) struct Table {
+    /// Lowest first.
+    pub(super) layers: Vec<Arc<Layer>>,
+    winners: HashMap<String, Arc<Variable>>,
+}
+
+impl Table {
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<Variable>> {
+        self.winners.get(name)
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.winners.keys().map(String::as_str)
+    }
+}
+
+/// Makes tables, so that a layer of many hosts is compiled once.
+#[derive(Default)]
+struct Tables {
+    known: HashMap<*const Layer, Vec<Arc<Variable>>>,
+}
+
+impl Tables {
+    fn table(&mut self, layers: Vec<Arc<Layer>>) -> Table {
+        let mut winners = HashMap::new();
+        for layer in &layers {
+            let variables = self.known.entry(Arc::as_ptr(layer)).or_insert_with(|| {
+                let variable =
+                    |name: &String| Variable { name: name.clone(), layer: layer.clone(), part: OnceLock::new() };
+                layer.vars.keys().map(|name| Arc::new(variable(name))).collect()
+            });
+            for variable in variables.iter() {
+                winners.insert(variable.name.clone(), variable.clone());
+            }
+        }
+        Table { layers, winners }
+    }
+}
+
+/// A host's part of the site.
+#[derive(Default)]
+pub(super) struct Host {
+    pub(super) table: Table,
+    /// What only it has: its name, groups and facts.
+    pub(super) specials: HashMap<&'static str, Value>,
+    pub(super) memo: Memo,
+}
+
+/// Everything the scopes of a site share.
+pub(super) struct Shared {
+    pub(super) base: Table,
+    pub(super) top: Table,
+    pub(super) hosts: IndexMap<String, Host>,
+    nowhere: Host,
+    pub(super) constants: HashMap<String, Value>,
+    pub(super) folder: std::path::PathBuf,
+    /// Names that mean different things on different hosts.
+    varying: HashSet<String>,
+    pub(super) memo: Memo,
+    words: OnceLock<HashMap<String, Vec<String>>>,
+    affected: Mutex<HashMap<Vec<String>, Affected>>,
+    all: Vec<Arc<Variable>>,
+}
+
+/// Which variables a further layer can change; `None` is all.
+pub(super) type Affected = Option<Arc<HashSet<String>>>;
+
+impl Shared {
+    fn new(layers: SiteLayers) -> Self {
+        let mut tables = Tables::default();
+        let base = tables.table(layers.base);
+        let top = tables.table(layers.top);
+        let mut varying = HashSet::new();
+        let mut hosts = IndexMap::new();
+        for host in layers.hosts {
+            let table = tables.table(host.layers);
+            varying.extend(table.names().filter(|name| top.get(name).is_none()).map(str::to_owned));
+            let short = host.name.split('.').next().unwrap_or_default();
+            let mut specials = HashMap::from([
+                ("inventory_hostname", Value::from(host.name.as_str())),
+                ("inventory_hostname_short", Value::from(short)),
+                ("group_names", Value::from(host.groups)),
+            ]);
+            if let Some(facts) = &host.facts {
+                specials.insert("ansible_facts", facts::ansible(facts));
+                specials.insert("facts", Value::from(minijinja::value::Serde(facts)));
+            }
+            hosts.insert(host.name, Host { table, specials, memo: Memo::default() });
+        }
+        let mut all: Vec<Arc<Variable>> = tables.known.into_values().flatten().collect();
+        // The order of a run's errors must not depend on where the layers lie in memory.
+        all.sort_by_cached_key(|variable| {
+            let sourced = &variable.layer.vars[&variable.name];
+            (sourced.document.file(), sourced.node.line, sourced.node.column)
+        });
+        Self {
+            base,
+            top,
+            hosts,
+            nowhere: Host::default(),
+            constants: layers.constants.into_iter().collect(),
+            folder: layers.folder,
+            varying,
+            memo: Memo::default(),
+            words: OnceLock::new(),
+            affected: Mutex::default(),
+            all,
+        }
+    }
+
+    pub(super) fn host(&self, index: usize) -> &Host {
+        self.hosts.get_index(index).map_or(&self.nowhere, |(_, host)| host)
+    }
+
+    /// The name means different things on different hosts.
+    pub(super) fn varies(&self, name: &str) -> bool {
+        self.varying.contains(name)
+    }
+
+    fn variables(&self) -> impl Iterator<Item = &Arc<Variable>> {
+        self.all.iter()
+    }
+
+    fn sets(&self, name: &str) -> bool {
+        self.base.get(name).is_some()
+            || self.top.get(name).is_some()
+            || self.varying.contains(name)
+            || self.constants.contains_key(name)
+    }
+
+    /// The variables whose values a layer that sets `names` can change.
+    ///
+    /// By their words: a variable that mentions a name, or mentions one that does, may depend on it.
+    pub(super) fn affected(&self, mut names: Vec<String>) -> Affected {
+        if names.iter().any(|name| self.sets(name)) {
+            return None;
+        }
+        names.sort();
+        if let Some(known) = self.affected.lock().ok().and_then(|known| known.get(&names).cloned()) {
+            return known;
+        }
+        let words = self.words.get_or_init(|| self.find_words());
+        let mut found: HashSet<String> = names.iter().cloned().collect();
+        let mut next = names.clone();
+        while let Some(word) = next.pop() {
+            for name in words.get(&word).into_iter().flatten() {
+                if found.insert(name.clone()) {
+                    next.push(name.clone());
+                }
+            }
+        }
+        let found = Some(Arc::new(found));
+        if let Ok(mut known) = self.affected.lock() {
+            known.insert(names, found.clone());
+        }
+        found
+    }
+
+    fn find_words(&self) -> HashMap<String, Vec<String>> {
+        let mut words: HashMap<String, Vec<String>> = HashMap::new();
+        for variable in self.variables() {
+            let mut texts = Vec::new();
+            variable.part().texts(&mut texts);
+            let mentioned: HashSet<&str> = texts.into_iter().flat_map(words_of).collect();
+            for word in mentioned {
+                words.entry(word.to_owned()).or_default().push(variable.name.clone());
+            }
+        }
+        words
+    }
+}
+
+/// The identifiers in a text.
+pub(crate) fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
+}
+
+/// How far a value's validity reaches: what it was made from is the same for the whole site, for one host, or
+/// only under one further layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    Site,
+    Host,
+    Layer,
+}
+
+/// A variable's value or its error.
+pub(super) type Outcome = Result<Value, Arc<InputError>>;
+
+/// Variables that were evaluated.
+#[derive(Default)]
+pub(super) struct Memo(Mutex<HashMap<String, Outcome>>);
+
+impl Memo {
+    pub(super) fn get(&self, name: &str) -> Option<Outcome> {
+        self.0.lock().ok()?.get(name).cloned()
+    }
+
+    pub(super) fn put(&self, name: &str, outcome: Outcome) {
+        if let Ok(mut memo) = self.0.lock() {
+            memo.insert(name.to_owned(), outcome);
+        }
+    }
+}
