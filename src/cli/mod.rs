@@ -13,7 +13,7 @@ mod graph;
 mod history;
 mod interrupt;
 mod inventory;
-mod lab;
+pub mod lab;
 mod logs;
 mod order;
 mod phases;

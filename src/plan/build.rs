@@ -193,13 +193,10 @@ impl<'a> Builder<'a> {
                         return None;
                     }
                     Some(match &item.kind {
-                        HostKind::Packages(names) => {
-                            let names = names.iter().flat_map(|node| values.words(node)).collect();
-                            Op::Packages(Packages { names })
-                        }
-                        HostKind::Sysctl(pairs) => Op::Sysctl(Sysctl {
+                        HostKind::Packages(names) => Op::Packages(Packages { names: values.list(names) }),
+                        HostKind::Sysctl(wanted) => Op::Sysctl(Sysctl {
                             file: format!("/etc/sysctl.d/90-kolla-{}.conf", role.name),
-                            values: values.environment(pairs),
+                            values: values.map(wanted),
                         }),
                         HostKind::File(spec) => super::service::host_file(spec, role, &host, overrides, values),
                         HostKind::Block { path, content } => super::service::host_block(path, content, values),

@@ -76,6 +76,16 @@ impl Values<'_> {
         }
     }
 
+    /// A mapping of texts.
+    pub(super) fn map(&mut self, node: &Node) -> IndexMap<String, String> {
+        let value = self.value(node);
+        let Ok(keys) = value.try_iter() else {
+            self.fail(node, "expected a mapping");
+            return IndexMap::new();
+        };
+        keys.map(|key| (text_of(&key), text_of(&value.get_item(&key).unwrap_or_default()))).collect()
+    }
+
     pub(super) fn list(&mut self, node: &Node) -> Vec<String> {
         self.kept(self.scope.eval_list(self.document, node)).unwrap_or_default()
     }

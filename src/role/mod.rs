@@ -179,10 +179,10 @@ pub struct HostItem {
 /// Kinds of preparation.
 #[derive(Debug, Clone)]
 pub enum HostKind {
-    /// Packages of the distribution.
-    Packages(Vec<Node>),
-    /// Kernel parameters, kept in a file of ours.
-    Sysctl(Vec<(String, Node)>),
+    /// Packages of the distribution: a list.
+    Packages(Node),
+    /// Kernel parameters, kept in a file of ours: a mapping.
+    Sysctl(Node),
     /// A file.
     File(FileSpec),
     /// Lines between marks in a file that others write, too.

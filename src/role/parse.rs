@@ -55,7 +55,7 @@ pub(super) fn role(name: &str, files: BTreeMap<PathBuf, Arc<str>>) -> Result<(Ro
     let host = top.list("host").iter().filter_map(|node| parser.host_item(node)).collect();
     let steps = top.list("steps").iter().filter_map(|node| parser.step(node)).collect();
     let checks = top.list("checks").iter().filter_map(|node| parser.check(node)).collect();
-    let layer = parser.vars(name, &vars);
+    let layer = parser.vars(name, &services, &vars);
     let mut errors = top.finish();
     errors.append(&mut parser.errors);
     if !errors.is_empty() {
@@ -87,20 +87,16 @@ impl Parser<'_> {
         self.errors.push(InputError::new(message).at(self.document.place(node)));
     }
 
-    fn vars(&mut self, role: &str, vars: &[(&str, &Entry)]) -> Layer {
-        let prefix = role.replace('-', "_");
+    fn vars(&mut self, role: &str, services: &IndexMap<String, Service>, vars: &[(&str, &Entry)]) -> Layer {
+        let mut prefixes: Vec<String> = services.keys().map(|name| name.replace('-', "_")).collect();
+        prefixes.extend([role.replace('-', "_"), "enable_".into()]);
         let mut found = IndexMap::new();
         for (name, entry) in vars {
             // Variables of the whole site keep Kolla's names, whatever they start with.
-            let own = role == "site"
-                || name.starts_with(&prefix)
-                || name.starts_with("enable_")
-                || role == "host"
-                || (role == "loadbalancer" && (name.starts_with("haproxy_") || name.starts_with("keepalived_")));
-            if !own {
+            if role != "site" && !prefixes.iter().any(|prefix| name.starts_with(prefix)) {
                 let place = self.document.at(entry.line, entry.column);
                 self.errors.push(
-                    InputError::new(format!("variable `{name}` does not start with `{prefix}` or `enable_`"))
+                    InputError::new(format!("variable `{name}` starts with neither the role's nor a service's name"))
                         .at(place)
                         .hint("variables of the whole site belong to roles/site/role.yml"),
                 );
@@ -228,14 +224,8 @@ impl Parser<'_> {
         let group = fields.text("group").unwrap_or_else(|| "baremetal".into());
         let when = fields.take("when").cloned();
         let mut kinds = Vec::new();
-        let packages = fields.list("packages");
-        if !packages.is_empty() {
-            kinds.push(HostKind::Packages(packages.to_vec()));
-        }
-        let sysctl = fields.map("sysctl");
-        if !sysctl.is_empty() {
-            kinds.push(HostKind::Sysctl(pairs(sysctl)));
-        }
+        kinds.extend(fields.take("packages").cloned().map(HostKind::Packages));
+        kinds.extend(fields.take("sysctl").cloned().map(HostKind::Sysctl));
         if let Some(file) = fields.take("file") {
             kinds.push(HostKind::File(self.file(file)));
         }

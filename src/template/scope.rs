@@ -325,6 +325,11 @@ impl Scope {
         let (text, compiled) = match &part.form {
             Form::Value(value) => return Ok(value.clone()),
             Form::Failed(error) => return Err((**error).clone()),
+            Form::Empty => {
+                let place = part.spot().place();
+                let hint = format!("fill it with `kolla genpwd --passwords {}`", place.file.display());
+                return Err(InputError::new(format!("`{}` is empty", part.label)).at(place).hint(hint));
+            }
             Form::Seq(_) | Form::Map(_) => {
                 narrow(if self.child.is_some() { Reach::Layer } else { Reach::Host });
                 return Ok(Lazy::value(part, self));
