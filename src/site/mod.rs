@@ -43,7 +43,7 @@ pub struct SiteOptions {
     pub extra_vars: Vec<String>,
     /// Login user where the inventory names none.
     pub user: String,
-    /// The user's home, for keys and known_hosts.
+    /// The user's home, for keys and `known_hosts`.
     pub home: Option<PathBuf>,
 }
 

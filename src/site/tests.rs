@@ -389,7 +389,7 @@ fn upstream_inventory() -> String {
                     [storage]\nstorage01\n[deployment]\nlocalhost ansible_connection=local\n"
             .to_owned();
     for (group, parents) in groups::tree() {
-        text += &format!("\n# {group}\n[{group}:children]\n{}\n", parents.join("\n"));
+        text.extend(["\n# ", group, "\n[", group, ":children]\n", &parents.join("\n"), "\n"]);
     }
     text
 }

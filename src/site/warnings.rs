@@ -138,7 +138,7 @@ fn unknown(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String>
                     warnings.push(format!("{}: no role reads `{name}`; did you mean `{near}`?", at(sourced)));
                 }
                 None if layer.name.starts_with("globals") && !strangers.contains(&name.as_str()) => {
-                    strangers.push(name)
+                    strangers.push(name);
                 }
                 None => {}
             }

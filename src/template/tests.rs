@@ -88,7 +88,8 @@ fn a_cycle_names_its_members() {
 
 #[test]
 fn deep_chains_fail_before_the_stack_does() {
-    let chain: String = (0..60).map(|i| format!("v{i}: 'x{{{{ v{} }}}}'\n", i + 1)).collect::<String>() + "v60: end\n";
+    let link = |text: String, i: usize| text + &format!("v{i}: 'x{{{{ v{} }}}}'\n", i + 1);
+    let chain = (0..60).fold(String::new(), link) + "v60: end\n";
     let small = std::thread::Builder::new().stack_size(2 << 20);
     let done = small.spawn(move || {
         assert!(scopes(&chain).host("h1").get("v0").unwrap_err().message.contains("48 deep"));
