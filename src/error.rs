@@ -75,6 +75,22 @@ impl Error {
         self
     }
 
+    /// The same error with what caused it.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        match &mut self {
+            Self::Operation(error) => error.causes.push(cause.into()),
+            Self::Input(errors) => {
+                if let Some(last) = errors.last_mut() {
+                    last.causes.push(cause.into());
+                }
+            }
+            Self::Local { cause: first, .. } => *first = format!("{first}: {}", cause.into()),
+            Self::Host(_) | Self::Interrupted => {}
+        }
+        self
+    }
+
     /// The exit code of a command that ends with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -209,6 +225,14 @@ pub enum HostCause {
         /// SHA256 fingerprint of the key that was offered.
         fingerprint: String,
         /// File and line of the recorded key.
+        recorded: String,
+    },
+    /// The host's key is marked as revoked.
+    #[error("host key {fingerprint} is revoked in {recorded}")]
+    RevokedHostKey {
+        /// SHA256 fingerprint of the key that was offered.
+        fingerprint: String,
+        /// File and line that say so.
         recorded: String,
     },
     /// No key was accepted.

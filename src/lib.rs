@@ -4,8 +4,14 @@
 //! `cli`, `lab` and `image`, `report`, `run`, `plan`, `op`, `role`, `host`, `site`, `template`,
 //! `error` with `source` and `shell`.
 
+pub mod cli;
 pub mod error;
 pub mod host;
+pub mod lab;
+pub mod op;
+pub mod plan;
+pub mod report;
+pub mod role;
 pub mod run;
 pub mod shell;
 pub mod site;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::error::{Error, Result};
 
@@ -88,6 +88,57 @@ impl Local {
         })
     }
 
+    /// Runs it until its stdout ends with `end`, and leaves it running; or to its end, if that comes first.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub(super) async fn standing(self, end: &[u8]) -> Result<(Output, Option<Standing>)> {
+        let (program, arguments) =
+            self.argv.split_first().ok_or_else(|| Error::local("start a command", "it has no words"))?;
+        let failed = |error| Error::local(format!("run {}", crate::shell::join(&self.argv)), error);
+        let mut child = tokio::process::Command::new(program)
+            .args(arguments)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let (Some(mut stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::local("start a command", "it has no stdin or stdout"));
+        };
+        // The input is a script: read before anything is written.
+        let _ = stdin.write_all(&self.stdin).await;
+        let mut output = Output::default();
+        let mut chunk = [0; 8192];
+        while !output.stdout.ends_with(end) {
+            let some = stdout.read(&mut chunk).await.map_err(failed)?;
+            if some == 0 {
+                let status = child.wait().await.map_err(failed)?;
+                output.code = status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(255);
+                return Ok((output, None));
+            }
+            output.stdout.extend_from_slice(&chunk[..some]);
+        }
+        Ok((output, Some(Standing { _child: child, _stdin: stdin })))
+    }
+
+    /// Runs it with this program's own stdin, stdout and stderr, to its end; its exit code.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub async fn inherit(self) -> Result<u8> {
+        let act = || format!("run {}", crate::shell::join(&self.argv));
+        let (program, arguments) =
+            self.argv.split_first().ok_or_else(|| Error::local("start a command", "it has no words"))?;
+        let status = tokio::process::Command::new(program)
+            .args(arguments)
+            .status()
+            .await
+            .map_err(|error| Error::local(act(), error))?;
+        Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
+    }
+
     /// Runs it and takes its stdout.
     ///
     /// # Errors
@@ -103,6 +154,13 @@ impl Local {
         let end = end.into_iter().rev().collect::<Vec<_>>().join("; ");
         Err(Error::local(act, format!("exit code {}: {end}", output.code)))
     }
+}
+
+/// A command that was left running; its stdin ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Standing {
+    _child: tokio::process::Child,
+    _stdin: tokio::process::ChildStdin,
 }
 
 /// Where a program is found, looking through the folders of `path` (the value of `PATH`).

@@ -4,7 +4,20 @@
 //! acts. Both are thin fronts of a [`Machine`]: over SSH ([`ssh`]), on this machine, or in memory ([`fake`]).
 //! Nothing here knows of roles, plans or operations.
 
+mod channel;
+mod connected;
+mod docker;
+pub mod fake;
+mod files;
+pub mod here;
+mod known_hosts;
 pub mod local;
+mod look;
+mod session;
+pub mod ssh;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use local::Output;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What the batched look asks of a host.
 #[derive(Debug, Clone, Default)]
@@ -306,6 +319,25 @@ pub struct RegistryLogin {
     /// Password.
     pub password: crate::shell::Secret,
 }
+
+/// A finished request to a host, for the log of a run. What went to a script's stdin and into files is not in it;
+/// known secrets are masked by whoever writes it down.
+#[derive(Debug, Clone)]
+pub struct RequestRecord<'a> {
+    /// The host's name in the inventory.
+    pub host: &'a str,
+    /// What was asked, as `start glance_api`, or the text of a script.
+    pub what: &'a str,
+    /// When it began.
+    pub at: std::time::SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// What came of it, or how it failed.
+    pub outcome: std::result::Result<&'a str, &'a Error>,
+}
+
+/// Told of each finished request.
+pub type Observe = Arc<dyn Fn(&RequestRecord<'_>) + Send + Sync>;
 
 /// Bytes of a pull that have arrived and are expected, so far as they are known.
 pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);

@@ -1,0 +1,40 @@
+//! `kolla exec`: a program in a service's container.
+
+use clap::Args;
+
+use super::{Exit, Invocation, session};
+use crate::error::{Error, Result};
+
+/// Runs a program in a service's container on a host; ends with its exit code.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The host
+    pub host: String,
+    /// The service or its container, as `mariadb`
+    pub service: String,
+    /// Hand stdin on, read to its end
+    #[arg(long)]
+    pub stdin: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+impl Exec {
+    pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
+        let stdin = if self.stdin { read_stdin().await? } else { Vec::new() };
+        let output = session::exec(at, &self.host, &self.service, &self.command, &stdin).await?;
+        at.screen.raw(&output.stdout);
+        at.screen.raw_err(output.stderr.as_bytes());
+        Ok(Exit(u8::try_from(output.code).unwrap_or(255)))
+    }
+}
+
+async fn read_stdin() -> Result<Vec<u8>> {
+    let read = tokio::task::spawn_blocking(|| {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map(|_| bytes)
+    });
+    let failed = |error: &dyn std::fmt::Display| Error::local("read stdin", error);
+    read.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+}

@@ -1,0 +1,175 @@
+//! Options that every command takes, named as Kolla-Ansible names them.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum, ValueHint};
+
+use super::environment::Environment;
+
+/// Options of every command.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// An inventory file; may be repeated [default: CONFIGDIR/inventory, else CONFIGDIR/ansible/inventory/all-in-one]
+    #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub inventory: Vec<PathBuf>,
+
+    /// Act only on hosts that match, as `control,!control02`
+    #[arg(short, long, global = true, value_name = "PATTERN")]
+    pub limit: Option<String>,
+
+    /// Act only on these roles, separated by commas; may be repeated
+    #[arg(short, long, global = true, value_name = "ROLES", value_delimiter = ',')]
+    pub tags: Vec<String>,
+
+    /// Leave these roles out, separated by commas; may be repeated
+    #[arg(long, global = true, value_name = "ROLES", value_delimiter = ',')]
+    pub skip_tags: Vec<String>,
+
+    /// Set variables over all files: `name=value`, JSON, or `@FILE`; may be repeated
+    #[arg(short, long, global = true, value_name = "VARS")]
+    pub extra_vars: Vec<String>,
+
+    /// Only say what would be done
+    #[arg(short = 'C', long, global = true)]
+    pub check: bool,
+
+    /// Show what differs in files
+    #[arg(short = 'D', long, global = true)]
+    pub diff: bool,
+
+    /// With --check: end with exit code 3 when something would be done
+    #[arg(long, global = true)]
+    pub exit_code: bool,
+
+    /// The folder of globals.yml and the rest [env: `KOLLA_CONFIG_PATH`] [default: /etc/kolla]
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub configdir: Option<PathBuf>,
+
+    /// The file of passwords [default: CONFIGDIR/passwords.yml]
+    #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub passwords: Option<PathBuf>,
+
+    /// More roles, over those in CONFIGDIR/roles and the built-in ones; may be repeated
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub roles: Vec<PathBuf>,
+
+    /// How many hosts to connect to at once
+    #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub forks: Option<u16>,
+
+    /// Say more: what is as it should be, and the log; -vv and -vvv for more of the log
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// How to report on stdout
+    #[arg(long, global = true, value_name = "FORM", default_value = "text")]
+    pub output: Output,
+
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+
+    /// Learn the keys of hosts that are not in `known_hosts`
+    #[arg(long, global = true)]
+    pub accept_new_host_keys: bool,
+
+    /// Replace containers that have a name of ours but were made by something else
+    #[arg(long, global = true)]
+    pub adopt: bool,
+
+    /// Remove what the site no longer asks for
+    #[arg(long, global = true)]
+    pub prune: bool,
+}
+
+/// The form of the report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Whether a stream gets colours.
+    pub fn on(self, terminal: bool, no_color: bool) -> bool {
+        match self {
+            Self::Auto => terminal && !no_color,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+impl Global {
+    /// The folder of the site's files.
+    pub fn configdir(&self, environment: &Environment) -> PathBuf {
+        let given = self.configdir.clone().or_else(|| environment.config_path.clone());
+        given.unwrap_or_else(|| PathBuf::from("/etc/kolla"))
+    }
+
+    /// The inventory files.
+    pub fn inventories(&self, environment: &Environment) -> Vec<PathBuf> {
+        if !self.inventory.is_empty() {
+            return self.inventory.clone();
+        }
+        let configdir = self.configdir(environment);
+        let own = configdir.join("inventory");
+        let upstream = configdir.join("ansible/inventory/all-in-one");
+        vec![if own.exists() || !upstream.exists() { own } else { upstream }]
+    }
+
+    /// The file of passwords.
+    pub fn passwords(&self, environment: &Environment) -> PathBuf {
+        self.passwords.clone().unwrap_or_else(|| self.configdir(environment).join("passwords.yml"))
+    }
+
+    /// Folders with roles over the built-in ones, the first one first asked.
+    pub fn role_folders(&self, environment: &Environment) -> Vec<PathBuf> {
+        let mut folders = self.roles.clone();
+        folders.push(self.configdir(environment).join("roles"));
+        folders
+    }
+
+    /// Events and answers are JSON.
+    pub fn json(&self) -> bool {
+        self.output == Output::Json
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_inventory_is_ours_else_upstreams() {
+        let dir = tempfile::tempdir().unwrap();
+        let environment = Environment { config_path: Some(dir.path().into()), ..Environment::default() };
+        let global = Global::default();
+        assert_eq!(global.inventories(&environment), [dir.path().join("inventory")]);
+        std::fs::create_dir_all(dir.path().join("ansible/inventory")).unwrap();
+        std::fs::write(dir.path().join("ansible/inventory/all-in-one"), "").unwrap();
+        assert_eq!(global.inventories(&environment), [dir.path().join("ansible/inventory/all-in-one")]);
+        std::fs::write(dir.path().join("inventory"), "").unwrap();
+        assert_eq!(global.inventories(&environment), [dir.path().join("inventory")]);
+        assert_eq!(global.passwords(&environment), dir.path().join("passwords.yml"));
+        let global = Global { configdir: Some("/elsewhere".into()), ..Global::default() };
+        assert_eq!(global.configdir(&environment), PathBuf::from("/elsewhere"));
+    }
+}

@@ -1,0 +1,49 @@
+//! `kolla graph`: a phase's plan as a picture.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use super::{Exit, Invocation, session};
+use crate::error::{Error, Result};
+use crate::report::graph;
+
+/// Draws a phase's plan.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// The phase
+    #[arg(default_value = "deploy")]
+    pub phase: String,
+    /// A page for a browser, or text for Graphviz (`kolla graph | dot -Tsvg`)
+    #[arg(long, value_name = "FORM", default_value = "dot")]
+    pub format: Format,
+    /// Write to this file instead of stdout
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub to: Option<PathBuf>,
+}
+
+/// The form of the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Graphviz' language.
+    Dot,
+    /// A self-contained page.
+    Html,
+}
+
+impl Graph {
+    pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
+        let (nodes, edges) = session::graph(at, &self.phase).await?;
+        let text = match self.format {
+            Format::Dot => graph::dot(&nodes, &edges),
+            Format::Html => graph::html(&format!("kolla {}", self.phase), &nodes, &edges),
+        };
+        match &self.to {
+            Some(file) => {
+                std::fs::write(file, text).map_err(|error| Error::local(format!("write {}", file.display()), error))?;
+            }
+            None => at.screen.out(&text),
+        }
+        Ok(Exit::DONE)
+    }
+}

@@ -1,0 +1,28 @@
+//! `kolla logs`: what a service's container wrote.
+
+use clap::Args;
+
+use super::{Exit, Invocation, session};
+use crate::error::Result;
+
+/// Shows the end of a service's log on a host.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The host
+    pub host: String,
+    /// The service or its container, as `mariadb`
+    pub service: String,
+    /// How many lines
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
+    pub lines: usize,
+    /// Go on with new lines until Ctrl-C
+    #[arg(long)]
+    pub follow: bool,
+}
+
+impl Logs {
+    pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
+        session::logs(at, &self.host, &self.service, self.lines, self.follow).await?;
+        Ok(Exit::DONE)
+    }
+}

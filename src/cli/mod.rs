@@ -1,0 +1,316 @@
+//! The command line: what can be asked, and how its answer becomes text and an exit code.
+//!
+//! One file a command or family. A command takes an [`Invocation`] and never reads the environment, prints to
+//! a stream of its own or ends the process; what needs the layers below is behind [`session`].
+
+mod build;
+mod docs;
+pub mod environment;
+mod exec;
+mod genpwd;
+pub mod global;
+mod graph;
+mod history;
+mod interrupt;
+mod inventory;
+pub mod lab;
+mod logs;
+mod phases;
+mod plan;
+mod quickstart;
+mod registry;
+pub mod reporting;
+pub mod session;
+mod status;
+mod usage;
+mod validate;
+mod vars;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+pub use environment::Environment;
+pub use global::{Global, Output};
+pub use usage::recorded;
+
+use crate::error::{Error, Result};
+use crate::report::{Screen, json, text};
+
+/// Deploys and runs a highly available OpenStack cloud in containers, over SSH.
+#[derive(Debug, Parser)]
+#[command(name = "kolla", version, arg_required_else_help = true, subcommand_required = true)]
+#[command(disable_help_subcommand = true, max_term_width = 110)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `kolla` can be asked.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    Phase(phases::PhaseCommand),
+    /// Fill the empty entries of the file of passwords with new secrets
+    Genpwd(genpwd::Genpwd),
+    /// Check inventory, variables, roles and templates without connecting to a host
+    Validate(validate::Validate),
+    /// List hosts, their addresses and groups
+    Inventory(inventory::Inventory),
+    /// Show a host's variables, and where each value comes from
+    Vars(vars::Vars),
+    /// Show what a phase would change, and save that
+    Plan(plan::Plan),
+    /// Show the services of all hosts
+    Status(status::Status),
+    /// Draw a phase's plan
+    Graph(graph::Graph),
+    /// List the last runs and where their records are
+    History(history::History),
+    /// Show what a service's container wrote
+    Logs(logs::Logs),
+    /// Run a program in a service's container
+    Exec(exec::Exec),
+    /// Build images, and push them to a registry
+    Build(build::Build),
+    /// Run a registry for images on this machine
+    Registry(registry::Registry),
+    /// Raise bare hosts as containers on this machine, to try things on
+    Lab(lab::Lab),
+    /// From nothing to a deployed lab on this machine
+    Quickstart(quickstart::Quickstart),
+    /// Print documentation, man pages and shell completions
+    Docs(docs::Docs),
+}
+
+impl Command {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// Whatever stops it; what failed on some hosts only is in the exit code.
+    async fn run(self, at: &Invocation) -> Result<Exit> {
+        match self {
+            Self::Phase(command) => command.run(at).await,
+            Self::Genpwd(command) => command.run(at).await,
+            Self::Validate(command) => command.run(at).await,
+            Self::Inventory(command) => command.run(at).await,
+            Self::Vars(command) => command.run(at).await,
+            Self::Plan(command) => command.run(at).await,
+            Self::Status(command) => command.run(at).await,
+            Self::Graph(command) => command.run(at).await,
+            Self::History(command) => Ok(command.run(at)),
+            Self::Logs(command) => command.run(at).await,
+            Self::Exec(command) => command.run(at).await,
+            Self::Build(command) => command.run(at).await,
+            Self::Registry(command) => command.run(at).await,
+            Self::Lab(command) => command.run(at).await,
+            Self::Quickstart(command) => command.run(at).await,
+            Self::Docs(command) => command.run(at),
+        }
+    }
+
+    /// An interrupt lets it finish what it has begun; others just end.
+    fn finishes(&self) -> bool {
+        matches!(self, Self::Phase(_) | Self::Plan(_) | Self::Quickstart(_))
+    }
+}
+
+/// One call of the program: all that a command gets.
+pub struct Invocation {
+    /// What the environment says.
+    pub environment: Environment,
+    /// Options of every command.
+    pub global: Global,
+    /// Where to print.
+    pub screen: Arc<Screen>,
+    /// Cancelled by the first Ctrl-C: start nothing new.
+    pub stop: CancellationToken,
+    /// The command line as it is recorded, without values of `-e`.
+    pub command_line: String,
+}
+
+impl Invocation {
+    /// Prints an answer: as JSON with `--output json`, else as the text.
+    pub fn answer(&self, json: impl FnOnce() -> serde_json::Value, text: impl FnOnce() -> String) {
+        if self.global.json() {
+            self.screen.out(&json().to_string());
+        } else {
+            self.screen.out(&text());
+        }
+    }
+
+    /// Prints a warning on stderr.
+    pub fn warn(&self, message: &str) {
+        self.screen.err(&text::warning(message, self.screen.paint_err.0));
+    }
+}
+
+/// The exit code of a command that came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit(pub u8);
+
+impl Exit {
+    /// All is done.
+    pub const DONE: Self = Self(0);
+    /// A host or an operation failed.
+    pub const FAILED: Self = Self(1);
+    /// `--check --exit-code` found something to do.
+    pub const CHANGES: Self = Self(3);
+    /// Stopped by Ctrl-C.
+    pub const INTERRUPTED: Self = Self(130);
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    let environment = Environment::read();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    ExitCode::from(start(environment, &arguments))
+}
+
+fn start(environment: Environment, arguments: &[OsString]) -> u8 {
+    let streams = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
+    let Cli { global, command } = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let colors = [environment.stdout_terminal, environment.stderr_terminal]
+                .map(|terminal| global::Color::Auto.on(terminal, environment.no_color));
+            let screen = Screen::new(streams.0, streams.1, (colors[0], colors[1]), false);
+            return complain(&screen, &error);
+        }
+    };
+    let bars = environment.stderr_terminal && environment.stdout_terminal && !global.json();
+    let color = |terminal| global.color.on(terminal, environment.no_color);
+    let colors = (color(environment.stdout_terminal), color(environment.stderr_terminal));
+    let screen = Arc::new(Screen::new(streams.0, streams.1, colors, bars));
+    log(&environment, &global, &screen);
+
+    let at =
+        Invocation { environment, global, screen, stop: CancellationToken::new(), command_line: recorded(arguments) };
+    let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let result = runtime.block_on(supervised(command, &at));
+            // A read of stdin cannot be cancelled and must not hold the end up.
+            runtime.shutdown_timeout(Duration::from_millis(200));
+            result
+        }
+        Err(error) => Err(Error::local("start the runtime", error)),
+    };
+    match result {
+        Ok(Exit(code)) => code,
+        Err(error) => {
+            if at.global.json() {
+                for line in json::error(&error) {
+                    at.screen.out(&line.to_string());
+                }
+            }
+            at.screen.err(&text::error(&error, at.screen.paint_err.0));
+            error.exit_code()
+        }
+    }
+}
+
+async fn supervised(command: Command, at: &Invocation) -> Result<Exit> {
+    let finishes = command.finishes();
+    interrupt::watch(at.screen.clone(), at.stop.clone(), finishes);
+    let work = command.run(at);
+    if finishes {
+        return work.await;
+    }
+    tokio::select! {
+        result = work => result,
+        () = at.stop.cancelled() => Err(Error::Interrupted),
+    }
+}
+
+fn complain(screen: &Screen, error: &clap::Error) -> u8 {
+    let (out, err) = (screen.paint.0, screen.paint_err.0);
+    match usage::answer(error, if error.use_stderr() { err } else { out }) {
+        usage::Answer::Help(text) => {
+            screen.out(&text);
+            0
+        }
+        usage::Answer::Missing(text) => {
+            screen.err(&text);
+            2
+        }
+        usage::Answer::Mistake(error) => {
+            screen.err(&text::error(&error, err));
+            error.exit_code()
+        }
+    }
+}
+
+/// The log on stderr: warnings, and more with each `-v`.
+fn log(environment: &Environment, global: &Global, screen: &Arc<Screen>) {
+    let filter = match (&environment.log, global.verbose) {
+        (Some(filter), _) => filter.as_str(),
+        (None, 0) => "warn",
+        (None, 1) => "warn,kolla=info",
+        (None, 2) => "info,kolla=debug,russh=warn",
+        (None, _) => "debug,kolla=trace",
+    };
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
+    // A second call in one process (a test) keeps the first log.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(LogLines(screen.clone()))
+        .with_ansi(screen.paint_err.0)
+        .with_target(global.verbose > 1)
+        .try_init();
+}
+
+/// Log lines between the bars.
+#[derive(Clone)]
+struct LogLines(Arc<Screen>);
+
+impl std::io::Write for LogLines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.raw_err(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogLines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_command() {
+        for words in ["kolla -i a -i b -C deploy -t x,y", "kolla deploy -i a -i b -t x -t y --check"] {
+            let cli = Cli::try_parse_from(words.split(' ')).unwrap();
+            assert_eq!(cli.global.inventory.len(), 2, "{words}");
+            assert_eq!(cli.global.tags, ["x", "y"], "{words}");
+            assert!(cli.global.check, "{words}");
+        }
+    }
+}

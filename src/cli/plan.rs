@@ -1,0 +1,31 @@
+//! `kolla plan`: what a phase would change, to be read before a change window.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+
+use super::phases::{Request, exit};
+use super::{Exit, Invocation, session};
+use crate::error::Result;
+
+/// Looks at the hosts and shows what a phase would do there.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The phase
+    #[arg(default_value = "deploy")]
+    pub phase: String,
+    /// Also write the plan to this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub save: Option<PathBuf>,
+}
+
+impl Plan {
+    pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
+        let request = Request { phase: self.phase, check: true, save: self.save, ..Request::default() };
+        let summary = session::phase(at, &request).await?;
+        if let Some(file) = &request.save {
+            at.screen.err(&format!("saved to {}", file.display()));
+        }
+        Ok(exit(summary, at.global.exit_code, at.stop.is_cancelled()))
+    }
+}

@@ -1,0 +1,37 @@
+//! `kolla vars`: a value, and where it comes from.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Exit, Invocation, session};
+use crate::error::Result;
+use crate::report::Table;
+
+/// Shows a host's variables.
+#[derive(Debug, Args)]
+pub struct Vars {
+    /// The host
+    pub host: String,
+    /// One variable; without it, all
+    pub name: Option<String>,
+}
+
+impl Vars {
+    pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
+        let rows = session::vars(at, &self.host, self.name.as_deref()).await?;
+        let text = || {
+            let mut table = Table::new(["variable", "from", "value"]);
+            for row in &rows {
+                let value = match (&row.error, &row.value) {
+                    (Some(error), _) => format!("(no value: {error})"),
+                    (None, Value::String(text)) if !text.is_empty() && !text.contains('\n') => text.clone(),
+                    (None, value) => value.to_string(),
+                };
+                table.row([row.name.clone(), row.from.clone(), value]);
+            }
+            table.render()
+        };
+        at.answer(|| json!(rows), text);
+        Ok(Exit::DONE)
+    }
+}

@@ -1,0 +1,414 @@
+//! A real machine: what [`Machine`] asks, done by scripts, streams and the engine over whatever wire leads there.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use super::docker::{Access, Engine};
+use super::wire::{self, Command, OpenFailure, Reply, Wire};
+use super::{
+    Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, Look, Machine, Observe, Output, Progress, PutFile, Reach,
+    RegistryLogin, RequestRecord, files, look,
+};
+use crate::error::{Error, HostCause, Result};
+use crate::shell;
+
+/// The longest body taken from an HTTP answer.
+const LARGEST_BODY: usize = 4 << 20;
+/// Exit code of the script that reads a file where there is none.
+const NO_FILE: u32 = 44;
+/// How much of an answer goes into the log.
+const LOGGED: usize = 4096;
+
+type Answer<T> = std::result::Result<T, HostCause>;
+
+/// A machine behind a wire.
+pub(super) struct Connected {
+    name: String,
+    wire: Arc<dyn Wire>,
+    engine: Engine,
+    socket: String,
+    observe: Option<Observe>,
+    /// This session's own, in temporary names and in the lock.
+    token: String,
+    puts: Mutex<u64>,
+}
+
+impl Connected {
+    pub(super) fn new(name: &str, wire: Arc<dyn Wire>, access: Access, observe: Option<Observe>) -> Result<Self> {
+        let socket = access.socket().to_owned();
+        let engine = Engine::new(wire.clone(), access)
+            .map_err(|cause| Error::host(name, "prepare the engine's client", cause))?;
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        Ok(Self { name: name.to_owned(), wire, engine, socket, observe, token, puts: Mutex::default() })
+    }
+
+    /// One request that changes something: once.
+    async fn once<T: Told>(&self, what: String, request: impl Future<Output = Answer<T>> + Send) -> Result<T> {
+        let (at, began) = (SystemTime::now(), Instant::now());
+        let outcome = request.await.map_err(|cause| Error::host(&self.name, act(&what), cause));
+        if let Some(observe) = &self.observe {
+            let told = outcome.as_ref().map(Told::told);
+            let outcome = told.as_ref().map(String::as_str).map_err(|error| *error);
+            observe(&RequestRecord { host: &self.name, what: &what, at, took: began.elapsed(), outcome });
+        }
+        outcome
+    }
+
+    /// One request that only reads: where the session is lost on the way, once more over a new one.
+    async fn twice<T: Told + Send, F: Future<Output = Answer<T>> + Send>(
+        &self,
+        what: String,
+        request: impl Fn() -> F + Send + Sync,
+    ) -> Result<T> {
+        let both = async {
+            let first = request().await;
+            if matches!(first, Err(HostCause::Lost(_))) { request().await } else { first }
+        };
+        self.once(what, both).await
+    }
+
+    async fn script(&self, text: &str, stdin: &[u8]) -> Answer<Output> {
+        self.command(wire::script(self.wire.sudo(), text, stdin)).await.map(|reply| reply.output)
+    }
+
+    async fn command(&self, command: Command) -> Answer<Reply> {
+        let reply = self.wire.exec(command).await?;
+        Ok(Reply { output: wire::started(self.wire.sudo(), reply.output)?, ..reply })
+    }
+
+    /// The look's script and, at once, the containers.
+    async fn look_once(&self, ask: &Ask) -> Answer<Look> {
+        let sudo = self.wire.sudo();
+        let mut command = wire::script(sudo, &look::script(ask, &self.socket, &self.token), &[]);
+        command.stays_after = ask.lock.as_ref().map(|_| look::ANSWERED);
+        let began = epoch_ms();
+        let from = Instant::now();
+        let (reply, containers) = tokio::join!(self.command(command), self.engine.containers());
+        let reply = reply?;
+        let mut look = look::parse(ask, reply.output.code, &reply.output.stdout)?;
+        // The clock was read between these two moments.
+        let middle = (reply.sent - from) + (reply.first - reply.sent) / 2;
+        look.facts.skew_ms = began + i64::try_from(middle.as_millis()).unwrap_or(0) - look.facts.time_ms;
+        match containers {
+            Ok(containers) => {
+                look.containers = containers;
+                look.facts.engine = true;
+                look.facts.engine_version = self.engine.version();
+            }
+            // Nobody listens, and the host itself says so: no engine yet.
+            Err(HostCause::NoEngine(_)) if !look.facts.engine => {}
+            Err(HostCause::NoEngine(_)) if !sudo => return Err(HostCause::ForwardingRefused(self.socket.clone())),
+            Err(cause) => return Err(cause),
+        }
+        if let Some(note) = &ask.lock {
+            // A new session has to take it again before anything else.
+            let mut again = wire::script(sudo, &look::lock_script(note, &self.token), &[]);
+            again.stays_after = Some(look::ANSWERED);
+            self.wire.on_renewal(Some(again));
+        }
+        Ok(look)
+    }
+
+    async fn http_once(&self, ask: &HttpAsk) -> Answer<HttpAnswer> {
+        let place = place(&ask.address, ask.port);
+        let unreachable = |why: &dyn std::fmt::Display| HostCause::Unreachable(format!("{place}: {why}"));
+        let stream = self.wire.open_tcp(&ask.address, ask.port).await.map_err(|failure| match failure {
+            OpenFailure::Session(cause) => cause,
+            OpenFailure::Forbidden => HostCause::ForwardingRefused(place.clone()),
+            other => unreachable(&other),
+        })?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+        let method = if ask.method.is_empty() { "GET" } else { &ask.method };
+        let path = if ask.path.is_empty() { "/" } else { &ask.path };
+        let mut request = hyper::Request::builder().method(method).uri(path).header("host", &place);
+        for (name, value) in &ask.headers {
+            request = request.header(name, value);
+        }
+        let request = request
+            .header("connection", "close")
+            .body(Full::new(Bytes::copy_from_slice(&ask.body)))
+            .map_err(|error| HostCause::Answer(format!("no such request: {error}")))?;
+        let exchange = async {
+            let response = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), LARGEST_BODY).collect().await;
+            let body = body.map_err(|error| HostCause::Answer(format!("{place}: {error}")))?.to_bytes().to_vec();
+            Ok(HttpAnswer { status, body })
+        };
+        tokio::pin!(exchange);
+        // The connection does the work; it ends when the server closes, which may be before the body is read.
+        tokio::select! {
+            answer = &mut exchange => answer,
+            _ = connection => exchange.await,
+        }
+    }
+
+    async fn put_all(&self, batch: &[PutFile]) -> Answer<()> {
+        let number = {
+            let mut puts = self.puts.lock().unwrap_or_else(PoisonError::into_inner);
+            *puts += 1;
+            *puts
+        };
+        let (script, archive) =
+            files::batch(batch, &format!("{}-{number}", &self.token[..8])).map_err(HostCause::Answer)?;
+        done(self.script(&script, &archive).await?)
+    }
+}
+
+/// A script that must end well.
+fn done(output: Output) -> Answer<()> {
+    if output.code == 0 { Ok(()) } else { Err(HostCause::Exit { code: output.code, stderr: output.stderr }) }
+}
+
+fn epoch_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// `address:port`, with brackets where it takes them.
+fn place(address: &str, port: u16) -> String {
+    match address.parse::<IpAddr>() {
+        Ok(IpAddr::V6(_)) => format!("[{address}]:{port}"),
+        _ => format!("{address}:{port}"),
+    }
+}
+
+/// What an error calls a request: a script by its first line.
+fn act(what: &str) -> String {
+    let first = what.lines().find(|line| !line.trim().is_empty()).unwrap_or(what);
+    if first.len() == what.trim_end().len() { what.trim_end().to_owned() } else { format!("{first} ...") }
+}
+
+#[async_trait]
+impl Machine for Connected {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn requests(&self) -> u64 {
+        self.wire.requests() + self.engine.requests()
+    }
+
+    async fn look(&self, ask: &Ask) -> Result<Look> {
+        self.twice("look".into(), || self.look_once(ask)).await
+    }
+
+    async fn containers(&self) -> Result<BTreeMap<String, ContainerState>> {
+        self.twice("list containers".into(), || self.engine.containers()).await
+    }
+
+    async fn volumes(&self) -> Result<Vec<String>> {
+        self.twice("list volumes".into(), || self.engine.volumes()).await
+    }
+
+    async fn image(&self, reference: &str) -> Result<Option<String>> {
+        self.twice(format!("look for image {reference}"), || self.engine.image(reference)).await
+    }
+
+    async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<Option<String>> {
+        let what = format!("ask the registry for {reference}");
+        self.twice(what, || self.engine.registry_digest(reference, login)).await
+    }
+
+    async fn logs(&self, container: &str, lines: usize) -> Result<Vec<String>> {
+        self.twice(format!("read the log of {container}"), || self.engine.logs(container, lines)).await
+    }
+
+    async fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let quoted = shell::quote(path);
+        let script = format!("[ -e {quoted} ] || exit {NO_FILE}\nexec cat -- {quoted}\n");
+        let content = self.twice(format!("read {path}"), || async {
+            let output = self.script(&script, &[]).await?;
+            match output.code {
+                0 => Ok(Content(Some(output.stdout))),
+                NO_FILE => Ok(Content(None)),
+                code => Err(HostCause::Exit { code, stderr: output.stderr }),
+            }
+        });
+        content.await.map(|content| content.0)
+    }
+
+    async fn http(&self, ask: &HttpAsk, within: Duration) -> Result<HttpAnswer> {
+        let what = format!("{} http://{}{}", ask.method, place(&ask.address, ask.port), ask.path);
+        let request = || async {
+            let answer = tokio::time::timeout(within, self.http_once(ask)).await;
+            answer.unwrap_or(Err(HostCause::TimedOut(within.as_secs())))
+        };
+        if matches!(ask.method.as_str(), "" | "GET" | "HEAD") {
+            self.twice(what, request).await
+        } else {
+            self.once(what, request()).await
+        }
+    }
+
+    async fn reach(&self, address: &str, port: u16, within: Duration) -> Result<Reach> {
+        let what = format!("reach {}", place(address, port));
+        let request = || async {
+            match tokio::time::timeout(within, self.wire.open_tcp(address, port)).await {
+                Ok(Ok(_)) => Ok(Reach::Open),
+                Ok(Err(OpenFailure::Refused)) => Ok(Reach::Refused),
+                Ok(Err(OpenFailure::Forbidden)) => Ok(Reach::Unknown),
+                Ok(Err(OpenFailure::Session(cause))) => Err(cause),
+                Ok(Err(OpenFailure::Unreachable(_))) | Err(_) => Ok(Reach::TimedOut),
+            }
+        };
+        self.twice(what, request).await
+    }
+
+    async fn exec(&self, container: &str, user: &str, argv: &[String], stdin: &[u8]) -> Result<Output> {
+        let what = format!("in {container}: {}", shell::join(argv));
+        self.once(what, self.engine.exec(container, user, argv, stdin)).await
+    }
+
+    async fn run(&self, script: &str, stdin: &[u8]) -> Result<Output> {
+        self.once(script.to_owned(), self.script(script, stdin)).await
+    }
+
+    async fn put(&self, files: &[PutFile]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        self.once(format!("write {}", paths.join(" ")), self.put_all(files)).await
+    }
+
+    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()> {
+        self.once(format!("pull {reference}"), self.engine.pull(reference, login, progress)).await
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<String> {
+        self.once(format!("create container {}", spec.name), self.engine.create(spec)).await
+    }
+
+    async fn start(&self, container: &str) -> Result<()> {
+        self.once(format!("start {container}"), self.engine.start(container)).await
+    }
+
+    async fn stop(&self, container: &str, timeout: u32) -> Result<()> {
+        self.once(format!("stop {container}"), self.engine.stop(container, timeout)).await
+    }
+
+    async fn kill(&self, container: &str, signal: &str) -> Result<()> {
+        self.once(format!("send {signal} to {container}"), self.engine.kill(container, signal)).await
+    }
+
+    async fn rename(&self, container: &str, name: &str) -> Result<()> {
+        self.once(format!("rename {container} to {name}"), self.engine.rename(container, name)).await
+    }
+
+    async fn remove(&self, container: &str) -> Result<()> {
+        self.once(format!("remove container {container}"), self.engine.remove(container)).await
+    }
+
+    async fn wait(&self, container: &str) -> Result<i64> {
+        self.twice(format!("wait for {container}"), || self.engine.wait(container)).await
+    }
+
+    async fn volume_create(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
+        self.once(format!("create volume {name}"), self.engine.volume_create(name, labels)).await
+    }
+
+    async fn volume_remove(&self, name: &str) -> Result<()> {
+        self.once(format!("remove volume {name}"), self.engine.volume_remove(name)).await
+    }
+
+    async fn image_remove(&self, reference: &str) -> Result<()> {
+        self.once(format!("remove image {reference}"), self.engine.image_remove(reference)).await
+    }
+}
+
+/// What the log says of an answer.
+trait Told {
+    fn told(&self) -> String;
+}
+
+/// A file's content, which the log must not show.
+struct Content(Option<Vec<u8>>);
+
+impl Told for Content {
+    fn told(&self) -> String {
+        self.0.as_ref().map_or_else(|| "no such file".to_owned(), |bytes| format!("{} bytes", bytes.len()))
+    }
+}
+
+impl Told for () {
+    fn told(&self) -> String {
+        String::new()
+    }
+}
+
+impl Told for i64 {
+    fn told(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Told for String {
+    fn told(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Told for Option<String> {
+    fn told(&self) -> String {
+        self.clone().unwrap_or_else(|| "none".to_owned())
+    }
+}
+
+impl Told for Vec<String> {
+    fn told(&self) -> String {
+        self.join("\n")
+    }
+}
+
+impl Told for BTreeMap<String, ContainerState> {
+    fn told(&self) -> String {
+        crate::error::numbered(self.len(), "container")
+    }
+}
+
+impl Told for Look {
+    fn told(&self) -> String {
+        format!("{} containers, {} files", self.containers.len(), self.files.len())
+    }
+}
+
+impl Told for Reach {
+    fn told(&self) -> String {
+        format!("{self:?}")
+    }
+}
+
+impl Told for HttpAnswer {
+    fn told(&self) -> String {
+        format!("{} {}", self.status, clipped(&self.body))
+    }
+}
+
+impl Told for Output {
+    fn told(&self) -> String {
+        let mut told = format!("exit code {}", self.code);
+        for part in [clipped(&self.stdout), clipped(self.stderr.as_bytes())] {
+            if !part.is_empty() {
+                told.push('\n');
+                told.push_str(&part);
+            }
+        }
+        told
+    }
+}
+
+/// The beginning of a long text.
+fn clipped(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LOGGED)]).trim_end().to_owned();
+    if bytes.len() > LOGGED { format!("{text} ... ({} bytes)", bytes.len()) } else { text }
+}

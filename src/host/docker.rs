@@ -1,0 +1,464 @@
+//! The container engine of a host: everything that knows its API is in this file and below it.
+//!
+//! The API travels through streams of the host's wire to the engine's socket. Podman's socket speaks the same.
+
+mod spec;
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bollard::auth::DockerCredentials;
+use bollard::container::LogOutput;
+use bollard::errors::Error as BollardError;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models::{ContainerSummary, CreateImageInfo, VolumeCreateRequest};
+use bollard::query_parameters as query;
+use bollard::{BollardRequest, Docker};
+use futures_util::{Stream, StreamExt as _};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt as _;
+
+use super::wire::{self, OpenFailure, Wire};
+use super::{ContainerSpec, ContainerState, Output, Progress, RegistryLogin};
+use crate::error::HostCause;
+
+/// How long the engine may take to begin an answer.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long a stream may be silent.
+const SILENCE: Duration = Duration::from_secs(300);
+/// For answers that come only when something has ended; whoever asks has a limit of his own.
+const FOREVER: Duration = Duration::from_secs(24 * 3600);
+
+/// How the engine is reached.
+#[derive(Debug, Clone)]
+pub(super) enum Access {
+    /// Its socket.
+    Socket(String),
+    /// A command that copies between its stdin and stdout and the socket, which is named second.
+    Command(String, String),
+}
+
+impl Access {
+    /// The engine's socket.
+    pub(super) fn socket(&self) -> &str {
+        match self {
+            Self::Socket(socket) | Self::Command(_, socket) => socket,
+        }
+    }
+}
+
+/// The engine of one host.
+pub(super) struct Engine {
+    docker: Docker,
+    access: Access,
+    requests: Arc<AtomicU64>,
+    /// `Server` of the last answer, as `Docker/26.1.5 (linux)`.
+    server: Arc<Mutex<String>>,
+}
+
+type Answer<T> = Result<T, HostCause>;
+
+impl Engine {
+    pub(super) fn new(wire: Arc<dyn Wire>, access: Access) -> Answer<Self> {
+        let (idle, limit) = match access {
+            Access::Socket(_) => (8, Duration::from_secs(4)),
+            // Each of these holds one of the few session channels.
+            Access::Command(..) => (1, Duration::from_secs(1)),
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(idle)
+            .pool_timer(TokioTimer::new())
+            // Podman closes idle connections after 10 s.
+            .pool_idle_timeout(limit)
+            .build(Connector { wire, access: access.clone() });
+        let (client, requests, server) = (Arc::new(client), Arc::new(AtomicU64::new(0)), Arc::new(Mutex::default()));
+        let (counter, heard) = (requests.clone(), server.clone());
+        let transport = move |mut request: BollardRequest| {
+            let (client, heard) = (client.clone(), heard.clone());
+            counter.fetch_add(1, Ordering::Relaxed);
+            fix_credentials(&mut request);
+            async move {
+                let response = client.request(request).await.map_err(BollardError::from)?;
+                if let Some(name) = response.headers().get("server").and_then(|value| value.to_str().ok()) {
+                    name.clone_into(&mut heard.lock().unwrap_or_else(PoisonError::into_inner));
+                }
+                Ok(response)
+            }
+        };
+        let docker = Docker::connect_with_custom_transport(
+            transport,
+            Some("http://engine"),
+            ANSWER.as_secs(),
+            bollard::API_DEFAULT_VERSION,
+        );
+        let docker = docker.map_err(|error| HostCause::Answer(error.to_string()))?;
+        Ok(Self { docker, access, requests, server })
+    }
+
+    /// Requests so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The engine's version, from its last answer.
+    pub(super) fn version(&self) -> String {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let version = server.split_once('/').map_or("", |(_, rest)| rest);
+        version.split([' ', '+']).next().unwrap_or_default().to_owned()
+    }
+
+    /// All containers.
+    pub(super) async fn containers(&self) -> Answer<BTreeMap<String, ContainerState>> {
+        let options = query::ListContainersOptionsBuilder::default().all(true).build();
+        let listed = self.docker.list_containers(Some(options)).await.map_err(|error| self.cause(&error))?;
+        Ok(listed.into_iter().map(state).map(|state| (state.name.clone(), state)).collect())
+    }
+
+    pub(super) async fn volumes(&self) -> Answer<Vec<String>> {
+        let none = None::<query::ListVolumesOptions>;
+        let listed = self.docker.list_volumes(none).await.map_err(|error| self.cause(&error))?;
+        let mut names: Vec<String> = listed.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    pub(super) async fn image(&self, reference: &str) -> Answer<Option<String>> {
+        let inspected = self.docker.inspect_image(reference).await;
+        self.or_missing(inspected).map(|image| image.and_then(|image| image.id))
+    }
+
+    pub(super) async fn registry_digest(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+    ) -> Answer<Option<String>> {
+        let inspected = self.docker.inspect_registry_image(reference, credentials(reference, login)).await;
+        self.or_missing(inspected).map(|found| found.and_then(|found| found.descriptor.digest))
+    }
+
+    pub(super) async fn logs(&self, container: &str, lines: usize) -> Answer<Vec<String>> {
+        let options = query::LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let mut stream = Box::pin(self.docker.logs(container, Some(options)));
+        let mut bytes = Vec::new();
+        while let Some(part) = self.next(&mut stream).await? {
+            bytes.extend_from_slice(part.as_ref());
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let all: Vec<String> = text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect();
+        Ok(all[all.len().saturating_sub(lines)..].to_vec())
+    }
+
+    /// Runs a program in a container: its output by stream, its exit code.
+    pub(super) async fn exec(&self, container: &str, user: &str, argv: &[String], stdin: &[u8]) -> Answer<Output> {
+        let options = CreateExecOptions {
+            attach_stdin: Some(!stdin.is_empty()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(argv.to_vec()),
+            user: Some(user.to_owned()).filter(|user| !user.is_empty()),
+            ..CreateExecOptions::default()
+        };
+        let made = self.docker.create_exec(container, options).await.map_err(|error| self.cause(&error))?;
+        let started = self.docker.start_exec(&made.id, None).await.map_err(|error| self.cause(&error))?;
+        let StartExecResults::Attached { output: mut stream, mut input } = started else {
+            return Err(HostCause::Answer("the engine did not attach to the command".to_owned()));
+        };
+        let feed = async {
+            // A program may end without reading all of it; its exit code tells. The half close is its end of file.
+            if !stdin.is_empty() && input.write_all(stdin).await.is_ok() {
+                let _ = input.shutdown().await;
+            }
+        };
+        let drain = async {
+            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+            while let Some(part) = stream.next().await {
+                match part.map_err(|error| self.cause(&error))? {
+                    LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
+                    part => stdout.extend_from_slice(part.as_ref()),
+                }
+            }
+            Ok::<_, HostCause>((stdout, stderr))
+        };
+        let ((), drained) = tokio::join!(feed, drain);
+        let (stdout, stderr) = drained?;
+        let code = self.exit_code(&made.id).await?;
+        Ok(Output { code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+    }
+
+    /// The exit code of a command whose output has ended; the engine may notice its end a moment later.
+    async fn exit_code(&self, exec: &str) -> Answer<u32> {
+        for pause in [5, 20, 50, 200, 500, 1000] {
+            let inspected = self.docker.inspect_exec(exec).await.map_err(|error| self.cause(&error))?;
+            match (inspected.running, inspected.exit_code) {
+                (Some(true), _) | (_, None) => tokio::time::sleep(Duration::from_millis(pause)).await,
+                (_, Some(code)) => return Ok(u32::try_from(code).unwrap_or(255)),
+            }
+        }
+        Err(HostCause::Answer("the command closed its output and goes on running".to_owned()))
+    }
+
+    pub(super) async fn pull(
+        &self,
+        reference: &str,
+        login: Option<&RegistryLogin>,
+        progress: Progress<'_>,
+    ) -> Answer<()> {
+        // Without either the engine would pull every tag there is.
+        let last = reference.rsplit('/').next().unwrap_or(reference);
+        let whole = if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") };
+        let options = query::CreateImageOptionsBuilder::default().from_image(&whole).build();
+        let mut stream = Box::pin(self.docker.create_image(Some(options), None, credentials(reference, login)));
+        let mut layers = BTreeMap::new();
+        let mut told = (0, 0);
+        while let Some(info) = self.next(&mut stream).await? {
+            layer(info, &mut layers);
+            let sum = layers.values().fold((0, 0), |sum: (u64, u64), (here, all)| (sum.0 + here, sum.1 + all));
+            if sum != told {
+                told = sum;
+                progress(sum.0, sum.1);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn create(&self, spec: &ContainerSpec) -> Answer<String> {
+        let options = query::CreateContainerOptionsBuilder::default().name(&spec.name).build();
+        let made = self.docker.create_container(Some(options), spec::body(spec)).await;
+        made.map(|made| made.id).map_err(|error| self.cause(&error))
+    }
+
+    pub(super) async fn start(&self, container: &str) -> Answer<()> {
+        let docker = self.docker.clone().with_timeout(SILENCE);
+        let none = None::<query::StartContainerOptions>;
+        docker.start_container(container, none).await.map_err(|error| self.cause(&error))
+    }
+
+    pub(super) async fn stop(&self, container: &str, timeout: u32) -> Answer<()> {
+        let docker = self.docker.clone().with_timeout(SILENCE + Duration::from_secs(timeout.into()));
+        let seconds = i32::try_from(timeout).unwrap_or(i32::MAX);
+        let options = query::StopContainerOptionsBuilder::default().t(seconds).build();
+        docker.stop_container(container, Some(options)).await.map_err(|error| self.cause(&error))
+    }
+
+    pub(super) async fn kill(&self, container: &str, signal: &str) -> Answer<()> {
+        let options = query::KillContainerOptionsBuilder::default().signal(signal).build();
+        self.docker.kill_container(container, Some(options)).await.map_err(|error| self.cause(&error))
+    }
+
+    pub(super) async fn rename(&self, container: &str, name: &str) -> Answer<()> {
+        let options = query::RenameContainerOptionsBuilder::default().name(name).build();
+        self.docker.rename_container(container, options).await.map_err(|error| self.cause(&error))
+    }
+
+    pub(super) async fn remove(&self, container: &str) -> Answer<()> {
+        // With the volumes that have no name: nobody could find them afterwards.
+        let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let removed = self.docker.clone().with_timeout(SILENCE).remove_container(container, Some(options)).await;
+        self.or_missing(removed).map(|_| ())
+    }
+
+    pub(super) async fn wait(&self, container: &str) -> Answer<i64> {
+        let options = query::WaitContainerOptionsBuilder::default().condition("not-running").build();
+        let docker = self.docker.clone().with_timeout(FOREVER);
+        let mut stream = Box::pin(docker.wait_container(container, Some(options)));
+        match stream.next().await {
+            Some(Ok(ended)) => Ok(ended.status_code),
+            // The library takes any other code than 0 for an error.
+            Some(Err(BollardError::DockerContainerWaitError { error, code })) if error.is_empty() => Ok(code),
+            Some(Err(error)) => Err(self.cause(&error)),
+            None => Err(HostCause::Answer(format!("the engine does not say how {container} ended"))),
+        }
+    }
+
+    pub(super) async fn volume_create(&self, name: &str, labels: &BTreeMap<String, String>) -> Answer<()> {
+        let labels: HashMap<String, String> = labels.clone().into_iter().collect();
+        let request =
+            VolumeCreateRequest { name: Some(name.to_owned()), labels: Some(labels), ..VolumeCreateRequest::default() };
+        self.docker.create_volume(request).await.map(|_| ()).map_err(|error| self.cause(&error))
+    }
+
+    pub(super) async fn volume_remove(&self, name: &str) -> Answer<()> {
+        let removed = self.docker.remove_volume(name, None::<query::RemoveVolumeOptions>).await;
+        self.or_missing(removed).map(|_| ())
+    }
+
+    pub(super) async fn image_remove(&self, reference: &str) -> Answer<()> {
+        let removed = self.docker.remove_image(reference, None::<query::RemoveImageOptions>, None).await;
+        self.or_missing(removed).map(|_| ())
+    }
+
+    /// The next item of a stream, unless it is silent too long.
+    async fn next<T>(
+        &self,
+        stream: &mut Pin<Box<impl Stream<Item = Result<T, BollardError>> + ?Sized>>,
+    ) -> Answer<Option<T>> {
+        let item = tokio::time::timeout(SILENCE, stream.next()).await;
+        let item = item.map_err(|_| HostCause::TimedOut(SILENCE.as_secs()))?;
+        item.transpose().map_err(|error| self.cause(&error))
+    }
+
+    /// `None` for what the engine does not have.
+    fn or_missing<T>(&self, outcome: Result<T, BollardError>) -> Answer<Option<T>> {
+        match outcome {
+            Ok(found) => Ok(Some(found)),
+            Err(BollardError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(error) => Err(self.cause(&error)),
+        }
+    }
+
+    fn cause(&self, error: &BollardError) -> HostCause {
+        match error {
+            BollardError::DockerResponseServerError { status_code, message } => {
+                HostCause::Engine { status: *status_code, message: message.clone() }
+            }
+            BollardError::DockerStreamError { error } | BollardError::DockerContainerWaitError { error, .. } => {
+                HostCause::Engine { status: 500, message: error.clone() }
+            }
+            BollardError::RequestTimeoutError => HostCause::TimedOut(ANSWER.as_secs()),
+            BollardError::JsonDataError { message, .. } => HostCause::Answer(message.clone()),
+            BollardError::JsonSerdeError { err } => HostCause::Answer(err.to_string()),
+            other => self.transport_cause(other),
+        }
+    }
+
+    /// Of what failed below the API: the wire's own error is somewhere among its sources.
+    fn transport_cause(&self, error: &BollardError) -> HostCause {
+        let socket = self.access.socket().to_owned();
+        let mut source: Option<&(dyn StdError + 'static)> = Some(error);
+        let mut deepest = String::new();
+        while let Some(error) = source {
+            let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            let failure = error.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
+            match failure {
+                Some(OpenFailure::Session(cause)) => return cause.clone(),
+                Some(OpenFailure::Forbidden) => return HostCause::ForwardingRefused(socket),
+                Some(OpenFailure::Refused) => return HostCause::NoEngine(socket),
+                Some(OpenFailure::Unreachable(why)) => return HostCause::NoEngine(format!("{socket}: {why}")),
+                None => deepest = error.to_string(),
+            }
+            source = error.source();
+        }
+        HostCause::NoEngine(format!("{socket}: {deepest}"))
+    }
+}
+
+/// A container as listed.
+fn state(summary: ContainerSummary) -> ContainerState {
+    let name = summary.names.unwrap_or_default().into_iter().next().unwrap_or_default();
+    ContainerState {
+        name: name.trim_start_matches('/').to_owned(),
+        id: summary.id.unwrap_or_default(),
+        image_id: summary.image_id.unwrap_or_default(),
+        state: summary.state.map(|state| state.to_string()).unwrap_or_default(),
+        status: summary.status.unwrap_or_default(),
+        created: summary.created.unwrap_or_default(),
+        labels: summary.labels.unwrap_or_default().into_iter().collect(),
+    }
+}
+
+/// Bytes of one layer, as the engine tells them while it downloads: here so far, and in all.
+fn layer(info: CreateImageInfo, layers: &mut BTreeMap<String, (u64, u64)>) {
+    let Some(id) = info.id else { return };
+    let detail = info.progress_detail.map(|detail| (detail.current, detail.total));
+    match (info.status.as_deref(), detail) {
+        (Some("Downloading"), Some((Some(here), Some(all)))) => {
+            let bytes = |number: i64| u64::try_from(number).unwrap_or(0);
+            layers.insert(id, (bytes(here), bytes(all)));
+        }
+        (Some("Download complete" | "Pull complete" | "Extracting"), _) => {
+            if let Some((here, all)) = layers.get_mut(&id) {
+                *here = *all;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn credentials(reference: &str, login: Option<&RegistryLogin>) -> Option<DockerCredentials> {
+    login.map(|login| DockerCredentials {
+        username: Some(login.user.clone()),
+        password: Some(login.password.reveal().to_owned()),
+        serveraddress: reference.split_once('/').map(|(server, _)| server.to_owned()),
+        ..DockerCredentials::default()
+    })
+}
+
+/// The library writes credentials in plain base64 where the engine reads the URL-safe alphabet, and takes what it
+/// cannot read for no credentials.
+fn fix_credentials(request: &mut BollardRequest) {
+    if let Some(value) = request.headers_mut().get_mut("x-registry-auth") {
+        let fixed = value.to_str().unwrap_or_default().replace('+', "-").replace('/', "_");
+        if let Ok(mut fixed) = hyper::header::HeaderValue::from_str(&fixed) {
+            fixed.set_sensitive(true);
+            *value = fixed;
+        }
+    }
+}
+
+/// Opens streams to the engine for the HTTP client.
+#[derive(Clone)]
+struct Connector {
+    wire: Arc<dyn Wire>,
+    access: Access,
+}
+
+impl tower_service::Service<hyper::Uri> for Connector {
+    type Response = EngineIo;
+    type Error = OpenFailure;
+    type Future = Pin<Box<dyn Future<Output = Result<EngineIo, OpenFailure>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), OpenFailure>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: hyper::Uri) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let stream = match &this.access {
+                Access::Socket(path) => this.wire.open_socket(path).await?,
+                Access::Command(line, _) => this.wire.open_command(line).await?,
+            };
+            Ok(EngineIo(TokioIo::new(stream)))
+        })
+    }
+}
+
+/// A stream as the HTTP client wants it.
+struct EngineIo(TokioIo<wire::Stream>);
+
+impl hyper::rt::Read for EngineIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl hyper::rt::Write for EngineIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+impl Connection for EngineIo {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}

@@ -1,0 +1,93 @@
+//! This machine as a host (`ansible_connection=local`): the same scripts and the same engine, without SSH.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
+
+use super::connected::Connected;
+use super::docker::Access;
+use super::local::{Local, Standing};
+use super::wire::{Command, OpenFailure, Reply, Stream, Wire};
+use super::{Machine, Observe};
+use crate::error::{HostCause, Result};
+
+/// This machine under a name of the inventory. Where the user is not root and `become_root` is set, scripts run by
+/// `sudo -n`.
+///
+/// # Errors
+/// When the engine's client cannot be made.
+pub fn connect(
+    name: &str,
+    become_root: bool,
+    engine_socket: &str,
+    observe: Option<Observe>,
+) -> Result<Arc<dyn Machine>> {
+    let root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
+    let wire = Here { sudo: become_root && !root, requests: AtomicU64::new(0), standing: Mutex::default() };
+    Ok(Arc::new(Connected::new(name, Arc::new(wire), Access::Socket(engine_socket.to_owned()), observe)?))
+}
+
+struct Here {
+    sudo: bool,
+    requests: AtomicU64,
+    /// Commands that stay as long as this does.
+    standing: Mutex<Vec<Standing>>,
+}
+
+#[async_trait]
+impl Wire for Here {
+    async fn exec(&self, command: Command) -> Result<Reply, HostCause> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let sent = Instant::now();
+        let local = Local::new(["/bin/sh", "-c", &command.line]).stdin(command.stdin);
+        let failed = |error: crate::error::Error| HostCause::Answer(error.to_string());
+        let output = match command.stays_after {
+            None => local.output().await.map_err(failed)?,
+            Some(end) => {
+                let (output, standing) = local.standing(end).await.map_err(failed)?;
+                self.standing.lock().unwrap_or_else(PoisonError::into_inner).extend(standing);
+                output
+            }
+        };
+        Ok(Reply { output, sent, first: Instant::now() })
+    }
+
+    /// There is no session to be lost.
+    fn on_renewal(&self, _: Option<Command>) {}
+
+    async fn open_socket(&self, path: &str) -> Result<Stream, OpenFailure> {
+        UnixStream::connect(path).await.map(|stream| Box::new(stream) as Stream).map_err(|error| failure(&error))
+    }
+
+    async fn open_command(&self, _: &str) -> Result<Stream, OpenFailure> {
+        Err(OpenFailure::Forbidden)
+    }
+
+    async fn open_tcp(&self, address: &str, port: u16) -> Result<Stream, OpenFailure> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        TcpStream::connect((address, port))
+            .await
+            .map(|stream| Box::new(stream) as Stream)
+            .map_err(|error| failure(&error))
+    }
+
+    fn sudo(&self) -> bool {
+        self.sudo
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+fn failure(error: &io::Error) -> OpenFailure {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => OpenFailure::Refused,
+        _ => OpenFailure::Unreachable(error.to_string()),
+    }
+}

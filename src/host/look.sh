@@ -1,0 +1,83 @@
+# Looks at a host. Every answer is a record `word value`, ended by a NUL; the last one is `end`.
+LC_ALL=C PATH=$PATH:/usr/sbin:/sbin:/usr/bin:/bin
+export LC_ALL PATH
+say() { printf '%s %s\0' "$1" "$2"; }
+# The whole of a file, the first line of a file: the latter without a process.
+whole() { [ -r "$2" ] && { printf '%s ' "$1"; cat "$2"; printf '\0'; }; }
+first() { v=; [ -r "$1" ] && { IFS= read -r v <"$1"; } 2>/dev/null; printf '%s' "$v"; }
+field() { v=; [ -r "$2" ] && { IFS= read -r v <"$2"; } 2>/dev/null; [ -z "$v" ] || printf '%s %s\0' "$1" "$v"; }
+
+lock() { # token note: holds the lock as long as this shell lives, and says who holds it otherwise
+    exec 9>>/run/kolla.lock || exit 73
+    if ! flock -n 9; then
+        holder=; pid=; IFS=' ' read -r holder pid v </run/kolla.lock.owner 2>/dev/null
+        # Our own, of a session that was lost and that sshd has not noticed yet.
+        if [ "$holder" != "$1" ] || ! kill "$pid" || ! flock -w 5 9; then
+            printf 'locked '; cut -d ' ' -f 3- /run/kolla.lock.owner; printf '\0'
+            exit 75
+        fi
+    fi
+    printf '%s %s %s\n' "$1" $$ "$2" >/run/kolla.lock.owner
+}
+
+hold() { # until the session ends
+    printf 'end \0'
+    cat >/dev/null 9>&-
+    rm -f /run/kolla.lock.owner
+}
+
+facts() { # engine socket
+    say time "$(date +%s%N)"
+    say uname "$(uname -nrm)"
+    whole os /etc/os-release
+    say cpus "$(nproc)"
+    field meminfo /proc/meminfo
+    field limit /sys/fs/cgroup/memory.max
+    field limit /sys/fs/cgroup/memory/memory.limit_in_bytes
+    say disk "$(df -Pk /var/lib)"
+    say open_files "$(ulimit -Hn)"
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then say cgroup 2; else say cgroup 1; fi
+    [ -d /run/systemd/system ] && say systemd 1
+    say virt "$(systemd-detect-virt)"
+    for v in chrony:/run/chrony/chronyd.pid ntp:/run/ntpd.pid openntpd:/run/openntpd.pid; do
+        pid=$(first "${v#*:}")
+        [ -n "$pid" ] && [ -d "/proc/$pid" ] && say time_service "${v%%:*}"
+    done
+    [ -d /run/systemd/timesync ] && say time_service systemd-timesyncd
+    for d in /sys/class/net/*/; do
+        d=${d%/}
+        [ -e "$d/mtu" ] || continue
+        printf 'interface %s ' "${d##*/}"; first "$d/flags"; printf ' '; first "$d/mtu"; printf ' '; first "$d/address"
+        printf '\0'
+    done
+    say addresses "$(ip -o addr show)"
+    whole routes /proc/net/route
+    say listening "$(ss -Hltn)"
+    whole hosts /etc/hosts
+    if grep -q " 00010000 .*/${1##*/}\$" /proc/net/unix; then say engine 1; fi
+    case $1 in
+    *podman*) root=/var/lib/containers/storage ;;
+    *) root=$(sed -n 's/.*"data-root"[^"]*"\([^"]*\)".*/\1/p' /etc/docker/daemon.json) ;;
+    esac
+    say root "${root:=/var/lib/docker}"
+    for v in "$root"/volumes/*/; do
+        v=${v%/}
+        [ -d "$v" ] && say volume "${v##*/}"
+    done
+}
+
+listed() { find "$@" -printf 'file %y %m %u:%g %p\0link %l\0'; }
+folders() { listed "$@"; find "$@" -type f -exec sha256sum -z -- {} +; }
+files() { listed "$@" -maxdepth 0; find "$@" -maxdepth 0 -type f -exec sha256sum -z -- {} +; }
+sysctls() {
+    for p in "$@"; do
+        v=; { IFS= read -r v <"/proc/sys/$p"; } 2>/dev/null && printf 'sysctl %s %s\0' "$p" "$v"
+    done
+}
+packages() {
+    if command -v dpkg-query >/dev/null; then
+        say packages "$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' "$@")"
+    else
+        say packages "$(rpm -q --qf 'installed %{NAME} %{VERSION}-%{RELEASE}\n' "$@")"
+    fi
+}

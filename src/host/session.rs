@@ -1,0 +1,466 @@
+//! One SSH session: made, authenticated, and asked for channels.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use russh::client::{self, DisconnectReason, Handle, Msg};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::agent::client::AgentClient;
+use russh::keys::ssh_key::{HashAlg, PublicKey};
+use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Preferred, cipher};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::channel::{self, ChannelIo};
+use super::known_hosts::{self, Known, Verdict};
+use super::ssh::Target;
+use super::wire::{Command, Duplex, OpenFailure, Reply, Stream};
+use crate::error::HostCause;
+
+/// sshd's `MaxSessions` is 10 by default; two are left to others on the same connection.
+const SESSION_CHANNELS: usize = 8;
+/// Of these, what the engine's streams get where each is a `sudo` command: they must not starve the others.
+const COMMAND_STREAMS: usize = 4;
+/// A refusal is told within this time; what takes longer is a time-out.
+const REFUSAL: Duration = Duration::from_millis(500);
+
+/// A session that is logged in.
+pub(super) struct Session {
+    handle: Arc<Handle<Client>>,
+    /// Bounds session channels: forwarded ones are not counted by sshd.
+    channels: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    /// Cancelled when this is dropped: commands that stay are to end.
+    ends: CancellationToken,
+    told: Arc<Told>,
+    /// One TCP open at a time, so that a refusal's text can be told from another's.
+    tcp: tokio::sync::Mutex<()>,
+    /// The session that this one runs through.
+    _bastion: Option<Arc<Session>>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.ends.cancel();
+    }
+}
+
+/// Why no session was made, and whether trying again may help: sshd drops connections that come too fast
+/// (`MaxStartups`) before it says anything else.
+#[derive(Debug)]
+pub(super) struct NoSession {
+    pub(super) cause: HostCause,
+    pub(super) dropped: bool,
+}
+
+impl From<HostCause> for NoSession {
+    fn from(cause: HostCause) -> Self {
+        Self { cause, dropped: false }
+    }
+}
+
+/// What the server said besides answers.
+#[derive(Default)]
+struct Told {
+    /// Texts of refused channel opens.
+    refusals: Mutex<Vec<String>>,
+    refused: Notify,
+    /// Why the session ended.
+    end: Mutex<Option<String>>,
+    /// It was found to have ended; the library's task may be a moment behind.
+    over: AtomicBool,
+}
+
+/// The library's side of the session.
+struct Client {
+    known: Known,
+    learn: Option<std::path::PathBuf>,
+    address: String,
+    port: u16,
+    /// The first key exchange is done: from here on a lost connection is not one that came too fast.
+    keyed: Arc<AtomicBool>,
+    told: Arc<Told>,
+}
+
+/// An error of the session's task.
+#[derive(Debug)]
+enum Failure {
+    Ssh(russh::Error),
+    Key(HostCause),
+}
+
+impl From<russh::Error> for Failure {
+    fn from(error: russh::Error) -> Self {
+        Self::Ssh(error)
+    }
+}
+
+impl client::Handler for Client {
+    type Error = Failure;
+
+    async fn check_server_key(&mut self, key: &PublicKeyOrCertificate) -> Result<bool, Failure> {
+        // No certificate is ever asked for.
+        let PublicKeyOrCertificate::PublicKey { key, .. } = key else { return Ok(false) };
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        match (self.known.check(key), &self.learn) {
+            (Verdict::Known, _) => {}
+            (Verdict::Unknown, Some(file)) => {
+                known_hosts::learn(file, &self.address, self.port, key).map_err(|error| {
+                    Failure::Key(HostCause::Answer(format!("host key not written to {}: {error}", file.display())))
+                })?;
+            }
+            (Verdict::Unknown, None) => return Err(Failure::Key(HostCause::UnknownHostKey { fingerprint })),
+            (Verdict::Changed(recorded), _) => {
+                return Err(Failure::Key(HostCause::ChangedHostKey { fingerprint, recorded }));
+            }
+            (Verdict::Revoked(recorded), _) => {
+                return Err(Failure::Key(HostCause::RevokedHostKey { fingerprint, recorded }));
+            }
+        }
+        self.keyed.store(true, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    async fn channel_open_failure(
+        &mut self,
+        _: ChannelId,
+        _: ChannelOpenFailure,
+        description: &str,
+        _: &str,
+        _: &mut client::Session,
+    ) -> Result<(), Failure> {
+        self.told.refusals.lock().unwrap_or_else(PoisonError::into_inner).push(description.to_owned());
+        self.told.refused.notify_waiters();
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {
+        let text = match &reason {
+            DisconnectReason::ReceivedDisconnect(info) => info.message.clone(),
+            DisconnectReason::Error(Failure::Ssh(error)) => words(error),
+            DisconnectReason::Error(Failure::Key(cause)) => cause.to_string(),
+        };
+        *self.told.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        match reason {
+            DisconnectReason::ReceivedDisconnect(_) => Ok(()),
+            DisconnectReason::Error(error) => Err(error),
+        }
+    }
+}
+
+/// The library's errors in our words.
+fn words(error: &russh::Error) -> String {
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP | russh::Error::RecvError | russh::Error::SendError => {
+            "the server closed the connection".into()
+        }
+        russh::Error::KeepaliveTimeout | russh::Error::InactivityTimeout => {
+            "the server does not answer any more".into()
+        }
+        other => other.to_string(),
+    }
+}
+
+impl Session {
+    /// Connects, checks the host's key and logs in, all within the target's time.
+    pub(super) async fn open(target: &Target, bastion: Option<Arc<Session>>) -> Result<Self, NoSession> {
+        let late = || NoSession::from(HostCause::TimedOut(target.connect_timeout.as_secs()));
+        let made = tokio::time::timeout(target.connect_timeout, Self::make(target, bastion)).await;
+        made.map_err(|_| late())?
+    }
+
+    async fn make(target: &Target, bastion: Option<Arc<Session>>) -> Result<Self, NoSession> {
+        let stream = dial(target, bastion.as_deref()).await?;
+        let known = Known::read(&target.known_hosts, &target.address, target.port);
+        let defaults = Preferred::default();
+        let config = client::Config {
+            nodelay: true,
+            keepalive_interval: Some(Duration::from_secs(15)),
+            keepalive_max: 4,
+            // Also what bounds a write that the server does not take. Answers to keepalives count as activity.
+            inactivity_timeout: Some(Duration::from_secs(90)),
+            preferred: Preferred {
+                key: Cow::Owned(known.order(&defaults.key)),
+                cipher: Cow::Borrowed(&[
+                    cipher::AES_256_GCM,
+                    cipher::AES_128_GCM,
+                    cipher::CHACHA20_POLY1305,
+                    cipher::AES_256_CTR,
+                    cipher::AES_128_CTR,
+                ]),
+                ..defaults
+            },
+            ..client::Config::default()
+        };
+        let (keyed, told) = (Arc::new(AtomicBool::new(false)), Arc::new(Told::default()));
+        let client = Client {
+            known,
+            learn: target.known_hosts.first().filter(|_| target.accept_new_host_keys).cloned(),
+            address: target.address.clone(),
+            port: target.port,
+            keyed: keyed.clone(),
+            told: told.clone(),
+        };
+        let mut handle = client::connect_stream(Arc::new(config), stream, client).await.map_err(|failure| {
+            let dropped = !keyed.load(Ordering::Relaxed);
+            match failure {
+                Failure::Key(cause) => cause.into(),
+                Failure::Ssh(error) => NoSession {
+                    dropped: dropped && went_away(&error),
+                    cause: HostCause::Unreachable(format!("no SSH session: {}", words(&error))),
+                },
+            }
+        })?;
+        log_in(&mut handle, target).await?;
+        let streams = if target.sudo() { COMMAND_STREAMS } else { 0 };
+        Ok(Self {
+            handle: Arc::new(handle),
+            channels: Arc::new(Semaphore::new(SESSION_CHANNELS - streams)),
+            streams: Arc::new(Semaphore::new(streams)),
+            ends: CancellationToken::new(),
+            told,
+            tcp: tokio::sync::Mutex::default(),
+            _bastion: bastion,
+        })
+    }
+
+    /// The session has ended.
+    pub(super) fn lost(&self) -> bool {
+        self.told.over.load(Ordering::Relaxed) || self.handle.is_closed()
+    }
+
+    /// Why it has.
+    fn loss(&self) -> HostCause {
+        loss(&self.told)
+    }
+
+    /// Runs a command; see [`channel::run`].
+    pub(super) async fn exec(&self, command: Command) -> Result<Reply, HostCause> {
+        let Ok(permit) = self.channels.clone().acquire_owned().await else { return Err(self.loss()) };
+        let (handle, told, ends) = (self.handle.clone(), self.told.clone(), self.ends.clone());
+        let (sender, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            match handle.channel_open_session().await {
+                Ok(channel) => channel::run(channel, command, sender, ends, || loss(&told)).await,
+                Err(russh::Error::ChannelOpenFailure(_)) => {
+                    let _ = sender.send(Err(HostCause::Answer(
+                        "sshd refuses a session channel: `MaxSessions` in sshd_config is too small".into(),
+                    )));
+                }
+                Err(_) => drop(sender.send(Err(loss(&told)))),
+            }
+            drop(permit);
+        });
+        answer.await.unwrap_or_else(|_| Err(self.loss()))
+    }
+
+    /// Connects to a Unix socket of the host.
+    pub(super) async fn open_socket(&self, path: &str) -> Result<Stream, OpenFailure> {
+        let (handle, path) = (self.handle.clone(), path.to_owned());
+        let opened = self.open_stream(async move { handle.channel_open_direct_streamlocal(path).await }).await;
+        opened.map_err(|error| self.refusal(&error))
+    }
+
+    /// Starts a command whose stdin and stdout are the stream.
+    pub(super) async fn open_command(&self, line: &str) -> Result<Stream, OpenFailure> {
+        let Ok(permit) = self.streams.clone().acquire_owned().await else {
+            return Err(OpenFailure::Session(self.loss()));
+        };
+        let (handle, told, line) = (self.handle.clone(), self.told.clone(), line.to_owned());
+        let opened = tokio::spawn(async move {
+            let channel = handle.channel_open_session().await?;
+            channel.exec(true, line).await?;
+            Ok::<_, russh::Error>(Box::new(ChannelIo::new(channel, Some(permit), move || loss(&told))) as Stream)
+        });
+        match opened.await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(self.refusal(&error)),
+            Err(_) => Err(OpenFailure::Session(self.loss())),
+        }
+    }
+
+    /// Connects to a TCP port as the host sees it.
+    ///
+    /// OpenSSH has one code for every connection that fails; which it was stands in the text only. This is the one
+    /// place where text is matched.
+    pub(super) async fn open_tcp(&self, address: &str, port: u16) -> Result<Stream, OpenFailure> {
+        let gate = self.tcp.lock().await;
+        self.told.refusals.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let (handle, address) = (self.handle.clone(), address.to_owned());
+        let opening = self
+            .open_stream(async move { handle.channel_open_direct_tcpip(address, port.into(), "127.0.0.1", 0).await });
+        tokio::pin!(opening);
+        let opened = match tokio::time::timeout(REFUSAL, &mut opening).await {
+            Ok(opened) => opened,
+            Err(_) => {
+                // Not a refusal any more: others need not wait for it.
+                drop(gate);
+                return opening.await.map_err(|error| match self.refusal(&error) {
+                    OpenFailure::Refused => OpenFailure::Unreachable("no answer".into()),
+                    other => other,
+                });
+            }
+        };
+        match opened.map_err(|error| self.refusal(&error)) {
+            Err(OpenFailure::Refused) => {
+                let texts = self.refusal_texts().await;
+                if texts.iter().any(|text| text.to_lowercase().contains("connection refused")) {
+                    return Err(OpenFailure::Refused);
+                }
+                let text = texts.last().map_or("no answer", String::as_str);
+                Err(OpenFailure::Unreachable(text.to_lowercase()))
+            }
+            other => other,
+        }
+    }
+
+    /// What the server said of opens that failed: the library tells the failure just before it tells the text.
+    async fn refusal_texts(&self) -> Vec<String> {
+        let told = self.told.refused.notified();
+        let texts = || self.told.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = texts();
+        if !now.is_empty() {
+            return now;
+        }
+        let _ = tokio::time::timeout(Duration::from_millis(100), told).await;
+        texts()
+    }
+
+    async fn open_stream(
+        &self,
+        open: impl Future<Output = Result<Channel<Msg>, russh::Error>> + Send + 'static,
+    ) -> Result<Stream, russh::Error> {
+        let told = self.told.clone();
+        let opened =
+            tokio::spawn(async move { Ok(Box::new(ChannelIo::new(open.await?, None, move || loss(&told))) as Stream) });
+        opened.await.unwrap_or(Err(russh::Error::Disconnect))
+    }
+
+    fn refusal(&self, error: &russh::Error) -> OpenFailure {
+        match error {
+            russh::Error::ChannelOpenFailure(
+                ChannelOpenFailure::AdministrativelyProhibited | ChannelOpenFailure::UnknownChannelType,
+            ) => OpenFailure::Forbidden,
+            russh::Error::ChannelOpenFailure(_) => OpenFailure::Refused,
+            _ => OpenFailure::Session(self.loss()),
+        }
+    }
+}
+
+fn loss(told: &Told) -> HostCause {
+    told.over.store(true, Ordering::Relaxed);
+    let end = told.end.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    HostCause::Lost(end.unwrap_or_else(|| "the server closed the connection".into()))
+}
+
+/// The connection ended before a word was said: this is how sshd sends those away that come too fast.
+fn went_away(error: &russh::Error) -> bool {
+    match error {
+        russh::Error::Disconnect | russh::Error::HUP | russh::Error::Version => true,
+        russh::Error::IO(error) => matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+        ),
+        _ => false,
+    }
+}
+
+/// A TCP connection, from here or from the bastion.
+async fn dial(target: &Target, bastion: Option<&Session>) -> Result<Box<dyn Duplex>, NoSession> {
+    if let Some(bastion) = bastion {
+        let opened = bastion.open_tcp(&target.address, target.port).await;
+        return opened.map_err(|failure| HostCause::Unreachable(format!("through the jump host: {failure}")).into());
+    }
+    let stream = TcpStream::connect((target.address.as_str(), target.port)).await.map_err(|error| {
+        let text = match error.kind() {
+            io::ErrorKind::ConnectionRefused => "connection refused".into(),
+            io::ErrorKind::HostUnreachable => "no route to host".into(),
+            io::ErrorKind::TimedOut => "no answer".into(),
+            _ => error.to_string(),
+        };
+        NoSession { cause: HostCause::Unreachable(text), dropped: error.kind() == io::ErrorKind::ConnectionReset }
+    })?;
+    let _ = stream.set_nodelay(true);
+    Ok(Box::new(stream))
+}
+
+/// Tries the target's key files, then the agent's keys, until one is accepted.
+async fn log_in(handle: &mut Handle<Client>, target: &Target) -> Result<(), NoSession> {
+    let mut tried = Vec::new();
+    let gone = |error: &russh::Error| NoSession {
+        dropped: went_away(error),
+        cause: HostCause::Unreachable(format!("the session ended while logging in: {}", words(error))),
+    };
+    let mut agent = None;
+    let mut held = Vec::new();
+    if let Some(socket) = &target.agent_socket {
+        match AgentClient::connect_uds(socket).await {
+            Ok(mut client) => {
+                held = client.request_identities().await.unwrap_or_default();
+                agent = Some(client);
+            }
+            Err(error) => tried.push(format!("agent {}: {error}", socket.display())),
+        }
+    }
+    let mut used: Vec<PublicKey> = Vec::new();
+    for file in &target.key_files {
+        match load(file).await {
+            Ok(key) => {
+                tried.push(file.display().to_string());
+                used.push(key.public_key().clone());
+                let hash = rsa_hash(handle, key.public_key()).await;
+                let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
+                let answer = handle.authenticate_publickey(&target.user, key).await.map_err(|error| gone(&error))?;
+                if answer.success() {
+                    return Ok(());
+                }
+            }
+            Err(russh::keys::Error::KeyIsEncrypted) => {
+                tried.push(format!("{}: encrypted, not in the agent", file.display()));
+            }
+            Err(russh::keys::Error::IO(error)) if error.kind() == io::ErrorKind::NotFound => {
+                tried.push(format!("{}: no such file", file.display()));
+            }
+            Err(error) => tried.push(format!("{}: {error}", file.display())),
+        }
+    }
+    if let Some(agent) = &mut agent {
+        tried.push(crate::error::numbered(held.len(), "key") + " of the agent");
+        for identity in held {
+            let AgentIdentity::PublicKey { key, .. } = identity else { continue };
+            if used.iter().any(|known| known.key_data() == key.key_data()) {
+                continue;
+            }
+            let hash = rsa_hash(handle, &key).await;
+            let answer = handle.authenticate_publickey_with(&target.user, key, hash, agent).await;
+            // A key that the agent does not sign with (not confirmed, say) leaves the next one to be tried.
+            if answer.is_ok_and(|answer| answer.success()) {
+                return Ok(());
+            }
+            if handle.is_closed() {
+                break;
+            }
+        }
+    }
+    let tried = if tried.is_empty() { "no key at all".into() } else { tried.join(", ") };
+    Err(HostCause::Refused { user: target.user.clone(), tried }.into())
+}
+
+async fn load(file: &Path) -> Result<russh::keys::PrivateKey, russh::keys::Error> {
+    let text = tokio::fs::read_to_string(file).await?;
+    russh::keys::decode_secret_key(&text, None)
+}
+
+/// What an RSA key signs with; asking costs a round trip, so only for one.
+async fn rsa_hash(handle: &Handle<Client>, key: &PublicKey) -> Option<HashAlg> {
+    if !key.algorithm().is_rsa() {
+        return None;
+    }
+    handle.best_supported_rsa_hash().await.ok().flatten().unwrap_or(Some(HashAlg::Sha256))
+}

@@ -1,0 +1,257 @@
+//! Machines over SSH: who they are, how they are connected to, and what becomes of a lost session.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::connected::Connected;
+use super::docker::Access;
+use super::session::{NoSession, Session};
+use super::wire::{self, Command, OpenFailure, Reply, Stream, Wire};
+use super::{Machine, Observe};
+use crate::error::{Error, HostCause, HostError, Result};
+
+/// Where the engine listens unless it is told otherwise.
+pub const ENGINE_SOCKET: &str = "/var/run/docker.sock";
+
+/// A host to connect to.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Name in the inventory.
+    pub name: String,
+    /// Name or address to connect to; also what its key is recorded by.
+    pub address: String,
+    /// Port of sshd.
+    pub port: u16,
+    /// Login user.
+    pub user: String,
+    /// Act as root by `sudo -n`, where the login user is not root.
+    pub become_root: bool,
+    /// Private keys to try, in this order; those that are missing or encrypted are passed over.
+    pub key_files: Vec<PathBuf>,
+    /// Files that record host keys; new ones are written to the first.
+    pub known_hosts: Vec<PathBuf>,
+    /// Record the key of a host that is not known. A changed key is refused all the same.
+    pub accept_new_host_keys: bool,
+    /// The host to go through.
+    pub jump: Option<Box<Target>>,
+    /// Socket of an SSH agent; its keys are tried last.
+    pub agent_socket: Option<PathBuf>,
+    /// Socket of the container engine on the host.
+    pub engine_socket: String,
+    /// How long connecting and logging in may take.
+    pub connect_timeout: Duration,
+}
+
+impl Target {
+    /// A host with its defaults: port 22, root, no key.
+    pub fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            address: address.into(),
+            port: 22,
+            user: "root".into(),
+            become_root: false,
+            key_files: Vec::new(),
+            known_hosts: Vec::new(),
+            accept_new_host_keys: false,
+            jump: None,
+            agent_socket: None,
+            engine_socket: ENGINE_SOCKET.into(),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Root is reached by `sudo`.
+    pub(super) fn sudo(&self) -> bool {
+        self.become_root && self.user != "root"
+    }
+
+    fn error(&self, cause: HostCause) -> Error {
+        Error::Host(Box::new(HostError {
+            host: self.name.clone(),
+            address: Some(self.to_string()),
+            act: "connect".into(),
+            cause,
+            hint: None,
+        }))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.address.contains(':') {
+            write!(f, "[{}]:{}", self.address, self.port)
+        } else {
+            write!(f, "{}:{}", self.address, self.port)
+        }
+    }
+}
+
+/// Connects to one host and logs in.
+///
+/// # Errors
+/// When it cannot be reached, its key is not the recorded one, or no key of ours is accepted.
+pub async fn connect(target: &Target, observe: Option<Observe>) -> Result<Arc<dyn Machine>> {
+    let bastions = Bastions::default();
+    connect_through(target, &bastions, observe).await
+}
+
+/// Connects to many hosts, `at_once` of them at a time; answers in their order. Hosts behind the same jump host
+/// share one session to it.
+pub async fn connect_all(
+    targets: &[Target],
+    at_once: usize,
+    observe: Option<Observe>,
+) -> Vec<Result<Arc<dyn Machine>>> {
+    let (starts, bastions) = (Semaphore::new(at_once.max(1)), Bastions::default());
+    let one = async |target: &Target| {
+        let _permit = starts.acquire().await;
+        connect_through(target, &bastions, observe.clone()).await
+    };
+    futures_util::future::join_all(targets.iter().map(one)).await
+}
+
+async fn connect_through(target: &Target, bastions: &Bastions, observe: Option<Observe>) -> Result<Arc<dyn Machine>> {
+    let bastion = bastions.session(target).await.map_err(|cause| target.error(cause))?;
+    let session = open(target, bastion.clone()).await.map_err(|cause| target.error(cause))?;
+    let wire = Arc::new(Ssh {
+        target: target.clone(),
+        now: tokio::sync::Mutex::new(Now { session: Arc::new(session), dead: None }),
+        renewal: Mutex::default(),
+        requests: AtomicU64::new(0),
+    });
+    let engine = if target.sudo() {
+        // sshd opens sockets as the login user, who may not read the engine's.
+        Access::Command("sudo -n docker system dial-stdio".into(), target.engine_socket.clone())
+    } else {
+        Access::Socket(target.engine_socket.clone())
+    };
+    Ok(Arc::new(Connected::new(&target.name, wire, engine, observe)?))
+}
+
+/// One session, with more tries where the server drops connections that come too fast.
+async fn open(target: &Target, bastion: Option<Arc<Session>>) -> Result<Session, HostCause> {
+    const TRIES: u32 = 6;
+    let mut tries = 1;
+    loop {
+        match Session::open(target, bastion.clone()).await {
+            Ok(session) => return Ok(session),
+            Err(NoSession { dropped: true, .. }) if tries < TRIES => {
+                // Hosts that were dropped together must not come back together.
+                let longest = 100 << tries;
+                tokio::time::sleep(Duration::from_millis(rand::random_range(50..=longest))).await;
+                tries += 1;
+            }
+            Err(NoSession { cause, .. }) => return Err(cause),
+        }
+    }
+}
+
+/// Sessions to jump hosts, one each.
+#[derive(Default)]
+struct Bastions(Mutex<HashMap<String, Arc<OnceCell<Arc<Session>>>>>);
+
+impl Bastions {
+    async fn session(&self, target: &Target) -> Result<Option<Arc<Session>>, HostCause> {
+        let Some(jump) = target.jump.as_deref() else { return Ok(None) };
+        let further = Box::pin(self.session(jump)).await?;
+        let key = format!("{}@{jump}", jump.user);
+        let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+        let made = async {
+            let session = open(jump, further).await;
+            session.map(Arc::new).map_err(|cause| HostCause::Unreachable(format!("jump host {jump}: {cause}")))
+        };
+        cell.get_or_try_init(|| made).await.map(|session| Some(session.clone()))
+    }
+}
+
+/// A host over SSH, with whatever session it has now.
+struct Ssh {
+    target: Target,
+    now: tokio::sync::Mutex<Now>,
+    renewal: Mutex<Option<Command>>,
+    requests: AtomicU64,
+}
+
+struct Now {
+    session: Arc<Session>,
+    /// It could not be made anew; nothing is tried any more.
+    dead: Option<HostCause>,
+}
+
+impl Ssh {
+    /// A session that lives. One that has ended is made anew, once: before a request is sent that is always safe,
+    /// also for one that writes.
+    async fn session(&self) -> Result<Arc<Session>, HostCause> {
+        let mut now = self.now.lock().await;
+        if let Some(cause) = &now.dead {
+            return Err(cause.clone());
+        }
+        if now.session.lost() {
+            match self.renew().await {
+                Ok(session) => now.session = session,
+                Err(cause) => {
+                    now.dead = Some(cause.clone());
+                    return Err(cause);
+                }
+            }
+        }
+        Ok(now.session.clone())
+    }
+
+    async fn renew(&self) -> Result<Arc<Session>, HostCause> {
+        let bastion = Bastions::default().session(&self.target).await?;
+        let session = Arc::new(open(&self.target, bastion).await?);
+        let renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(command) = renewal {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let output = wire::started(self.target.sudo(), session.exec(command).await?.output)?;
+            if output.code != 0 {
+                return Err(HostCause::Locked(output.text().trim_end_matches('\0').to_owned()));
+            }
+        }
+        Ok(session)
+    }
+}
+
+#[async_trait]
+impl Wire for Ssh {
+    async fn exec(&self, command: Command) -> Result<Reply, HostCause> {
+        let session = self.session().await?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        session.exec(command).await
+    }
+
+    fn on_renewal(&self, command: Option<Command>) {
+        *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = command;
+    }
+
+    async fn open_socket(&self, path: &str) -> Result<Stream, OpenFailure> {
+        self.session().await.map_err(OpenFailure::Session)?.open_socket(path).await
+    }
+
+    async fn open_command(&self, line: &str) -> Result<Stream, OpenFailure> {
+        self.session().await.map_err(OpenFailure::Session)?.open_command(line).await
+    }
+
+    async fn open_tcp(&self, address: &str, port: u16) -> Result<Stream, OpenFailure> {
+        let session = self.session().await.map_err(OpenFailure::Session)?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        session.open_tcp(address, port).await
+    }
+
+    fn sudo(&self) -> bool {
+        self.target.sudo()
+    }
+
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}

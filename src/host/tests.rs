@@ -1,0 +1,481 @@
+//! The real thing: an sshd on the loopback and this machine's container engine.
+//!
+//! Needs `openssh-server`, `openssh-client` and root, and fails without them: what is tested here must not be
+//! skipped silently.
+#![allow(clippy::disallowed_types)]
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use indexmap::IndexMap;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::ssh::{self, ENGINE_SOCKET, Target};
+use super::*;
+use crate::error::{Error, HostCause};
+
+const SOON: Duration = Duration::from_secs(5);
+
+/// An sshd of its own on a free port, and a key that it accepts.
+struct Sshd {
+    folder: TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn keygen(file: &Path) {
+    let file = file.to_str().unwrap();
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", file]).status();
+    assert!(made.expect("ssh-keygen is missing: install openssh-client").success());
+}
+
+impl Sshd {
+    fn new(options: &str) -> Self {
+        assert!(Path::new("/usr/sbin/sshd").exists(), "/usr/sbin/sshd is missing: install openssh-server");
+        fs::create_dir_all("/run/sshd").expect("these tests run as root");
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        keygen(&at("host"));
+        keygen(&at("key"));
+        fs::copy(at("key.pub"), at("authorized")).unwrap();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
+             StrictModes no\nUsePAM no\nPasswordAuthentication no\n{options}\n",
+            at("host").display(),
+            at("authorized").display(),
+        );
+        fs::write(at("config"), config).unwrap();
+        let log = fs::File::create(at("log")).unwrap();
+        let child = Command::new("/usr/sbin/sshd")
+            .args(["-D", "-e", "-f"])
+            .arg(at("config"))
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let server = Self { folder, port, child };
+        server.until_it_listens();
+        server
+    }
+
+    fn until_it_listens(&self) {
+        let began = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(began.elapsed() < SOON, "{}", fs::read_to_string(self.at("log")).unwrap());
+            std::thread::yield_now();
+        }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// This server under a host's name; its key is learned.
+    fn target(&self, name: &str) -> Target {
+        Target {
+            port: self.port,
+            key_files: vec![self.at("key")],
+            known_hosts: vec![self.at("known_hosts")],
+            accept_new_host_keys: true,
+            ..Target::new(name, "127.0.0.1")
+        }
+    }
+
+    async fn machine(&self, name: &str) -> Arc<dyn Machine> {
+        ssh::connect(&self.target(name), None).await.unwrap()
+    }
+
+    /// Ends every session, as a crash of the host's sshd would.
+    fn cut(&self) {
+        let own = self.child.id();
+        let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &own.to_string()]).output().unwrap();
+        for pid in String::from_utf8(listed.stdout).unwrap().split_whitespace() {
+            Command::new("kill").args(["-9", pid]).status().unwrap();
+        }
+    }
+}
+
+fn cause<T>(outcome: Result<T>) -> HostCause {
+    match outcome.err().expect("it should have failed") {
+        Error::Host(error) => error.cause,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn note(command: &str) -> Option<LockNote> {
+    Some(LockNote { owner: "ops@deploy".into(), since: "now".into(), command: command.into() })
+}
+
+fn file(path: &Path, content: &str, mode: u32) -> PutFile {
+    PutFile { path: path.to_str().unwrap().into(), content: content.as_bytes().into(), mode, owner: String::new() }
+}
+
+/// Only one test at a time may hold this machine's lock.
+static LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+#[tokio::test(flavor = "multi_thread")]
+async fn host_keys_and_login_keys_are_checked() {
+    let server = Sshd::new("");
+    let strict = Target { accept_new_host_keys: false, ..server.target("control01") };
+    let unknown = cause(ssh::connect(&strict, None).await);
+    assert!(
+        matches!(&unknown, HostCause::UnknownHostKey { fingerprint } if fingerprint.starts_with("SHA256:")),
+        "{unknown}"
+    );
+
+    server.machine("control01").await;
+    ssh::connect(&strict, None).await.unwrap();
+
+    let other = server.at("other");
+    keygen(&other);
+    let line = fs::read_to_string(server.at("other.pub")).unwrap();
+    fs::write(server.at("changed"), format!("# one\n[127.0.0.1]:{} {line}", server.port)).unwrap();
+    let changed = Target { known_hosts: vec![server.at("changed")], ..server.target("control01") };
+    let refused = cause(ssh::connect(&changed, None).await);
+    assert!(
+        matches!(&refused, HostCause::ChangedHostKey { recorded, .. } if recorded.ends_with("changed:2")),
+        "{refused}"
+    );
+
+    let stranger = Target { key_files: vec![server.at("none"), other], ..server.target("control01") };
+    let refused = cause(ssh::connect(&stranger, None).await);
+    assert!(refused.to_string().contains("none: no such file, "), "{refused}");
+    assert!(matches!(refused, HostCause::Refused { .. }));
+
+    let nobody = Target { port: 1, ..server.target("control01") };
+    assert!(matches!(cause(ssh::connect(&nobody, None).await), HostCause::Unreachable(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_and_a_jump_host_lead_to_the_same_machine() {
+    let server = Sshd::new("");
+    let socket = server.at("agent");
+    let mut agent = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while !socket.exists() {
+        assert!(began.elapsed() < SOON);
+        tokio::task::yield_now().await;
+    }
+    let added = Command::new("ssh-add").arg("-q").arg(server.at("key")).env("SSH_AUTH_SOCK", &socket).status().unwrap();
+    assert!(added.success());
+    let jump = Target { key_files: Vec::new(), agent_socket: Some(socket), ..server.target("bastion") };
+    let inner = Target { jump: Some(Box::new(jump)), ..server.target("control01") };
+    let machines = ssh::connect_all(&[inner.clone(), inner], 2, None).await;
+    for machine in machines {
+        assert_eq!(machine.unwrap().run("cat", b"hello").await.unwrap().text(), "hello");
+    }
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_drops_connections_is_tried_again() {
+    let server = Sshd::new("MaxStartups 1:100:1");
+    let targets: Vec<Target> = (0..6).map(|number| server.target(&format!("host{number}"))).collect();
+    for machine in ssh::connect_all(&targets, 6, None).await {
+        machine.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_look_tells_all_in_two_requests_and_holds_the_lock() {
+    let _one = LOCK.lock().await;
+    let server = Sshd::new("");
+    let folder = server.at("etc");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a b\\c'd"), "x").unwrap();
+    std::os::unix::fs::symlink("a b", folder.join("link")).unwrap();
+    let machine = server.machine("control01").await;
+    let ask = Ask {
+        folders: vec![folder.to_str().unwrap().into(), "/nowhere".into()],
+        files: vec![server.at("config").to_str().unwrap().into(), server.at("nothing").to_str().unwrap().into()],
+        sysctls: vec!["kernel.pid_max".into(), "no.such".into()],
+        packages: vec!["coreutils".into(), "no-such-package".into()],
+        lock: note("kolla deploy"),
+    };
+    let look = machine.look(&ask).await.unwrap();
+    assert_eq!(machine.requests(), 2);
+    let facts = &look.facts;
+    assert!(facts.cpus > 0 && facts.memory_mib > 100 && facts.open_files > 100 && facts.disk_free_mib > 0, "{facts:?}");
+    assert!(facts.skew_ms.abs() < 1000 && !facts.os.is_empty() && facts.interfaces.contains_key("lo"), "{facts:?}");
+    assert_eq!(facts.interfaces["lo"].ipv4[0], "127.0.0.1/8");
+    assert!(facts.listening.contains(&format!("127.0.0.1:{}", server.port)), "{:?}", facts.listening);
+    assert!(facts.engine && facts.engine_version.contains('.'), "{facts:?}");
+    assert_eq!(look.files.len(), 4, "{:?}", look.files);
+    let odd = &look.files[folder.join("a b\\c'd").to_str().unwrap()];
+    assert!(odd.digest.starts_with("2d711642b726b044") && odd.owner == "root:root" && odd.mode == "0644", "{odd:?}");
+    assert_eq!(look.files[folder.join("link").to_str().unwrap()].link.as_deref(), Some("a b"));
+    assert!(look.sysctls["kernel.pid_max"].parse::<u64>().is_ok() && look.sysctls.len() == 1);
+    assert!(look.packages.contains_key("coreutils") && look.packages.len() == 1);
+
+    let second = server.machine("control01").await;
+    let locked = Ask { lock: note("kolla stop"), ..Ask::default() };
+    let HostCause::Locked(owner) = cause(second.look(&locked).await) else { panic!("not locked") };
+    assert_eq!(owner, "`kolla deploy` of ops@deploy since now");
+    // An observer may look all the same.
+    second.look(&Ask::default()).await.unwrap();
+
+    // Also over a lost session, the lock is the first one's.
+    server.cut();
+    assert_eq!(machine.run("echo again", b"").await.unwrap().text(), "again\n");
+    assert!(matches!(cause(second.look(&locked).await), HostCause::Locked(_)));
+    drop(machine);
+    let began = Instant::now();
+    while let Err(error) = second.look(&locked).await {
+        assert!(began.elapsed() < SOON, "{error}");
+    }
+    drop(second);
+    let began = Instant::now();
+    while Path::new("/run/kolla.lock.owner").exists() {
+        assert!(began.elapsed() < SOON);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_session_is_made_anew_for_reads_and_told_for_writes() {
+    let server = Sshd::new("");
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let seen = log.clone();
+    let observe: Observe = Arc::new(move |record| {
+        let line = format!("{}: {}: {:?}", record.host, record.what, record.outcome.map_err(ToString::to_string));
+        seen.lock().unwrap().push(line);
+    });
+    let machine = ssh::connect(&server.target("control01"), Some(observe)).await.unwrap();
+    let began = server.at("began");
+    let script = format!("touch {}; cat /dev/zero >/dev/null", began.display());
+    let (write, ()) = tokio::join!(machine.run(&script, b"secret"), async {
+        let limit = Instant::now();
+        while !began.exists() {
+            assert!(limit.elapsed() < SOON);
+            tokio::task::yield_now().await;
+        }
+        server.cut();
+    });
+    assert!(matches!(cause(write), HostCause::Lost(_)));
+    let content = machine.read(server.at("key.pub").to_str().unwrap()).await.unwrap().unwrap();
+    assert_eq!(content, fs::read(server.at("key.pub")).unwrap());
+
+    // Both engine and scripts, while a read is under way.
+    assert!(machine.containers().await.is_ok());
+    server.cut();
+    assert!(machine.containers().await.is_ok());
+    let log = log.lock().unwrap().join("\n");
+    assert!(
+        log.contains("key.pub: Ok(") && log.contains("the SSH session was lost") && !log.contains("secret"),
+        "{log}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_and_files_over_both_wires() {
+    let server = Sshd::new("");
+    let over_ssh = server.machine("control01").await;
+    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    for (machine, name) in [(over_ssh, "ssh"), (here, "here")] {
+        let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
+        let echoed = machine.run("cat; echo done >&2; exit 3", &bytes).await.unwrap();
+        assert_eq!((echoed.stdout == bytes, echoed.code, echoed.stderr.as_str()), (true, 3, "done\n"));
+
+        // More than sshd takes at once.
+        let many = (0..24).map(|number| async move { (number, machine_text(number)) });
+        for (number, script) in futures_util::future::join_all(many).await {
+            assert_eq!(machine.run(&script, b"").await.unwrap().text(), format!("{number}\n"));
+        }
+        let runs = (0..24).map(|number| {
+            let machine = machine.clone();
+            async move { machine.run(&machine_text(number), b"").await.unwrap().text() }
+        });
+        let answers = futures_util::future::join_all(runs).await;
+        assert_eq!(answers, (0..24).map(|number| format!("{number}\n")).collect::<Vec<_>>());
+
+        let folder = server.at(name).join("new/it's");
+        let long = folder.join("n".repeat(120)).join("f".repeat(90));
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", folder.join("was a link")).unwrap();
+        let files = [
+            PutFile { owner: "daemon:daemon".into(), ..file(&folder.join("a$b \\n"), "secret", 0o640) },
+            file(&folder.join("was a link"), "now a file", 0o644),
+            file(&long, "", 0o4755),
+        ];
+        machine.put(&files).await.unwrap();
+        let look = machine
+            .look(&Ask { folders: vec![folder.to_str().unwrap().into()], ..Ask::default() })
+            .await
+            .unwrap()
+            .files;
+        assert_eq!(look.len(), 5, "{look:?}");
+        let first = &look[&files[0].path];
+        assert_eq!((first.mode.as_str(), first.owner.as_str()), ("0640", "daemon:daemon"));
+        assert_eq!(look[&files[2].path].mode, "4755");
+        assert_eq!(machine.read(&files[1].path).await.unwrap().unwrap(), b"now a file");
+        assert_eq!(machine.read("/no/such/file").await.unwrap(), None);
+
+        // A write that fails leaves nothing behind and nothing half done.
+        let bad = [file(&folder.join("x"), "x", 0o644), PutFile { owner: "no-such-user".into(), ..files[1].clone() }];
+        assert!(
+            matches!(cause(machine.put(&bad).await), HostCause::Exit { stderr, .. } if stderr.contains("no-such-user"))
+        );
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
+    }
+}
+
+fn machine_text(number: u32) -> String {
+    format!("echo {number}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tcp_as_the_host_sees_it() {
+    let server = Sshd::new("");
+    let machine = server.machine("control01").await;
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    assert_eq!(machine.reach("127.0.0.1", server.port, SOON).await.unwrap(), Reach::Open);
+    assert_eq!(machine.reach("127.0.0.1", closed, SOON).await.unwrap(), Reach::Refused);
+    // A listener whose queue is full does not answer.
+    let full = socket_that_does_not_answer();
+    let moment = Duration::from_millis(300);
+    assert_eq!(machine.reach("127.0.0.1", full.1, moment).await.unwrap(), Reach::TimedOut);
+    let many = (0..50).map(|_| machine.reach("127.0.0.1", closed, SOON));
+    assert!(futures_util::future::join_all(many).await.into_iter().all(|reach| reach.unwrap() == Reach::Refused));
+
+    let web = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut ask = HttpAsk { address: "127.0.0.1".into(), port: web.local_addr().unwrap().port(), ..HttpAsk::default() };
+    ask.path = "/health?x=1".into();
+    let serve = tokio::spawn(async move {
+        let (mut stream, _) = web.accept().await.unwrap();
+        let mut request = vec![0; 4096];
+        let some = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 503 No\r\nContent-Length: 4\r\n\r\nbusy").await.unwrap();
+        String::from_utf8_lossy(&request[..some]).into_owned()
+    });
+    let answer = machine.http(&ask, SOON).await.unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (503, b"busy".as_slice()));
+    let request = serve.await.unwrap();
+    assert!(request.starts_with("GET /health?x=1 HTTP/1.1\r\nhost: 127.0.0.1:"), "{request}");
+    ask.port = closed;
+    let refused = cause(machine.http(&ask, SOON).await);
+    assert!(matches!(&refused, HostCause::Unreachable(why) if why.ends_with("connection refused")), "{refused}");
+
+    let strict = Sshd::new("AllowTcpForwarding no\nAllowStreamLocalForwarding no");
+    let machine = strict.machine("control01").await;
+    assert_eq!(machine.reach("127.0.0.1", server.port, SOON).await.unwrap(), Reach::Unknown);
+    assert!(matches!(cause(machine.http(&ask, SOON).await), HostCause::ForwardingRefused(_)));
+    assert!(matches!(cause(machine.look(&Ask::default()).await), HostCause::ForwardingRefused(_)));
+    let bare = Target { engine_socket: "/run/no-engine.sock".into(), ..server.target("bare") };
+    let bare = ssh::connect(&bare, None).await.unwrap();
+    assert!(!bare.look(&Ask::default()).await.unwrap().facts.engine);
+    assert!(matches!(cause(bare.containers().await), HostCause::NoEngine(_)));
+}
+
+/// A listener that never accepts, with its queue filled.
+fn socket_that_does_not_answer() -> (Vec<std::net::TcpStream>, u16, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut held = Vec::new();
+    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(50)) {
+        held.push(stream);
+        assert!(held.len() < 10_000);
+    }
+    (held, address.port(), listener)
+}
+
+/// An image with a shell and a few programs of this machine, imported under a name that only this test uses.
+async fn image(machine: &dyn Machine, name: &str) -> String {
+    let script = format!(
+        "set -e; files=$(for p in /bin/sh /bin/cat /bin/sleep /usr/bin/id; do echo $p; ldd $p | grep -o '/[^ ]*'; done | sort -u)\n\
+         tar -chP $files /etc/passwd /etc/group | docker import - {name} >/dev/null"
+    );
+    let made = machine.run(&script, b"").await.unwrap();
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    machine.image(name).await.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_through_both_wires() {
+    let server = Sshd::new("");
+    let over_ssh = server.machine("control01").await;
+    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let tag = format!("kolla-test-{}", std::process::id());
+    let id = image(&*over_ssh, &tag).await;
+    for (machine, wire) in [(over_ssh.clone(), "ssh"), (here, "here")] {
+        let (name, volume) = (format!("{tag}-{wire}"), format!("{tag}-{wire}-v"));
+        machine.volume_create(&volume, &[("kolla.site".into(), "x".into())].into()).await.unwrap();
+        assert!(machine.volumes().await.unwrap().contains(&volume));
+        let mut spec = ContainerSpec {
+            name: name.clone(),
+            image: id.clone(),
+            command: ["/bin/sh", "-c", "trap 'exit 7' TERM; echo out $A; echo err >&2; sleep 60 & wait"]
+                .map(String::from)
+                .to_vec(),
+            env: IndexMap::from([("A".into(), "b c".into())]),
+            mounts: vec![format!("{volume}:/data")],
+            tmpfs: vec!["/run:size=1m".into()],
+            labels: [("kolla.site".into(), "x".into())].into(),
+            ..ContainerSpec::default()
+        };
+        machine.create(&spec).await.unwrap();
+        let again = cause(machine.create(&spec).await);
+        assert!(matches!(again, HostCause::Engine { status: 409, .. }), "{again}");
+        machine.start(&name).await.unwrap();
+        machine.start(&name).await.unwrap();
+        let seen = machine.containers().await.unwrap()[&name].clone();
+        assert_eq!(
+            (seen.state.as_str(), seen.image_id.as_str(), seen.labels["kolla.site"].as_str()),
+            ("running", &*id, "x")
+        );
+        let look = machine.look(&Ask::default()).await.unwrap();
+        assert!(look.containers.contains_key(&name) && look.volumes.contains(&volume), "{:?}", look.volumes);
+
+        let argv = |words: &str| ["/bin/sh", "-c", words].map(String::from).to_vec();
+        let bytes = "line\n".repeat(100_000).into_bytes();
+        let output = machine.exec(&name, "daemon", &argv("cat; id -un >&2; exit 5"), &bytes).await.unwrap();
+        assert_eq!((output.code, output.stdout == bytes, output.stderr.as_str()), (5, true, "daemon\n"));
+        assert_eq!(machine.exec(&name, "", &argv("echo no input; exit 0"), b"").await.unwrap().text(), "no input\n");
+        let began = Instant::now();
+        loop {
+            let mut log = machine.logs(&name, 10).await.unwrap();
+            log.sort();
+            if log == ["err", "out b c"] {
+                break;
+            }
+            assert!(began.elapsed() < SOON, "{log:?}");
+        }
+        let (ended, stopped) = tokio::join!(machine.wait(&name), machine.stop(&name, 10));
+        stopped.unwrap();
+        assert_eq!(ended.unwrap(), 7);
+        machine.stop(&name, 10).await.unwrap();
+        assert!(matches!(cause(machine.kill(&name, "SIGUSR2").await), HostCause::Engine { status: 409 | 500, .. }));
+        let old = format!("{name}_previous");
+        machine.rename(&name, &old).await.unwrap();
+        assert!(matches!(cause(machine.volume_remove(&volume).await), HostCause::Engine { status: 409, .. }));
+        machine.remove(&old).await.unwrap();
+        machine.remove(&old).await.unwrap();
+        machine.volume_remove(&volume).await.unwrap();
+        machine.volume_remove(&volume).await.unwrap();
+        assert!(!machine.volumes().await.unwrap().contains(&volume));
+        spec.image = format!("{tag}:missing");
+        assert!(matches!(cause(machine.create(&spec).await), HostCause::Engine { status: 404, .. }));
+        assert!(matches!(cause(machine.start("no-such").await), HostCause::Engine { status: 404, .. }));
+        // Nothing listens there: the error is the engine's own.
+        let pulled = machine.pull("127.0.0.1:1/kolla/none:1", None, &|_, _| {}).await;
+        assert!(matches!(cause(pulled), HostCause::Engine { .. }));
+    }
+    over_ssh.image_remove(&tag).await.unwrap();
+    over_ssh.image_remove(&tag).await.unwrap();
+    assert_eq!(over_ssh.image(&tag).await.unwrap(), None);
+}

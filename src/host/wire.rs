@@ -1,0 +1,101 @@
+//! What a machine is reached by: a way to run a command, and ways to open streams.
+//!
+//! Two exist, SSH and this machine itself; everything above them ([`super::connected`]) is the same.
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::Output;
+use crate::error::HostCause;
+
+/// Bytes both ways.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A stream of either kind.
+pub(super) type Stream = Box<dyn Duplex>;
+
+/// Why a stream was not opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum OpenFailure {
+    /// The session is gone.
+    #[error("{0}")]
+    Session(HostCause),
+    /// Nobody listens there.
+    #[error("connection refused")]
+    Refused,
+    /// It could not be reached.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The server does not allow it.
+    #[error("forwarding is forbidden")]
+    Forbidden,
+}
+
+/// What a command left, and when it answered.
+#[derive(Debug, Clone)]
+pub(super) struct Reply {
+    pub(super) output: Output,
+    /// When its input was on its way.
+    pub(super) sent: Instant,
+    /// When the first byte came back.
+    pub(super) first: Instant,
+}
+
+/// A command for the login user's shell, and its input.
+#[derive(Debug, Clone)]
+pub(super) struct Command {
+    pub(super) line: String,
+    pub(super) stdin: Vec<u8>,
+    /// The command has answered when its stdout ends with this; it then stays, with its stdin open, as long as
+    /// the session lives.
+    pub(super) stays_after: Option<&'static [u8]>,
+}
+
+/// A way to a machine.
+#[async_trait]
+pub(super) trait Wire: Send + Sync {
+    /// Runs a command to its end, or until it has answered.
+    async fn exec(&self, command: Command) -> Result<Reply, HostCause>;
+    /// Runs a command whenever the session is made anew, before anything else.
+    fn on_renewal(&self, command: Option<Command>);
+    /// Connects to a Unix socket of the machine.
+    async fn open_socket(&self, path: &str) -> Result<Stream, OpenFailure>;
+    /// Starts a command whose stdin and stdout are the stream.
+    async fn open_command(&self, line: &str) -> Result<Stream, OpenFailure>;
+    /// Connects to a TCP port as the machine sees it.
+    async fn open_tcp(&self, address: &str, port: u16) -> Result<Stream, OpenFailure>;
+    /// Root is reached by `sudo -n`.
+    fn sudo(&self) -> bool;
+    /// Requests so far: commands and TCP streams.
+    fn requests(&self) -> u64;
+}
+
+/// Told by every script before it starts: without it the shell, or sudo, did not get that far.
+const STARTED: &[u8] = b"\x01kolla\n";
+
+/// A command that runs a script as root, whatever the login shell is: the script comes over stdin, before its own
+/// input, so that it is in no list of processes and needs no quoting.
+pub(super) fn script(sudo: bool, script: &str, stdin: &[u8]) -> Command {
+    let sudo = if sudo { "sudo -n " } else { "" };
+    let line = format!(r#"{sudo}/bin/sh -c 'printf "\1kolla\n"; eval "$(head -c {})"'"#, script.len());
+    Command { line, stdin: [script.as_bytes(), stdin].concat(), stays_after: None }
+}
+
+/// The output of a script without what came before it; an error where it was not even started.
+pub(super) fn started(sudo: bool, mut output: Output) -> Result<Output, HostCause> {
+    let found = output.stdout.windows(STARTED.len()).position(|window| window == STARTED);
+    let Some(at) = found else {
+        let words = output.stderr.lines().rfind(|line| !line.trim().is_empty());
+        let words = words.map_or_else(|| output.text(), str::to_owned).trim().to_owned();
+        return Err(if sudo {
+            HostCause::NoSudo(words)
+        } else {
+            HostCause::Answer(format!("the login shell does not run `/bin/sh`: {words}"))
+        });
+    };
+    output.stdout.drain(..at + STARTED.len());
+    Ok(output)
+}

@@ -1,0 +1,244 @@
+//! The acts on a container. The new one is created before the old one stops, so that a wrong image or option
+//! costs nothing; the old one is kept until the new one is ready, and is started again when it is not.
+
+use std::sync::Arc;
+
+use super::Container;
+use crate::error::{Error, OperationError, Result};
+use crate::host::{ContainerSpec, PutFile, Remote};
+use crate::op::files::{APPLIED, SETS, keep_sets};
+use crate::op::image::Image;
+use crate::op::probe::Answer;
+use crate::op::{Diff, Operation, Tell, View};
+
+/// Log lines of a failed container that its error shows.
+const LOG_LINES: usize = 12;
+/// Seconds for a container that does not say otherwise: Kolla's `graceful_timeout`.
+const STOP_TIMEOUT: u32 = 60;
+
+impl Container {
+    fn stop_timeout(&self) -> u32 {
+        if self.spec.stop_timeout == 0 { STOP_TIMEOUT } else { self.spec.stop_timeout }
+    }
+
+    async fn create_as(&self, name: &str, at: &View, host: &Remote) -> Result<()> {
+        let digest = self.image_digest(at, None).await?;
+        let image = match &digest {
+            Some(digest) => Image::pinned(&self.spec.image, digest),
+            None => self.spec.image.clone(),
+        };
+        let labels = self.labels(&at.shared.site, digest.as_deref());
+        let spec = ContainerSpec { name: name.to_owned(), image, labels, ..self.spec.clone() };
+        host.act().remove(name).await?;
+        host.act().create(&spec).await?;
+        Ok(())
+    }
+
+    pub(super) async fn create(&self, at: &View, host: &Remote) -> Result<()> {
+        self.install(at, host).await?;
+        self.create_as(&self.spec.name, at, host).await?;
+        self.start(at, host).await
+    }
+
+    pub(super) async fn start(&self, at: &View, host: &Remote) -> Result<()> {
+        if let Some(old) = self.retiring(at).filter(|old| old.running()) {
+            host.act().stop(&old.name, self.stop_timeout()).await?;
+        }
+        host.act().start(&self.spec.name).await?;
+        match self.ready.until_right(host, &self.spec.name).await? {
+            Answer::Right => self.note_ready(host, at).await,
+            Answer::NotYet(why) => Err(self.failure(&self.spec.name, Some(why), host).await),
+            Answer::Ended(why) => {
+                let error = self.failure(&self.spec.name, Some(why), host).await;
+                // It would only start and end again; the next run starts it anew.
+                let _ = host.act().stop(&self.spec.name, 1).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Marks the container as having been ready, and drops sets of files that nothing uses any more.
+    async fn note_ready(&self, host: &Remote, at: &View) -> Result<()> {
+        let Some(state) = host.containers().await?.remove(&self.spec.name) else {
+            return Err(Error::operation(format!("container {} vanished", self.spec.name)));
+        };
+        if let Some(old) = self.retiring(at) {
+            host.act().remove(&old.name).await?;
+        }
+        let (path, content) = self.mark(&state.id);
+        let file = PutFile { path, content: Arc::from(content.as_bytes()), mode: 0o644, owner: String::new() };
+        crate::op::files::put(at, host, &[file]).await?;
+        if !self.configuration.is_empty() {
+            keep_sets(host, at, &self.service, &self.configuration).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn replace(&self, at: &View, host: &Remote) -> Result<()> {
+        let name = &self.spec.name;
+        let was_running = at.me.container(name).is_some_and(|state| state.running());
+        if let Some(probe) = self.before_replace.as_ref().filter(|_| was_running)
+            && let Answer::NotYet(why) | Answer::Ended(why) = probe.until_right(host, name).await?
+        {
+            return Err(Error::operation(format!("container {name} cannot be replaced safely now"))
+                .because(why)
+                .with_hint("bring the other members back first: `kolla status`"));
+        }
+        self.install(at, host).await?;
+        self.create_as(&self.next(), at, host).await?;
+        if was_running {
+            host.act().stop(name, self.stop_timeout()).await?;
+        }
+        host.act().rename(name, &self.previous()).await?;
+        host.act().rename(&self.next(), name).await?;
+        let started = host.act().start(name).await;
+        let verdict = match started {
+            Ok(()) => self.ready.until_right(host, name).await,
+            Err(error) => Ok(Answer::Ended(error.to_string())),
+        };
+        let why = match verdict {
+            Ok(Answer::Right) => {
+                self.note_ready(host, at).await?;
+                host.act().remove(&self.previous()).await?;
+                return Ok(());
+            }
+            Ok(Answer::NotYet(why) | Answer::Ended(why)) => why,
+            Err(error) => error.to_string(),
+        };
+        let failure = self.failure(name, Some(why), host).await;
+        match self.put_back(was_running, host).await {
+            Ok(()) => Err(failure.because("the container that was there before is back".to_owned())),
+            Err(error) => Err(failure.because(format!("and the one before could not be put back: {error}"))),
+        }
+    }
+
+    /// The one before, in its place and running again if it ran.
+    async fn put_back(&self, start: bool, host: &Remote) -> Result<()> {
+        host.act().remove(&self.spec.name).await?;
+        host.act().rename(&self.previous(), &self.spec.name).await?;
+        if start { host.act().start(&self.spec.name).await } else { Ok(()) }
+    }
+
+    /// After a run that was killed: first what is there is brought in order, then compared again.
+    pub(super) async fn settle(&self, at: &View, host: &Remote) -> Result<()> {
+        let there = host.containers().await?;
+        host.act().remove(&self.next()).await?;
+        match (there.get(&self.spec.name), there.contains_key(&self.previous())) {
+            (Some(new), true) => {
+                let good = new.running()
+                    && self.differences(new, None).is_empty()
+                    && self.ready.once(host, &self.spec.name).await? == Answer::Right;
+                if good {
+                    self.note_ready(host, at).await?;
+                    host.act().remove(&self.previous()).await?;
+                } else {
+                    self.put_back(true, host).await?;
+                }
+            }
+            (None, true) => self.put_back(true, host).await?,
+            (Some(_), false) => {
+                return match self.ready.until_right(host, &self.spec.name).await? {
+                    Answer::Right => self.note_ready(host, at).await,
+                    Answer::NotYet(why) | Answer::Ended(why) => {
+                        Err(self.failure(&self.spec.name, Some(why), host).await)
+                    }
+                };
+            }
+            (None, false) => {}
+        }
+        at.me.refresh_containers().await?;
+        match self.diff(at).await? {
+            Diff::Same(_) | Diff::Skip(_) => Ok(()),
+            // Settled: the second comparison cannot ask for it again.
+            Diff::Run(_) => match self.ready.until_right(host, &self.spec.name).await? {
+                Answer::Right => self.note_ready(host, at).await,
+                Answer::NotYet(why) | Answer::Ended(why) => Err(self.failure(&self.spec.name, Some(why), host).await),
+            },
+            diff => self.apply(&diff, at, host, &Tell::nobody()).await,
+        }
+    }
+
+    pub(super) async fn reload(&self, at: &View, host: &Remote) -> Result<()> {
+        let Some(reload) = &self.reload else { return Ok(()) };
+        let old = host.containers().await?.remove(&self.spec.name);
+        self.install(at, host).await?;
+        let argv = ["kolla_set_configs".to_owned()];
+        let output = host.act().exec(&self.spec.name, "0", &argv, &[]).await?;
+        if output.code != 0 {
+            return Err(Error::operation(format!("container {} did not take its new files", self.spec.name))
+                .because(output.stderr.trim().to_owned()));
+        }
+        host.act().kill(&self.spec.name, &reload.signal).await?;
+        match self.ready.until_right(host, &self.spec.name).await? {
+            Answer::Right if old.is_some() => self.note_ready(host, at).await,
+            Answer::Right => Ok(()),
+            Answer::NotYet(why) | Answer::Ended(why) => Err(self.failure(&self.spec.name, Some(why), host).await),
+        }
+    }
+
+    /// Checks new files with the image's own program and puts them where a reloading service reads them.
+    async fn install(&self, at: &View, host: &Remote) -> Result<()> {
+        let set = format!("{SETS}/{}-{}", self.service, self.configuration);
+        if !self.validate.is_empty() {
+            self.check_files(&set, at, host).await?;
+        }
+        let Some(reload) = &self.reload else { return Ok(()) };
+        crate::op::files::install(at, host, &set, &reload.folder, &reload.files).await
+    }
+
+    async fn check_files(&self, set: &str, at: &View, host: &Remote) -> Result<()> {
+        let name = format!("{}_validate", self.spec.name);
+        let digest = self.image_digest(at, None).await?;
+        let image = digest.map_or_else(|| self.spec.image.clone(), |digest| Image::pinned(&self.spec.image, &digest));
+        let spec = ContainerSpec {
+            name: name.clone(),
+            image,
+            command: self.validate.clone(),
+            mounts: vec![format!("{set}:/var/lib/kolla/config_files:ro")],
+            labels: [(super::SITE_LABEL.to_owned(), at.shared.site.clone())].into(),
+            ..ContainerSpec::default()
+        };
+        host.act().remove(&name).await?;
+        host.act().create(&spec).await?;
+        host.act().start(&name).await?;
+        let code = host.act().wait(&name).await?;
+        let log = if code == 0 { Vec::new() } else { host.logs(&name, LOG_LINES).await.unwrap_or_default() };
+        host.act().remove(&name).await?;
+        if code == 0 {
+            return Ok(());
+        }
+        Err(Error::Operation(Box::new(OperationError {
+            message: format!("the new files of {} are not valid; nothing was changed", self.service),
+            causes: vec![format!("{}: exit code {code}", crate::shell::join(&self.validate))],
+            log_of: Some(name),
+            log,
+            hint: Some("see what your overrides in the config folder changed".into()),
+        })))
+    }
+
+    pub(super) async fn away(&self, remove: bool, at: &View, host: &Remote) -> Result<()> {
+        for state in self.leftovers(at) {
+            if state.running() {
+                host.act().stop(&state.name, self.stop_timeout()).await?;
+            }
+            if remove {
+                host.act().remove(&state.name).await?;
+                let mark = format!("{APPLIED}/{}", state.name);
+                crate::op::files::run(host, &format!("rm -f {}", crate::shell::quote(&mark))).await?;
+                at.me.note_file(&mark, None);
+            }
+        }
+        Ok(())
+    }
+
+    async fn failure(&self, name: &str, why: Option<String>, host: &Remote) -> Error {
+        let log = host.logs(name, LOG_LINES).await.unwrap_or_default();
+        Error::Operation(Box::new(OperationError {
+            message: format!("container {name} is not ready after {}s", self.ready.within),
+            causes: why.into_iter().collect(),
+            log_of: Some(name.to_owned()),
+            log,
+            hint: Some(format!("rerun only this with `--tags {} --limit {}`", self.role, host.name())),
+        }))
+    }
+}

@@ -1,0 +1,205 @@
+//! A database with its user, in the MariaDB that the deployment runs.
+//!
+//! Statements go by stdin to a client inside the container: no secret is ever a word of a command line. What
+//! was done once is also noted in the deployment's own schema `kolla`, so that a restored backup brings its
+//! receipts along.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::files::digest_of;
+use super::{Diff, Operation, Tell, View};
+use crate::error::{Error, Result};
+use crate::host::{Observer, Remote};
+use crate::shell::Secret;
+
+/// How statements reach the database.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sql {
+    /// The container.
+    pub container: String,
+    /// Words of a client in it that reads statements from stdin and prints rows of tab separated values.
+    pub argv: Vec<String>,
+}
+
+impl Sql {
+    /// Asks, and takes the rows. Statements that only read: an observer runs them.
+    ///
+    /// # Errors
+    /// When the client's exit code is not 0.
+    pub async fn rows(&self, host: &Observer, statements: &str) -> Result<Vec<Vec<String>>> {
+        let output = host.probe(&self.container, &self.argv, statements.as_bytes()).await?;
+        self.judge(output.code, &output.stderr)?;
+        Ok(output.text().lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
+    }
+
+    /// Runs statements that write.
+    ///
+    /// # Errors
+    /// When the client's exit code is not 0.
+    pub async fn write(&self, host: &Remote, statements: &str) -> Result<()> {
+        let output = host.act().exec(&self.container, "", &self.argv, statements.as_bytes()).await?;
+        self.judge(output.code, &output.stderr)
+    }
+
+    fn judge(&self, code: u32, stderr: &str) -> Result<()> {
+        if code == 0 {
+            return Ok(());
+        }
+        let said = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing said").to_owned();
+        Err(Error::operation(format!("the database in container {} refused a statement", self.container)).because(said))
+    }
+
+    /// The digest under which a step was last done; `None` where it never was.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn receipt(&self, host: &Observer, step: &str) -> Result<Option<String>> {
+        let there = self
+            .rows(host, "SELECT 1 FROM information_schema.tables WHERE table_schema='kolla' AND table_name='receipt';")
+            .await?;
+        if there.is_empty() {
+            return Ok(None);
+        }
+        let rows = self.rows(host, &format!("SELECT digest FROM kolla.receipt WHERE step={};", literal(step))).await?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()))
+    }
+
+    /// Notes that a step was done.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn note(&self, host: &Remote, step: &str, digest: &str) -> Result<()> {
+        self.write(
+            host,
+            &format!(
+                "{RECEIPTS}REPLACE INTO kolla.receipt (step, digest) VALUES ({}, {});",
+                literal(step),
+                literal(digest)
+            ),
+        )
+        .await
+    }
+}
+
+const RECEIPTS: &str = "CREATE DATABASE IF NOT EXISTS kolla;\
+    CREATE TABLE IF NOT EXISTS kolla.receipt (step VARCHAR(191) PRIMARY KEY, digest VARCHAR(64) NOT NULL, \
+    done TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP);\n";
+
+/// A string for SQL.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+fn identifier(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// A database and the one user that may use it; or a user of the whole server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Database {
+    /// The database; empty for a user of the whole server.
+    pub name: String,
+    /// The user.
+    pub user: String,
+    /// What the user may do; everything in the database where it is empty.
+    pub grants: String,
+    /// The password's digest, so that a changed one is a changed operation.
+    pub password_digest: String,
+    /// The password.
+    #[serde(skip, default = "no_secret")]
+    pub password: Secret,
+    /// How to get there.
+    pub sql: Sql,
+}
+
+fn no_secret() -> Secret {
+    Secret::new("")
+}
+
+impl Database {
+    /// One with its password.
+    pub fn new(name: String, user: String, grants: String, password: Secret, sql: Sql) -> Self {
+        let password_digest = digest_of(password.reveal().as_bytes());
+        Self { name, user, grants, password_digest, password, sql }
+    }
+
+    fn step(&self) -> String {
+        format!("database {}", self.label())
+    }
+
+    fn label(&self) -> &str {
+        if self.name.is_empty() { &self.user } else { &self.name }
+    }
+
+    fn digest(&self) -> String {
+        digest_of(format!("{}\n{}\n{}\n{}", self.name, self.user, self.grants, self.password_digest).as_bytes())
+    }
+}
+
+#[async_trait]
+impl Operation for Database {
+    fn subject(&self) -> String {
+        if self.name.is_empty() { format!("database user {}", self.user) } else { format!("database {}", self.name) }
+    }
+
+    async fn diff(&self, at: &View) -> Result<Diff> {
+        let question = format!(
+            "SELECT 'schema' FROM information_schema.schemata WHERE schema_name={};\
+             SELECT 'user' FROM mysql.user WHERE user={} AND host='%';",
+            literal(&self.name),
+            literal(&self.user),
+        );
+        let rows = match at.me.container(&self.sql.container) {
+            Some(state) if state.running() => self.sql.rows(at.host(), &question).await?,
+            // Seen by a dry run of a first deployment.
+            _ => return Ok(Diff::Create(vec![format!("container {} does not run yet", self.sql.container)])),
+        };
+        let has = |what: &str| rows.iter().any(|row| row.first().is_some_and(|cell| cell == what));
+        let mut missing = Vec::new();
+        if !self.name.is_empty() && !has("schema") {
+            missing.push(format!("database {}", self.name));
+        }
+        if !has("user") {
+            missing.push(format!("user {}", self.user));
+        }
+        if !missing.is_empty() {
+            return Ok(Diff::Create(missing));
+        }
+        if self.sql.receipt(at.host(), &self.step()).await?.as_deref() == Some(&self.digest()) {
+            return Ok(Diff::Same("there, with its user".into()));
+        }
+        Ok(Diff::Update(vec!["password or rights".into()]))
+    }
+
+    async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+        let user = format!("{}@'%'", literal(&self.user));
+        let password = literal(self.password.reveal());
+        let mut statements = String::new();
+        let (rights, scope) = if self.name.is_empty() {
+            (if self.grants.is_empty() { "USAGE" } else { &self.grants }, "*.*".to_owned())
+        } else {
+            statements.push_str(&format!("CREATE DATABASE IF NOT EXISTS {};\n", identifier(&self.name)));
+            let rights = if self.grants.is_empty() { "ALL PRIVILEGES" } else { &self.grants };
+            (rights, format!("{}.*", identifier(&self.name)))
+        };
+        statements.push_str(&format!(
+            "CREATE USER IF NOT EXISTS {user} IDENTIFIED BY {password};\n\
+             ALTER USER {user} IDENTIFIED BY {password};\n\
+             GRANT {rights} ON {scope} TO {user};\n"
+        ));
+        self.sql.write(host, &statements).await?;
+        self.sql.note(host, &self.step(), &self.digest()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_cannot_end_early() {
+        assert_eq!(literal(r"it's \"), r"'it''s \\'");
+        assert_eq!(identifier("a`b"), "`a``b`");
+    }
+}

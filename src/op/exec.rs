@@ -1,0 +1,50 @@
+//! A program run in a service's container, unless another one says that it need not.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{Diff, Operation, Tell, View};
+use crate::error::{Error, Result};
+use crate::host::Remote;
+
+/// A program and the question before it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Exec {
+    /// The container.
+    pub container: String,
+    /// Its words.
+    pub command: Vec<String>,
+    /// Words of the question: exit code 0 means nothing to do.
+    pub unless: Vec<String>,
+}
+
+#[async_trait]
+impl Operation for Exec {
+    fn subject(&self) -> String {
+        format!("exec {} {}", self.container, self.command.first().map_or("", String::as_str))
+    }
+
+    async fn diff(&self, at: &View) -> Result<Diff> {
+        if !at.me.container(&self.container).is_some_and(|state| state.running()) {
+            return Ok(Diff::Run(format!("container {} does not run yet", self.container)));
+        }
+        let output = at.host().probe(&self.container, &self.unless, &[]).await?;
+        Ok(if output.code == 0 {
+            Diff::Same(format!("`{}` says so", self.unless.join(" ")))
+        } else {
+            Diff::Run(format!("`{}` says so", self.unless.join(" ")))
+        })
+    }
+
+    async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+        let output = host.act().exec(&self.container, "", &self.command, &[]).await?;
+        if output.code == 0 {
+            return Ok(());
+        }
+        let command = crate::shell::join(&self.command);
+        let text = format!("{}{}", output.text(), output.stderr);
+        let end: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let error = Error::operation(format!("`{command}` in container {} failed", self.container));
+        Err(error.because(format!("exit code {}", output.code)).because(end.last().unwrap_or(&"nothing said").trim()))
+    }
+}

@@ -1,0 +1,406 @@
+//! Files on a host: a service's immutable set, and the few files of the host itself that are ours.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Diff, Operation, Tell, View, Want};
+use crate::error::{Error, HostCause, Result};
+use crate::host::{FileState, PutFile, Remote};
+use crate::shell::quote;
+
+/// Where the sets of files are.
+pub const SETS: &str = "/etc/kolla/.sets";
+/// Where the marks are that say what has been taken over by what runs.
+pub const APPLIED: &str = "/etc/kolla/.applied";
+/// Characters of a set's digest in its name.
+const DIGEST: usize = 12;
+
+/// SHA-256 in hexadecimal.
+pub fn digest_of(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// One file, without its content where it is printed or saved: only the digest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OneFile {
+    /// File name in a set, absolute path on a host.
+    pub name: String,
+    /// Digest of the content.
+    pub digest: String,
+    /// Permissions.
+    pub mode: u32,
+    /// `user:group` on the host; empty is root.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// The content.
+    #[serde(skip)]
+    pub content: Arc<[u8]>,
+}
+
+impl OneFile {
+    /// A file of root.
+    pub fn new(name: impl Into<String>, content: impl Into<Vec<u8>>, mode: u32) -> Self {
+        let content: Arc<[u8]> = content.into().into();
+        Self { name: name.into(), digest: digest_of(&content), mode, owner: String::new(), content }
+    }
+
+    fn put(&self, path: String) -> PutFile {
+        PutFile { path, content: self.content.clone(), mode: self.mode, owner: self.owner.clone() }
+    }
+
+    fn state(&self) -> FileState {
+        let owner = if self.owner.is_empty() { "root:root".to_owned() } else { self.owner.clone() };
+        FileState { digest: self.digest.clone(), mode: format!("{:04o}", self.mode), owner, link: None }
+    }
+}
+
+/// The files of a service on a host: immutable, named by their digest; a link names the newest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileSet {
+    /// The service.
+    pub service: String,
+    /// Its files.
+    pub files: Vec<OneFile>,
+    /// No link: the service reads a folder of that name.
+    pub stable: bool,
+    /// There or not.
+    pub want: Want,
+}
+
+impl FileSet {
+    /// The digest of all names, modes and contents.
+    pub fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for file in &self.files {
+            hasher.update(format!("{}\0{:o}\0{}\n", file.name, file.mode, file.digest));
+        }
+        hex::encode(hasher.finalize()).chars().take(DIGEST).collect()
+    }
+
+    /// Where the set is.
+    pub fn folder(&self) -> String {
+        format!("{SETS}/{}-{}", self.service, self.digest())
+    }
+
+    fn link(&self) -> String {
+        format!("/etc/kolla/{}", self.service)
+    }
+
+    fn linked(&self, at: &View) -> bool {
+        self.stable
+            || at.me.look(|look| look.files.get(&self.link()).and_then(|file| file.link.clone())) == Some(self.folder())
+    }
+
+    /// The files that differ from those of the set in use, a line or a hunk each.
+    async fn details(&self, at: &View) -> Result<Vec<String>> {
+        let before = at.me.look(|look| {
+            let link = look.files.get(&self.link()).and_then(|file| file.link.clone());
+            let folder = if self.stable { self.link() } else { link.unwrap_or_default() };
+            let prefix = format!("{folder}/");
+            look.files
+                .iter()
+                .filter_map(|(path, state)| Some((path.strip_prefix(&prefix)?.to_owned(), state.clone())))
+                .map(|(name, state)| (name.clone(), (format!("{prefix}{name}"), state)))
+                .collect::<BTreeMap<String, (String, FileState)>>()
+        });
+        let mut details = Vec::new();
+        for file in &self.files {
+            match before.get(&file.name) {
+                None if before.is_empty() => {}
+                None => details.push(format!("file {}: new", file.name)),
+                Some((_, state)) if state.digest == file.digest => {}
+                Some((path, _)) => details.extend(hunks(&file.name, path, &file.content, at).await?),
+            }
+        }
+        for name in before.keys().filter(|name| !self.files.iter().any(|file| file.name == **name)) {
+            details.push(format!("file {name}: gone"));
+        }
+        Ok(details)
+    }
+}
+
+/// `file x: update` and, where hunks are wanted, what changed in it.
+async fn hunks(name: &str, path: &str, new: &[u8], at: &View) -> Result<Vec<String>> {
+    let mut details = vec![format!("file {name}: update")];
+    if at.shared.hunks {
+        let old = at.host().read(path).await?.unwrap_or_default();
+        let (old, new) = (String::from_utf8_lossy(&old).into_owned(), String::from_utf8_lossy(new).into_owned());
+        let diff = similar::TextDiff::from_lines(&old, &new);
+        let text = diff.unified_diff().context_radius(2).to_string();
+        details.extend(text.lines().map(str::to_owned));
+    }
+    Ok(details)
+}
+
+#[async_trait]
+impl Operation for FileSet {
+    fn subject(&self) -> String {
+        format!("files {}", self.service)
+    }
+
+    async fn diff(&self, at: &View) -> Result<Diff> {
+        if self.want == Want::Absent {
+            let prefix = format!("{SETS}/{}-", self.service);
+            let mark = format!("{APPLIED}/{}", self.service.replace('-', "_"));
+            let there = at.me.look(|look| {
+                look.files.keys().any(|path| {
+                    path.starts_with(&prefix) || path.starts_with(&format!("{}/", self.link())) || *path == mark
+                }) || look.files.contains_key(&self.link())
+            });
+            return Ok(if there { Diff::Remove } else { Diff::Same("not there".into()) });
+        }
+        let folder = self.folder();
+        let (whole, any) = at.me.look(|look| {
+            let whole = self.files.iter().all(|file| {
+                look.files
+                    .get(&format!("{folder}/{}", file.name))
+                    .is_some_and(|state| state.digest == file.digest && state.mode == format!("{:04o}", file.mode))
+            });
+            (
+                whole,
+                look.files.contains_key(&self.link()) || look.files.keys().any(|path| path.starts_with(&self.link())),
+            )
+        });
+        if whole && self.linked(at) {
+            return Ok(Diff::Same("content, mode and owner match".into()));
+        }
+        let details = self.details(at).await?;
+        Ok(if any { Diff::Update(details) } else { Diff::Create(details) })
+    }
+
+    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+        let link = self.link();
+        if *diff == Diff::Remove {
+            let mark = format!("{APPLIED}/{}", self.service.replace('-', "_"));
+            let digits = "[0-9a-f]".repeat(DIGEST);
+            let sets = format!("{}/{}-{digits}", SETS, quote(&self.service));
+            run(host, &format!("rm -rf {} {} {sets}", quote(&link), quote(&mark))).await?;
+            for path in at.me.look(|look| look.files.keys().cloned().collect::<Vec<_>>()) {
+                if path == link || path == mark || path.starts_with(&format!("{SETS}/{}-", self.service)) {
+                    at.me.note_file(&path, None);
+                }
+            }
+            at.me.note_file(&link, None);
+            return Ok(());
+        }
+        let folder = self.folder();
+        let files: Vec<PutFile> = self.files.iter().map(|file| file.put(format!("{folder}/{}", file.name))).collect();
+        host.act().put(&files).await?;
+        // Touched, so that it counts as the newest even where it was there before.
+        let mut script = format!("chmod 0770 {0} && touch {0}", quote(&folder));
+        if !self.stable {
+            // A link beside it, renamed over: there is no moment without one.
+            let (folder, link) = (quote(&folder), quote(&link));
+            script.push_str(&format!(" && ln -sfn {folder} {link}.new && mv -Tf {link}.new {link}"));
+        }
+        run(host, &script).await?;
+        for file in &self.files {
+            at.me.note_file(&format!("{folder}/{}", file.name), Some(file.state()));
+        }
+        if !self.stable {
+            at.me.note_file(&link, Some(FileState { link: Some(folder), ..FileState::default() }));
+        }
+        Ok(())
+    }
+}
+
+/// Runs a script of ours; its exit code counts.
+pub(super) async fn run(host: &Remote, script: &str) -> Result<String> {
+    let output = host.act().run(script, &[]).await?;
+    if output.code == 0 {
+        return Ok(output.text());
+    }
+    Err(Error::host(host.name(), "run a script", HostCause::Exit { code: output.code, stderr: output.stderr }))
+}
+
+/// Writes files and notes them in the look.
+pub(super) async fn put(at: &View, host: &Remote, files: &[PutFile]) -> Result<()> {
+    host.act().put(files).await?;
+    for file in files {
+        let owner = if file.owner.is_empty() { "root:root".to_owned() } else { file.owner.clone() };
+        let mode = format!("{:04o}", file.mode);
+        at.me.note_file(&file.path, Some(FileState { digest: digest_of(&file.content), mode, owner, link: None }));
+    }
+    Ok(())
+}
+
+/// Makes `folder` hold just the files of `set`, each put in place whole.
+pub(super) async fn install(
+    at: &View,
+    host: &Remote,
+    set: &str,
+    folder: &str,
+    files: &BTreeMap<String, String>,
+) -> Result<()> {
+    let names: Vec<String> = files.keys().map(|name| quote(name)).collect();
+    let script = format!(
+        "set -e\n[ ! -L {to} ] || rm {to}\nmkdir -p {to}\nchmod 0770 {to}\ncd {from}\n\
+         for f in {names}; do cp -p \"$f\" {to}/.\"$f\".new; mv -f {to}/.\"$f\".new {to}/\"$f\"; done\n\
+         cd {to}\nfor f in *; do case \" {list} \" in *\" $f \"*) ;; *) rm -rf \"$f\" ;; esac; done\n",
+        to = quote(folder),
+        from = quote(set),
+        names = names.join(" "),
+        list = files.keys().cloned().collect::<Vec<_>>().join(" "),
+    );
+    run(host, &script).await?;
+    at.me.note_file(folder, None);
+    for (name, digest) in files {
+        let state = FileState { digest: digest.clone(), ..FileState::default() };
+        at.me.note_file(&format!("{folder}/{name}"), Some(state));
+    }
+    Ok(())
+}
+
+/// Removes the sets of a service but the two newest and the one in use.
+pub(super) async fn keep_sets(host: &Remote, at: &View, service: &str, digest: &str) -> Result<()> {
+    let prefix = format!("{SETS}/{service}-");
+    let mut sets: Vec<String> = at.me.look(|look| {
+        look.files
+            .keys()
+            .filter_map(|path| path.strip_prefix(&prefix)?.split('/').next())
+            .filter(|rest| rest.len() == DIGEST && rest.chars().all(|c| c.is_ascii_hexdigit()))
+            .map(str::to_owned)
+            .collect()
+    });
+    sets.sort();
+    sets.dedup();
+    if sets.len() <= 2 {
+        return Ok(());
+    }
+    let digits = "[0-9a-f]".repeat(DIGEST);
+    let script = format!(
+        "cd {SETS} && ls -dt {service}-{digits} | tail -n +3 | while read -r d; do \
+         [ \"$d\" = {service}-{digest} ] || {{ rm -rf \"$d\" && echo \"$d\"; }}; done",
+        service = quote(service),
+    );
+    for gone in run(host, &script).await?.lines() {
+        at.me.note_file(&format!("{SETS}/{gone}"), None);
+    }
+    Ok(())
+}
+
+/// A file of the host itself, or lines between two marks in one that others write, too.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostFile {
+    /// The file; `name` is its absolute path. In a block, `content` is the lines.
+    pub file: OneFile,
+    /// Only the lines between our marks are ours.
+    pub block: bool,
+    /// There or not.
+    pub want: Want,
+}
+
+const BLOCK_BEGIN: &str = "# BEGIN kolla";
+const BLOCK_END: &str = "# END kolla";
+
+impl HostFile {
+    /// The whole file as it should be, given how it is.
+    fn wanted(&self, now: &str) -> String {
+        let lines = String::from_utf8_lossy(&self.file.content);
+        let mut kept = Vec::new();
+        let mut inside = false;
+        for line in now.lines() {
+            match line {
+                BLOCK_BEGIN => inside = true,
+                BLOCK_END => inside = false,
+                _ if !inside => kept.push(line),
+                _ => {}
+            }
+        }
+        let mut text = kept.join("\n");
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        if self.want != Want::Absent {
+            text.push_str(&format!("{BLOCK_BEGIN}\n{}\n{BLOCK_END}\n", lines.trim_end()));
+        }
+        text
+    }
+
+    async fn now(&self, at: &View) -> Result<String> {
+        if self.file.name == "/etc/hosts" {
+            return Ok(at.me.look(|look| look.facts.hosts_file.clone()));
+        }
+        Ok(String::from_utf8_lossy(&at.host().read(&self.file.name).await?.unwrap_or_default()).into_owned())
+    }
+}
+
+#[async_trait]
+impl Operation for HostFile {
+    fn subject(&self) -> String {
+        format!("file {}", self.file.name)
+    }
+
+    async fn diff(&self, at: &View) -> Result<Diff> {
+        let path = &self.file.name;
+        if self.block {
+            let now = self.now(at).await?;
+            let wanted = self.wanted(&now);
+            if now == wanted {
+                return Ok(Diff::Same("our lines match".into()));
+            }
+            return Ok(Diff::Update(vec!["our lines".into()]));
+        }
+        let state = at.me.look(|look| look.files.get(path).cloned());
+        Ok(match (self.want, state) {
+            (Want::Absent, Some(_)) => Diff::Remove,
+            (Want::Absent, None) => Diff::Same("not there".into()),
+            (_, None) => Diff::Create(Vec::new()),
+            (_, Some(state)) if state.digest != self.file.digest => {
+                Diff::Update(hunks(path, path, &self.file.content, at).await?)
+            }
+            (_, Some(state)) if state.mode != self.file.state().mode => {
+                Diff::Update(vec![format!("mode {} -> {:04o}", state.mode, self.file.mode)])
+            }
+            (_, Some(_)) => Diff::Same("content, mode and owner match".into()),
+        })
+    }
+
+    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+        let path = self.file.name.clone();
+        if *diff == Diff::Remove {
+            run(host, &format!("rm -f {}", quote(&path))).await?;
+            at.me.note_file(&path, None);
+            return Ok(());
+        }
+        if !self.block {
+            return put(at, host, &[self.file.put(path)]).await;
+        }
+        let text = self.wanted(&self.now(at).await?);
+        if path == "/etc/hosts" {
+            // A container's /etc/hosts is a mount: it cannot be renamed over, only written.
+            let output = host.act().run("cat > /etc/hosts", text.as_bytes()).await?;
+            if output.code != 0 {
+                let cause = HostCause::Exit { code: output.code, stderr: output.stderr };
+                return Err(Error::host(host.name(), "write /etc/hosts", cause));
+            }
+            let fresh = host.look(&crate::host::Ask::default()).await?;
+            at.me.note_system(fresh);
+            return Ok(());
+        }
+        let file = PutFile { path, content: Arc::from(text.as_bytes()), mode: self.file.mode, owner: String::new() };
+        put(at, host, &[file]).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_leaves_the_lines_of_others_alone() {
+        let file = HostFile { file: OneFile::new("/etc/x", "b", 0o644), block: true, want: Want::Running };
+        let once = file.wanted("a\n");
+        assert_eq!(once, "a\n# BEGIN kolla\nb\n# END kolla\n");
+        assert_eq!(file.wanted(&once), once);
+        let gone = HostFile { want: Want::Absent, ..file };
+        assert_eq!(gone.wanted(&once), "a\n");
+    }
+}

@@ -1,0 +1,388 @@
+//! Who starts a Galera cluster, and when nobody may.
+//!
+//! Every member has one of these operations; all of them see the same members and come to the same decision,
+//! so only one acts. It starts a *seed*: a second container of the same files and volume that forms a new
+//! cluster. The members' own containers then join one after the other, the seed's host last: it stops the
+//! seed once the others hold the data. Whatever was interrupted, what runs and what the volumes say is
+//! enough to decide again.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use super::container::Container;
+use super::database::Sql;
+use super::files::{put, run};
+use super::task::run_once;
+use super::{Diff, Operation, Peer, Tell, View};
+use crate::error::{Error, Result};
+use crate::host::{ContainerSpec, PutFile, Remote};
+use crate::shell::quote;
+
+/// What one member's operation is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Finds out how far the member's data got, for a recovery.
+    Position,
+    /// Starts the seed if it is this member's turn.
+    #[default]
+    Seed,
+}
+
+/// The decision at one member.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Galera {
+    /// What is to be done.
+    pub stage: Stage,
+    /// Inventory names of the members, in order.
+    pub members: Vec<String>,
+    /// Volume with the data.
+    pub volume: String,
+    /// The member's own container and its client.
+    pub sql: Sql,
+    /// The seed on this host: as the member's own container, but for its name.
+    pub seed: Container,
+    /// After a crash of all: go by the positions found, instead of refusing.
+    pub recover: bool,
+    /// The member to start from, chosen by the operator.
+    pub forced: Option<String>,
+    /// Secret environment of the first start.
+    #[serde(skip)]
+    pub first_start: BTreeMap<String, String>,
+}
+
+/// How far a member's data got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Position {
+    cluster: String,
+    seqno: i64,
+}
+
+/// What a member's volume says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Saved {
+    /// No data that was ever part of a cluster.
+    Nothing,
+    /// Stopped in order; `last` where it was the last one to stop.
+    Clean { position: Position, last: bool },
+    /// Ended otherwise: only the database itself knows.
+    Unclean,
+}
+
+/// The decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Decision {
+    Up(String),
+    Start { host: String, new: bool, why: String },
+}
+
+impl Galera {
+    fn seed_name(&self) -> &str {
+        &self.seed.spec.name
+    }
+
+    fn runs(&self, peer: &Peer) -> bool {
+        [self.sql.container.as_str(), self.seed_name()]
+            .iter()
+            .any(|name| peer.container(name).is_some_and(|state| state.running()))
+    }
+
+    fn saved_path(&self, peer: &Peer, file: &str) -> String {
+        let root = peer.look(|look| look.facts.engine_root.clone());
+        let root = if root.is_empty() { "/var/lib/docker".to_owned() } else { root };
+        format!("{root}/volumes/{}/_data/{file}", self.volume)
+    }
+
+    async fn saved(&self, peer: &Peer) -> Result<Saved> {
+        let Some(text) = peer.host.read(&self.saved_path(peer, "grastate.dat")).await? else {
+            return Ok(Saved::Nothing);
+        };
+        Ok(parse_saved(&String::from_utf8_lossy(&text)))
+    }
+
+    /// A running member that is part of a cluster with a majority.
+    async fn primary(&self, at: &View) -> Result<Option<String>> {
+        for name in &self.members {
+            let Some(peer) = at.peers.get(name).filter(|peer| self.runs(peer)) else { continue };
+            let seed = peer.container(self.seed_name()).is_some_and(|state| state.running());
+            let container = if seed { self.seed_name().to_owned() } else { self.sql.container.clone() };
+            let sql = Sql { container, argv: self.sql.argv.clone() };
+            let question = "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_status';";
+            // One that is just starting does not answer: that is not a no for the others.
+            if let Ok(rows) = sql.rows(&peer.host, question).await
+                && rows.iter().flatten().any(|cell| cell == "Primary")
+            {
+                return Ok(Some(name.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn decide(&self, at: &View) -> Result<Decision> {
+        let running =
+            self.members.iter().filter(|name| at.peers.get(*name).is_some_and(|peer| self.runs(peer))).count();
+        let marked_up = self.members.iter().all(|name| {
+            at.peers.get(name).is_some_and(|peer| {
+                peer.container(&self.sql.container).is_some_and(|state| state.running() && !state.unhealthy())
+            })
+        });
+        // Nothing to decide, and nothing to ask, in the everyday case.
+        if marked_up && !self.recover {
+            return Ok(Decision::Up("all members run".into()));
+        }
+        if running > 0 {
+            if let Some(host) = self.primary(at).await? {
+                return Ok(Decision::Up(format!("{host} is in a cluster with a majority")));
+            }
+            if !self.recover {
+                return Err(Error::operation("MariaDB runs, but no member is in a cluster with a majority")
+                    .with_hint("wait a minute if a member has just started; else run `kolla mariadb-recovery`"));
+            }
+        }
+        let away: Vec<&str> =
+            self.members.iter().filter(|name| !at.peers.contains_key(*name)).map(String::as_str).collect();
+        if let Some(forced) = &self.forced {
+            if !self.members.contains(forced) {
+                return Err(Error::operation(format!(
+                    "`mariadb_recover_inventory_name` is `{forced}`, which is no member"
+                ))
+                .with_hint(format!("members: {}", self.members.join(", "))));
+            }
+            return Ok(Decision::Start { host: forced.clone(), new: false, why: "chosen by the operator".into() });
+        }
+        if !away.is_empty() {
+            return Err(Error::operation(format!(
+                "cannot tell which MariaDB has the newest data: {} not connected",
+                away.join(", ")
+            ))
+            .with_hint("bring the host back, or choose with `-e mariadb_recover_inventory_name=HOST`"));
+        }
+        if self.recover { self.decide_by_position(at).await } else { self.decide_by_saved(at).await }
+    }
+
+    async fn decide_by_saved(&self, at: &View) -> Result<Decision> {
+        let mut saved = Vec::new();
+        for name in &self.members {
+            if let Some(peer) = at.peers.get(name) {
+                saved.push((name.clone(), self.saved(peer).await?));
+            }
+        }
+        from_saved(&saved)
+    }
+
+    async fn decide_by_position(&self, at: &View) -> Result<Decision> {
+        let mut found = Vec::new();
+        for name in &self.members {
+            if let Some(peer) = at.peers.get(name) {
+                let text = peer.host.read(&position_path()).await?.unwrap_or_default();
+                found.push((name.clone(), parse_position(&String::from_utf8_lossy(&text))));
+            }
+        }
+        from_positions(&found)
+    }
+
+    async fn find_position(&self, at: &View, host: &Remote) -> Result<()> {
+        for name in [self.sql.container.as_str(), self.seed_name()] {
+            if host.containers().await?.contains_key(name) {
+                host.act().stop(name, 60).await?;
+            }
+        }
+        host.act().remove(self.seed_name()).await?;
+        at.me.refresh_containers().await?;
+        let position = match self.saved(&at.me).await? {
+            Saved::Nothing => String::new(),
+            Saved::Clean { position, .. } if position.seqno >= 0 => format!("{}:{}", position.cluster, position.seqno),
+            Saved::Clean { .. } | Saved::Unclean => {
+                let spec = ContainerSpec {
+                    name: format!("{}_position", self.sql.container),
+                    env: [
+                        ("KOLLA_CONFIG_STRATEGY".to_owned(), "COPY_ALWAYS".to_owned()),
+                        ("BOOTSTRAP_ARGS".to_owned(), "--wsrep-recover --skip-log-error".to_owned()),
+                    ]
+                    .into(),
+                    ..self.seed.spec.clone()
+                };
+                let log = run_once(&spec, at, host).await?;
+                let found = log.iter().rev().find_map(|line| line.split_once("Recovered position:"));
+                let Some((_, position)) = found else {
+                    return Err(Error::operation("MariaDB did not tell its position")
+                        .because(log.last().cloned().unwrap_or_default()));
+                };
+                position.trim().split(',').next().unwrap_or_default().to_owned()
+            }
+        };
+        let content: Arc<[u8]> = format!("{position}\n").into_bytes().into();
+        put(at, host, &[PutFile { path: position_path(), content, mode: 0o644, owner: String::new() }]).await
+    }
+
+    async fn start(&self, new: bool, at: &View, host: &Remote) -> Result<()> {
+        if new {
+            let mut env = self.seed.spec.env.clone();
+            env.shift_remove("BOOTSTRAP_ARGS");
+            env.insert("KOLLA_BOOTSTRAP".into(), String::new());
+            env.extend(self.first_start.clone());
+            let spec =
+                ContainerSpec { name: format!("{}_bootstrap", self.sql.container), env, ..self.seed.spec.clone() };
+            run_once(&spec, at, host).await?;
+        } else {
+            let path = quote(&self.saved_path(&at.me, "grastate.dat"));
+            run(host, &format!("sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' {path} && sync {path}")).await?;
+        }
+        host.act().stop(&self.sql.container, 60).await.or_else(missing_is_fine)?;
+        self.seed.apply(&Diff::Create(Vec::new()), at, host, &Tell::nobody()).await
+    }
+}
+
+fn missing_is_fine(error: Error) -> Result<()> {
+    match &error {
+        Error::Host(host) if matches!(host.cause, crate::error::HostCause::Engine { status: 404, .. }) => Ok(()),
+        _ => Err(error),
+    }
+}
+
+/// Not kept over a reboot: a position is good for one recovery only.
+fn position_path() -> String {
+    "/run/kolla-galera-position".into()
+}
+
+fn parse_saved(text: &str) -> Saved {
+    let value = |key: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(key)?.trim().strip_prefix(':').map(|rest| rest.trim().to_owned()))
+    };
+    let seqno = value("seqno").and_then(|text| text.parse().ok()).unwrap_or(-1);
+    let cluster = value("uuid").unwrap_or_default();
+    let last = value("safe_to_bootstrap").as_deref() == Some("1");
+    if seqno < 0 && !last {
+        return if cluster.starts_with("00000000") { Saved::Nothing } else { Saved::Unclean };
+    }
+    Saved::Clean { position: Position { cluster, seqno }, last }
+}
+
+fn parse_position(text: &str) -> Option<Position> {
+    let (cluster, seqno) = text.trim().rsplit_once(':')?;
+    Some(Position { cluster: cluster.to_owned(), seqno: seqno.parse().ok()? })
+}
+
+/// Who starts when nothing runs and nothing crashed.
+fn from_saved(saved: &[(String, Saved)]) -> Result<Decision> {
+    if saved.iter().all(|(_, saved)| *saved == Saved::Nothing) {
+        let (host, _) = saved.first().ok_or_else(|| Error::operation("MariaDB has no members"))?;
+        return Ok(Decision::Start { host: host.clone(), new: true, why: "no member has data".into() });
+    }
+    let mut last: Vec<(&String, i64)> = saved
+        .iter()
+        .filter_map(|(name, saved)| match saved {
+            Saved::Clean { position, last: true } => Some((name, position.seqno)),
+            _ => None,
+        })
+        .collect();
+    last.sort_by_key(|(_, seqno)| -seqno);
+    match last.first() {
+        Some((name, _)) => Ok(Decision::Start { host: (*name).clone(), new: false, why: "it stopped last".into() }),
+        None => Err(Error::operation("all members of MariaDB ended without being stopped in order")
+            .with_hint("run `kolla mariadb-recovery`: it starts from the member with the newest data")),
+    }
+}
+
+/// Who starts after a crash of all: the one whose data got furthest, if they are of one cluster.
+fn from_positions(found: &[(String, Option<Position>)]) -> Result<Decision> {
+    let known: Vec<(&String, &Position)> =
+        found.iter().filter_map(|(name, position)| Some((name, position.as_ref()?))).collect();
+    let real: Vec<&(&String, &Position)> =
+        known.iter().filter(|(_, position)| !position.cluster.starts_with("00000000")).collect();
+    let Some(best) = real.iter().rev().max_by_key(|(_, position)| position.seqno) else {
+        return Err(Error::operation("no member of MariaDB has data to recover from")
+            .with_hint("restore a backup, or run `kolla deploy` where there never was any data"));
+    };
+    if real.iter().any(|(_, position)| position.cluster != best.1.cluster) {
+        let all: Vec<String> =
+            real.iter().map(|(name, position)| format!("{name} {}:{}", position.cluster, position.seqno)).collect();
+        return Err(Error::operation(format!("the members' data are of different clusters: {}", all.join(", ")))
+            .with_hint("choose the one to keep with `-e mariadb_recover_inventory_name=HOST`"));
+    }
+    Ok(Decision::Start { host: best.0.clone(), new: false, why: format!("its data got furthest, to {}", best.1.seqno) })
+}
+
+#[async_trait]
+impl Operation for Galera {
+    fn subject(&self) -> String {
+        match self.stage {
+            Stage::Position => "galera position".into(),
+            Stage::Seed => "galera seed".into(),
+        }
+    }
+
+    async fn diff(&self, at: &View) -> Result<Diff> {
+        if self.stage == Stage::Position {
+            return Ok(match self.primary(at).await? {
+                Some(host) => Diff::Same(format!("{host} is in a cluster with a majority")),
+                None => Diff::Run("no member is in a cluster with a majority".into()),
+            });
+        }
+        Ok(match self.decide(at).await? {
+            Decision::Up(why) => Diff::Same(why),
+            Decision::Start { host, why, .. } if host == at.host().name() => {
+                Diff::Run(format!("starts the cluster: {why}"))
+            }
+            Decision::Start { host, why, .. } => Diff::Same(format!("{host} starts the cluster: {why}")),
+        })
+    }
+
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+        if self.stage == Stage::Position {
+            return self.find_position(at, host).await;
+        }
+        match self.decide(at).await? {
+            Decision::Start { new, .. } => self.start(new, at, host).await,
+            Decision::Up(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved(text: &str) -> Saved {
+        parse_saved(text)
+    }
+
+    fn position(seqno: i64) -> Option<Position> {
+        Some(Position { cluster: "a".into(), seqno })
+    }
+
+    #[test]
+    fn grastate_is_read() {
+        let clean = "# GALERA saved state\nversion: 2.1\nuuid:    a-b\nseqno:   42\nsafe_to_bootstrap: 1\n";
+        let position = Position { cluster: "a-b".into(), seqno: 42 };
+        assert_eq!(saved(clean), Saved::Clean { position, last: true });
+        assert_eq!(saved("uuid: a-b\nseqno: -1\nsafe_to_bootstrap: 0\n"), Saved::Unclean);
+    }
+
+    #[test]
+    fn a_new_cluster_is_started_only_where_nobody_has_data() {
+        let nobody = [("a".to_owned(), Saved::Nothing), ("b".to_owned(), Saved::Nothing)];
+        assert!(matches!(from_saved(&nobody), Ok(Decision::Start { host, new: true, .. }) if host == "a"));
+        let one = [("a".to_owned(), Saved::Nothing), ("b".to_owned(), Saved::Unclean)];
+        assert!(from_saved(&one).is_err());
+    }
+
+    #[test]
+    fn the_last_one_to_stop_starts() {
+        let stopped = |seqno, last| Saved::Clean { position: Position { cluster: "a".into(), seqno }, last };
+        let all = [("a".to_owned(), stopped(5, false)), ("b".to_owned(), stopped(6, true))];
+        assert!(matches!(from_saved(&all), Ok(Decision::Start { host, new: false, .. }) if host == "b"));
+    }
+
+    #[test]
+    fn a_recovery_takes_the_furthest_and_refuses_two_clusters() {
+        let found = [("a".to_owned(), position(5)), ("b".to_owned(), position(9)), ("c".to_owned(), None)];
+        assert!(matches!(from_positions(&found), Ok(Decision::Start { host, .. }) if host == "b"));
+        let other = Some(Position { cluster: "z".into(), seqno: 7 });
+        assert!(from_positions(&[("a".to_owned(), position(5)), ("b".to_owned(), other)]).is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! An image on a host, known by the digest its reference has in the registry now, not by its tag.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{Diff, Operation, Tell, View};
+use crate::error::{Error, Result};
+use crate::host::Remote;
+
+/// The label that says of which digest a container was made.
+pub const IMAGE_LABEL: &str = "kolla.image";
+
+/// An image.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Image {
+    /// Registry, name and tag.
+    pub reference: String,
+}
+
+impl Image {
+    /// `name@sha256:...`, by which the image is used once it is there.
+    pub fn pinned(reference: &str, digest: &str) -> String {
+        let name = match reference.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => name,
+            _ => reference,
+        };
+        format!("{name}@{digest}")
+    }
+}
+
+#[async_trait]
+impl Operation for Image {
+    fn subject(&self) -> String {
+        format!("image {}", self.reference)
+    }
+
+    async fn diff(&self, at: &View) -> Result<Diff> {
+        let digest = match at.shared.image_digest(&self.reference, at.host()).await {
+            Ok(Some(digest)) => digest,
+            Ok(None) => {
+                return Err(Error::operation(format!("image `{}` is not in its registry", self.reference)).with_hint(
+                    "build and push it with `kolla build`, or correct `openstack_tag` and `docker_registry`",
+                ));
+            }
+            // A registry that is away must not stop what does not need it.
+            Err(error) if at.host().image(&self.reference).await?.is_some() => {
+                return Ok(Diff::Same(format!("present; its registry does not answer: {error}")));
+            }
+            Err(error) => return Err(error),
+        };
+        let in_use = at
+            .me
+            .look(|look| look.containers.values().any(|container| container.labels.get(IMAGE_LABEL) == Some(&digest)));
+        if in_use {
+            return Ok(Diff::Same("in use".into()));
+        }
+        Ok(match at.host().image(&Self::pinned(&self.reference, &digest)).await? {
+            Some(_) => Diff::Same("present".into()),
+            None => Diff::Create(vec![digest]),
+        })
+    }
+
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
+        let login = at.shared.login.as_ref();
+        host.act().pull(&self.reference, login, &|done, total| tell.progress(done, total)).await?;
+        if let Some(digest) = at.shared.image_digest(&self.reference, at.host()).await?
+            && at.host().image(&Self::pinned(&self.reference, &digest)).await?.is_none()
+        {
+            return Err(Error::operation(format!("`{}` was pushed anew while it was pulled", self.reference))
+                .with_hint("run the same command again"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_no_tag() {
+        assert_eq!(Image::pinned("10.0.0.1:4000/kolla/base:1", "sha256:a"), "10.0.0.1:4000/kolla/base@sha256:a");
+        assert_eq!(Image::pinned("10.0.0.1:4000/base", "sha256:a"), "10.0.0.1:4000/base@sha256:a");
+    }
+}

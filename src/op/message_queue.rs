@@ -1,0 +1,192 @@
+//! A virtual host of RabbitMQ with its user, by its management API: read in one request, written by few.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::files::digest_of;
+use super::{Diff, Operation, Tell, View};
+use crate::error::{Error, Result};
+use crate::host::{HttpAsk, Remote};
+use crate::shell::Secret;
+
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// Where and as whom the message queue is managed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Management {
+    /// The container it runs in.
+    pub container: String,
+    /// Address as seen from the host.
+    pub address: String,
+    /// Port.
+    pub port: u16,
+    /// User.
+    pub user: String,
+    /// Its password.
+    #[serde(skip, default = "no_secret")]
+    pub password: Secret,
+}
+
+fn no_secret() -> Secret {
+    Secret::new("")
+}
+
+impl Management {
+    fn ask(&self, method: &str, path: String, body: &Value) -> HttpAsk {
+        let login = BASE64.encode(format!("{}:{}", self.user, self.password.reveal()));
+        HttpAsk {
+            address: self.address.clone(),
+            port: self.port,
+            method: method.into(),
+            path,
+            headers: vec![
+                ("authorization".into(), format!("Basic {login}")),
+                ("content-type".into(), "application/json".into()),
+            ],
+            body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
+        }
+    }
+}
+
+/// A virtual host and a user of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MessageQueue {
+    /// The virtual host.
+    pub vhost: String,
+    /// The user.
+    pub user: String,
+    /// Its tags, as `administrator`.
+    pub tags: Vec<String>,
+    /// The password's digest, so that a changed one is a changed operation.
+    pub password_digest: String,
+    /// The password.
+    #[serde(skip, default = "no_secret")]
+    pub password: Secret,
+    /// Type of queues that are declared without one.
+    pub queue_type: String,
+    /// How to get there.
+    pub management: Management,
+}
+
+impl MessageQueue {
+    /// One with its password.
+    pub fn new(vhost: String, user: String, tags: Vec<String>, password: Secret, management: Management) -> Self {
+        let password_digest = digest_of(password.reveal().as_bytes());
+        Self { vhost, user, tags, password_digest, password, queue_type: "quorum".into(), management }
+    }
+
+    /// RabbitMQ's default hash: base64 of four bytes of salt and SHA-256 of salt and password.
+    fn password_is(&self, hash: &str) -> bool {
+        BASE64.decode(hash).is_ok_and(|bytes| {
+            bytes.len() == 36 && {
+                let (salt, digest) = bytes.split_at(4);
+                let mut hasher = Sha256::new();
+                hasher.update(salt);
+                hasher.update(self.password.reveal());
+                hasher.finalize().as_slice() == digest
+            }
+        })
+    }
+
+    fn missing(&self, definitions: &Value) -> Vec<String> {
+        let items = |key: &str| definitions[key].as_array().cloned().unwrap_or_default();
+        let mut missing = Vec::new();
+        if !items("vhosts").iter().any(|vhost| vhost["name"] == self.vhost.as_str()) {
+            missing.push(format!("virtual host {}", self.vhost));
+        }
+        match items("users").iter().find(|user| user["name"] == self.user.as_str()) {
+            None => missing.push(format!("user {}", self.user)),
+            Some(user) => {
+                if !self.password_is(user["password_hash"].as_str().unwrap_or_default()) {
+                    missing.push(format!("password of {}", self.user));
+                }
+                let tags: Vec<&str> = user["tags"]
+                    .as_array()
+                    .map(|tags| tags.iter().filter_map(Value::as_str).collect())
+                    .unwrap_or_default();
+                if !self.tags.iter().all(|tag| tags.contains(&tag.as_str())) {
+                    missing.push(format!("tags of {}", self.user));
+                }
+            }
+        }
+        let permitted = items("permissions").iter().any(|permission| {
+            permission["user"] == self.user.as_str()
+                && permission["vhost"] == self.vhost.as_str()
+                && ["configure", "write", "read"].iter().all(|right| permission[*right] == ".*")
+        });
+        if !permitted {
+            missing.push(format!("rights of {} in {}", self.user, self.vhost));
+        }
+        missing
+    }
+}
+
+#[async_trait]
+impl Operation for MessageQueue {
+    fn subject(&self) -> String {
+        format!("message queue {} of {}", self.vhost, self.user)
+    }
+
+    async fn diff(&self, at: &View) -> Result<Diff> {
+        if !at.me.container(&self.management.container).is_some_and(|state| state.running()) {
+            return Ok(Diff::Create(vec![format!("container {} does not run yet", self.management.container)]));
+        }
+        let ask = self.management.ask("GET", "/api/definitions".into(), &Value::Null);
+        let answer = at.host().get(&ask, WITHIN).await?;
+        if answer.status != 200 {
+            return Err(Error::operation(format!("RabbitMQ's management answered {}", answer.status))
+                .with_hint("a changed `rabbitmq_password` reaches the cluster when its containers were replaced"));
+        }
+        let definitions: Value = serde_json::from_slice(&answer.body)
+            .map_err(|error| Error::operation("RabbitMQ's management gave no JSON").because(error.to_string()))?;
+        let missing = self.missing(&definitions);
+        Ok(if missing.is_empty() {
+            Diff::Same("there, with its user and rights".into())
+        } else {
+            Diff::Create(missing)
+        })
+    }
+
+    async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+        let (vhost, user) = (escape(&self.vhost), escape(&self.user));
+        let wishes = [
+            (format!("/api/vhosts/{vhost}"), json!({ "default_queue_type": self.queue_type })),
+            (format!("/api/users/{user}"), json!({ "password": self.password.reveal(), "tags": self.tags.join(",") })),
+            (format!("/api/permissions/{vhost}/{user}"), json!({ "configure": ".*", "write": ".*", "read": ".*" })),
+        ];
+        for (path, body) in wishes {
+            let answer = host.act().http(&self.management.ask("PUT", path.clone(), &body), WITHIN).await?;
+            if !(200..300).contains(&answer.status) {
+                return Err(Error::operation(format!("RabbitMQ's management refused PUT {path}: {}", answer.status))
+                    .because(String::from_utf8_lossy(&answer.body).into_owned()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A segment of a URL's path.
+fn escape(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_virtual_host_is_escaped() {
+        assert_eq!(escape("/"), "%2F");
+    }
+}

@@ -1,0 +1,145 @@
+//! The closed vocabulary of idempotent operations: each file is data, `diff` and `apply`.
+//!
+//! The law of operations, kept by a table test: after `apply`, `diff` is [`Diff::Same`]; two `diff`s in a
+//! row change nothing; equal operations have equal JSON. `diff` holds an [`Observer`](crate::host::Observer)
+//! only, so a dry run cannot write.
+
+pub mod check;
+pub mod container;
+pub mod database;
+pub mod exec;
+pub mod files;
+pub mod galera;
+pub mod image;
+pub mod message_queue;
+pub mod packages;
+pub mod probe;
+pub mod sysctl;
+pub mod task;
+pub mod unit;
+mod view;
+pub mod volume;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::host::Remote;
+
+pub use view::{Peer, Shared, Tell, View};
+
+/// What differs between a host as it is and as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Diff {
+    /// Nothing; why not.
+    Same(String),
+    /// It is not there.
+    Create(Vec<String>),
+    /// It can be changed in place.
+    Update(Vec<String>),
+    /// It has to go for a new one.
+    Replace(Vec<String>),
+    /// It is there and does not run.
+    Start,
+    /// It runs and should not.
+    Stop,
+    /// It is there and should not be.
+    Remove,
+    /// Something has to be run once more; why.
+    Run(String),
+    /// It cannot be told here; why not.
+    Skip(String),
+}
+
+impl Diff {
+    /// There is something to do.
+    pub fn differs(&self) -> bool {
+        !matches!(self, Self::Same(_) | Self::Skip(_))
+    }
+}
+
+/// One idempotent operation on one host.
+#[async_trait]
+pub trait Operation: Send + Sync {
+    /// `container glance_api`, as reports print it.
+    fn subject(&self) -> String;
+    /// What differs. Reads this host and, for clusters, its peers.
+    async fn diff(&self, at: &View) -> Result<Diff>;
+    /// Of several members that must not be touched at once, this one must be the last.
+    fn goes_last(&self, _at: &View) -> bool {
+        false
+    }
+    /// Makes it so. Called with a diff that [`Diff::differs`].
+    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()>;
+}
+
+/// How a phase wants what a plan describes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Want {
+    /// There, and running.
+    #[default]
+    Running,
+    /// There, but not running.
+    Stopped,
+    /// Gone.
+    Absent,
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident($data:ty)),+ $(,)?) => {
+        /// Any operation.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        pub enum Op { $($(#[$doc])* $name($data)),+ }
+
+        /// What an operation is, without its data: phases select by it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Kind { $($(#[$doc])* $name),+ }
+
+        impl Op {
+            /// Its kind.
+            pub fn kind(&self) -> Kind {
+                match self { $(Self::$name(_) => Kind::$name),+ }
+            }
+
+            /// The operation behind it.
+            pub fn operation(&self) -> &dyn Operation {
+                match self { $(Self::$name(data) => data),+ }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Something that must hold.
+    Check(check::Check),
+    /// A container.
+    Container(container::Container),
+    /// A database and its user.
+    Database(database::Database),
+    /// A program run in a container.
+    Exec(exec::Exec),
+    /// The set of files of a service.
+    FileSet(files::FileSet),
+    /// A file of the host.
+    HostFile(files::HostFile),
+    /// The decision who starts a Galera cluster.
+    Galera(galera::Galera),
+    /// An image on a host.
+    Image(image::Image),
+    /// A virtual host of the message queue and its user.
+    MessageQueue(message_queue::MessageQueue),
+    /// Packages of the distribution.
+    Packages(packages::Packages),
+    /// A service that answers as it should.
+    Ready(probe::Ready),
+    /// Kernel parameters.
+    Sysctl(sysctl::Sysctl),
+    /// A container that runs once.
+    Task(task::Task),
+    /// A unit of systemd with its files.
+    Unit(unit::Unit),
+    /// A volume.
+    Volume(volume::Volume),
+}

@@ -1,0 +1,210 @@
+//! Whether a service does what it is for: a question asked until the answer is right or the time is over.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use super::{Diff, Operation, Tell, View};
+use crate::error::{Error, Result};
+use crate::host::{HttpAsk, Observer, Reach, Remote};
+
+/// A question and the answer that is right.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// What is asked.
+    pub ask: Ask,
+    /// What the answer's text must match; anything where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
+    /// Seconds to wait for it.
+    pub within: u64,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// The container runs.
+    #[default]
+    Running,
+    /// The engine's health check says healthy.
+    Healthy,
+    /// A GET answers with a status below 400.
+    Http {
+        /// Address as seen from the host.
+        address: String,
+        /// Port.
+        port: u16,
+        /// Path.
+        path: String,
+    },
+    /// A connection is accepted.
+    Tcp {
+        /// Address as seen from the host.
+        address: String,
+        /// Port.
+        port: u16,
+    },
+    /// A program in the container exits with 0.
+    Exec {
+        /// Its words.
+        argv: Vec<String>,
+    },
+}
+
+/// What one asking brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// As it should be.
+    Right,
+    /// Not yet; why.
+    NotYet(String),
+    /// Never: the container ended.
+    Ended(String),
+}
+
+impl Probe {
+    /// Asks once.
+    ///
+    /// # Errors
+    /// When the host itself does not answer.
+    pub async fn once(&self, host: &Observer, container: &str) -> Result<Answer> {
+        if !matches!(self.ask, Ask::Http { .. } | Ask::Tcp { .. }) {
+            let state = host.containers().await?.remove(container);
+            match state {
+                None => return Ok(Answer::Ended("it is gone".into())),
+                Some(state) if state.state == "restarting" || state.state == "exited" || state.state == "dead" => {
+                    return Ok(Answer::Ended(state.status.to_lowercase()));
+                }
+                Some(state) if self.ask == Ask::Healthy => {
+                    return Ok(if state.status.contains("(healthy)") {
+                        Answer::Right
+                    } else {
+                        Answer::NotYet(state.status.to_lowercase())
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        match &self.ask {
+            Ask::Running | Ask::Healthy => Ok(Answer::Right),
+            Ask::Tcp { address, port } => Ok(match host.reach(address, *port, Duration::from_secs(3)).await? {
+                Reach::Open => Answer::Right,
+                other => Answer::NotYet(format!("{address}:{port}: {}", reach_text(other))),
+            }),
+            Ask::Http { address, port, path } => {
+                let ask = HttpAsk { address: address.clone(), port: *port, path: path.clone(), ..HttpAsk::default() };
+                Ok(match host.get(&ask, Duration::from_secs(5)).await {
+                    Ok(answer) if answer.status < 400 => {
+                        self.judge(&format!("GET {path}"), &String::from_utf8_lossy(&answer.body))
+                    }
+                    Ok(answer) => Answer::NotYet(format!("GET http://{address}:{port}{path}: {}", answer.status)),
+                    Err(error) => Answer::NotYet(format!("GET http://{address}:{port}{path}: {error}")),
+                })
+            }
+            Ask::Exec { argv } => {
+                let output = match host.probe(container, argv, &[]).await {
+                    Ok(output) => output,
+                    // The container may have ended between the two questions.
+                    Err(error) => return Ok(Answer::NotYet(error.to_string())),
+                };
+                let name = argv.first().map_or("", String::as_str);
+                if output.code == 0 {
+                    return Ok(self.judge(name, &output.text()));
+                }
+                let said = format!("{}{}", output.stderr, output.text());
+                let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing said");
+                Ok(Answer::NotYet(format!("{name}: exit code {}: {}", output.code, said.trim())))
+            }
+        }
+    }
+
+    fn judge(&self, what: &str, text: &str) -> Answer {
+        match self.expect.as_deref().map(Regex::new) {
+            None => Answer::Right,
+            Some(Ok(pattern)) if pattern.is_match(text) => Answer::Right,
+            Some(Ok(pattern)) => {
+                let said: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(120).collect();
+                Answer::NotYet(format!("{what}: expected `{pattern}`, got `{said}`"))
+            }
+            Some(Err(error)) => Answer::NotYet(error.to_string()),
+        }
+    }
+
+    /// Asks until the answer is right, the container ended, or the time is over.
+    ///
+    /// # Errors
+    /// When the host itself does not answer. A wrong answer is no error here: the last one is returned.
+    pub async fn until_right(&self, host: &Observer, container: &str) -> Result<Answer> {
+        let end = tokio::time::Instant::now() + Duration::from_secs(self.within);
+        let mut pause = Duration::from_millis(50);
+        let mut look_at_state = tokio::time::Instant::now();
+        loop {
+            // A container that ended will never answer: noticed at once, not when the time is over.
+            if matches!(self.ask, Ask::Http { .. } | Ask::Tcp { .. }) && look_at_state <= tokio::time::Instant::now() {
+                let running = Probe::default().once(host, container).await?;
+                if running != Answer::Right {
+                    return Ok(running);
+                }
+                look_at_state = tokio::time::Instant::now() + Duration::from_secs(1);
+            }
+            let answer = self.once(host, container).await?;
+            if !matches!(answer, Answer::NotYet(_)) || tokio::time::Instant::now() + pause > end {
+                return Ok(answer);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(500));
+        }
+    }
+}
+
+fn reach_text(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Open => "open",
+        Reach::Refused => "connection refused",
+        Reach::TimedOut => "no answer",
+        Reach::Unknown => "cannot be tried",
+    }
+}
+
+/// A service that answers as it should, asked without waiting: what `check` is made of.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ready {
+    /// Its container.
+    pub container: String,
+    /// The question.
+    pub probe: Probe,
+}
+
+#[async_trait]
+impl Operation for Ready {
+    fn subject(&self) -> String {
+        format!("ready {}", self.container)
+    }
+
+    async fn diff(&self, at: &View) -> Result<Diff> {
+        match at.me.container(&self.container) {
+            None => return Err(Error::operation(format!("container {} is not there", self.container))),
+            Some(state) if !state.running() => {
+                return Err(Error::operation(format!("container {} is {}", self.container, state.state)));
+            }
+            Some(state) if state.unhealthy() => {
+                return Err(Error::operation(format!("container {} is unhealthy", self.container)));
+            }
+            Some(_) => {}
+        }
+        match self.probe.once(at.host(), &self.container).await? {
+            Answer::Right => Ok(Diff::Same("answers".into())),
+            Answer::NotYet(why) | Answer::Ended(why) => {
+                Err(Error::operation(format!("{} does not answer as it should: {why}", self.container))
+                    .with_hint(format!("`kolla logs {} {}`", at.host().name(), self.container)))
+            }
+        }
+    }
+
+    async fn apply(&self, _diff: &Diff, _at: &View, _host: &Remote, _tell: &Tell) -> Result<()> {
+        Ok(())
+    }
+}

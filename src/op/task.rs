@@ -1,0 +1,85 @@
+//! A container that runs once: bootstraps and migrations, remembered by a receipt in the database.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::container::SITE_LABEL;
+use super::database::Sql;
+use super::files::digest_of;
+use super::image::Image;
+use super::{Diff, Operation, Tell, View};
+use crate::error::{Error, OperationError, Result};
+use crate::host::{ContainerSpec, Remote};
+
+/// A one-shot container.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// What it is to be; `image` is the reference.
+    pub spec: ContainerSpec,
+    /// Where its receipt is.
+    pub sql: Sql,
+}
+
+impl Task {
+    async fn digest(&self, at: &View) -> Result<String> {
+        let image = at.shared.image_digest(&self.spec.image, at.host()).await.ok().flatten().unwrap_or_default();
+        let environment: Vec<_> = self.spec.env.iter().collect();
+        Ok(digest_of(format!("{image}\n{environment:?}\n{:?}", self.spec.command).as_bytes()))
+    }
+}
+
+/// Runs a container to its end and takes its last lines; it is gone afterwards.
+///
+/// # Errors
+/// An exit code other than 0, with the last lines.
+pub(super) async fn run_once(spec: &ContainerSpec, at: &View, host: &Remote) -> Result<Vec<String>> {
+    let digest = at.shared.image_digest(&spec.image, at.host()).await.ok().flatten();
+    let image = digest.map_or_else(|| spec.image.clone(), |digest| Image::pinned(&spec.image, &digest));
+    let labels = BTreeMap::from([(SITE_LABEL.to_owned(), at.shared.site.clone())]);
+    let spec = ContainerSpec { image, labels, restart: false, ..spec.clone() };
+    // One of a killed run may still be at it: two of them at once would be worse than waiting.
+    if host.containers().await?.get(&spec.name).is_some_and(|state| state.running()) {
+        host.act().wait(&spec.name).await?;
+    }
+    host.act().remove(&spec.name).await?;
+    host.act().create(&spec).await?;
+    host.act().start(&spec.name).await?;
+    let code = host.act().wait(&spec.name).await?;
+    let log = host.logs(&spec.name, 40).await.unwrap_or_default();
+    host.act().remove(&spec.name).await?;
+    if code == 0 {
+        return Ok(log);
+    }
+    Err(Error::Operation(Box::new(OperationError {
+        message: format!("one-shot container {} failed", spec.name),
+        causes: vec![format!("exit code {code}")],
+        log_of: Some(spec.name.clone()),
+        log: log.into_iter().rev().take(12).rev().collect(),
+        hint: None,
+    })))
+}
+
+#[async_trait]
+impl Operation for Task {
+    fn subject(&self) -> String {
+        format!("task {}", self.spec.name)
+    }
+
+    async fn diff(&self, at: &View) -> Result<Diff> {
+        if !at.me.container(&self.sql.container).is_some_and(|state| state.running()) {
+            return Ok(Diff::Run("the database does not run yet".into()));
+        }
+        Ok(match self.sql.receipt(at.host(), &self.subject()).await? {
+            Some(digest) if digest == self.digest(at).await? => Diff::Same("done with this image and input".into()),
+            Some(_) => Diff::Run("image or input changed".into()),
+            None => Diff::Run("never done".into()),
+        })
+    }
+
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+        run_once(&self.spec, at, host).await?;
+        self.sql.note(host, &self.subject(), &self.digest(at).await?).await
+    }
+}

@@ -1,0 +1,146 @@
+//! What an operation sees when its turn comes: its host's look, its peers, and what a run asks only once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::OnceCell;
+
+use crate::error::Result;
+use crate::host::{ContainerState, FileState, Look, Observer, RegistryLogin};
+
+/// A host as others see it.
+#[derive(Clone)]
+pub struct Peer {
+    /// Its reading half.
+    pub host: Observer,
+    look: Arc<RwLock<Look>>,
+}
+
+impl Peer {
+    /// A host with what one look at it brought.
+    pub fn new(host: Observer, look: Look) -> Self {
+        Self { host, look: Arc::new(RwLock::new(look)) }
+    }
+
+    /// Reads from the look.
+    pub fn look<T>(&self, read: impl FnOnce(&Look) -> T) -> T {
+        read(&self.look.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, write: impl FnOnce(&mut Look)) {
+        write(&mut self.look.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A container as it was when last looked at.
+    pub fn container(&self, name: &str) -> Option<ContainerState> {
+        self.look(|look| look.containers.get(name).cloned())
+    }
+
+    /// Looks at the containers again: called after an operation touched some.
+    pub async fn refresh_containers(&self) -> Result<()> {
+        let containers = self.host.containers().await?;
+        self.note(|look| look.containers = containers);
+        Ok(())
+    }
+
+    /// Notes that a volume is there, or is not.
+    pub fn note_volume(&self, name: &str, there: bool) {
+        self.note(|look| {
+            look.volumes.retain(|volume| volume != name);
+            if there {
+                look.volumes.push(name.to_owned());
+            }
+        });
+    }
+
+    /// Notes that a file is as given, or gone.
+    pub fn note_file(&self, path: &str, state: Option<FileState>) {
+        self.note(|look| {
+            look.files.retain(|other, _| other != path && !other.starts_with(&format!("{path}/")));
+            if let Some(state) = state {
+                look.files.insert(path.to_owned(), state);
+            }
+        });
+    }
+
+    /// Takes a new look's packages and kernel parameters.
+    pub fn note_system(&self, fresh: Look) {
+        self.note(|look| {
+            look.packages.extend(fresh.packages);
+            look.sysctls.extend(fresh.sysctls);
+            look.facts = fresh.facts;
+        });
+    }
+}
+
+/// What is asked once a run, whoever asks first.
+pub struct Shared {
+    /// Name of the site, on every container of ours.
+    pub site: String,
+    /// Show the hunks of changed files.
+    pub hunks: bool,
+    /// Replace containers that carry our names without our labels.
+    pub adopt: bool,
+    /// Credentials of the registry.
+    pub login: Option<RegistryLogin>,
+    digests: Mutex<BTreeMap<String, Arc<OnceCell<Option<String>>>>>,
+}
+
+impl Shared {
+    /// For one run.
+    pub fn new(site: impl Into<String>, hunks: bool, adopt: bool, login: Option<RegistryLogin>) -> Self {
+        Self { site: site.into(), hunks, adopt, login, digests: Mutex::default() }
+    }
+
+    /// The digest that an image reference names in its registry, asked through `host`'s engine by whoever
+    /// comes first; `None` when the registry does not have it.
+    ///
+    /// # Errors
+    /// When the registry cannot be asked; the next one who asks tries again.
+    pub async fn image_digest(&self, reference: &str, host: &Observer) -> Result<Option<String>> {
+        let cell = {
+            let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+            digests.entry(reference.to_owned()).or_default().clone()
+        };
+        cell.get_or_try_init(|| host.registry_digest(reference, self.login.as_ref())).await.cloned()
+    }
+}
+
+/// What an operation sees.
+#[derive(Clone)]
+pub struct View {
+    /// Its own host.
+    pub me: Peer,
+    /// All connected hosts by name, its own included.
+    pub peers: Arc<BTreeMap<String, Peer>>,
+    /// What a run asks only once.
+    pub shared: Arc<Shared>,
+}
+
+impl View {
+    /// The reading half of its own host.
+    pub fn host(&self) -> &Observer {
+        &self.me.host
+    }
+}
+
+/// Tells how far a long operation is.
+#[derive(Clone)]
+pub struct Tell(Arc<dyn Fn(u64, u64) + Send + Sync>);
+
+impl Tell {
+    /// Calls `to` with what is done and what is to be done.
+    pub fn new(to: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(to))
+    }
+
+    /// To nobody.
+    pub fn nobody() -> Self {
+        Self::new(|_, _| {})
+    }
+
+    /// So much of so much.
+    pub fn progress(&self, done: u64, total: u64) {
+        (self.0)(done, total);
+    }
+}

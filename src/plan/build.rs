@@ -1,0 +1,329 @@
+//! The graph of everything a site wants.
+//!
+//! Edges: image, volume and files -> container; a role's files -> its steps -> its containers -> its later
+//! steps; what a role needs -> its steps and containers. Nothing else: late roles pull images and write files
+//! while early ones start.
+
+use std::collections::BTreeMap;
+
+use indexmap::{IndexMap, IndexSet};
+
+use super::service::ServiceOnHost;
+use super::values::Values;
+use super::{Gate, Node, Overrides, Plan, ordered};
+use crate::error::{Error, InputError, Result};
+use crate::host::Facts;
+use crate::op::container::Container;
+use crate::op::galera::{Galera, Stage};
+use crate::op::image::Image;
+use crate::op::packages::Packages;
+use crate::op::probe::Ready;
+use crate::op::sysctl::Sysctl;
+use crate::op::unit::Unit;
+use crate::op::volume::Volume;
+use crate::op::{Op, Want};
+use crate::role::{Cluster, HostKind, Role, Roles, Service};
+use crate::site::Site;
+use crate::template::{Scope, Scopes, Value};
+
+/// All that a plan is made from.
+pub struct Input<'a> {
+    /// What the operator wrote.
+    pub site: &'a Site,
+    /// The roles.
+    pub roles: &'a Roles,
+    /// The variables of each host.
+    pub scopes: &'a Scopes,
+    /// The facts of each host that answered.
+    pub facts: &'a BTreeMap<String, Facts>,
+    /// The operator's files.
+    pub overrides: &'a Overrides,
+    /// Hosts to plan for: those that answered.
+    pub hosts: &'a IndexSet<String>,
+}
+
+pub(super) struct Builder<'a> {
+    pub(super) input: &'a Input<'a>,
+    pub(super) errors: Vec<InputError>,
+    nodes: Vec<Node>,
+    ids: BTreeMap<String, usize>,
+    /// The milestone that says a role is ready.
+    ready: BTreeMap<String, usize>,
+    scopes: BTreeMap<String, Scope>,
+}
+
+pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
+    let mut builder = Builder {
+        input,
+        errors: Vec::new(),
+        nodes: Vec::new(),
+        ids: BTreeMap::new(),
+        ready: BTreeMap::new(),
+        scopes: BTreeMap::new(),
+    };
+    let mut enabled = Vec::new();
+    for role in input.roles.ordered()? {
+        if builder.enabled(role) {
+            enabled.push(role);
+        }
+    }
+    let proxies = builder.proxies(&enabled);
+    for host in input.hosts {
+        let scope = input.scopes.host(host).with(vec![("proxies".into(), proxies.clone())]);
+        builder.scopes.insert(host.clone(), scope);
+    }
+    for role in &enabled {
+        builder.host_items(role);
+        builder.checks(role, &enabled);
+        builder.role(role, &enabled);
+    }
+    if !builder.errors.is_empty() {
+        return Err(Error::Input(builder.errors));
+    }
+    Ok(Plan { phase: String::new(), nodes: ordered(builder.nodes)? })
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn scope(&self, host: &str) -> Scope {
+        self.scopes.get(host).cloned().unwrap_or_else(|| self.input.scopes.host(host).clone())
+    }
+
+    /// Runs `read` with the eyes of a host on a role.
+    pub(super) fn values<T>(
+        &mut self,
+        role: &'a Role,
+        host: &str,
+        used_by: String,
+        read: impl FnOnce(&mut Values<'_>) -> T,
+    ) -> T {
+        let scope = self.scope(host);
+        let mut errors = std::mem::take(&mut self.errors);
+        let mut values = Values { scope: &scope, document: &role.document, used_by, errors: &mut errors };
+        let result = read(&mut values);
+        self.errors = errors;
+        result
+    }
+
+    /// Adds a node, or finds the one that is there already; `after` then counts for both.
+    pub(super) fn add(&mut self, host: &str, role: &str, op: Op, after: impl IntoIterator<Item = usize>) -> usize {
+        let id = format!("{host}/{}", op.operation().subject());
+        let node =
+            Node { id: id.clone(), host: host.into(), role: role.into(), op: Some(op), after: Vec::new(), gate: None };
+        self.insert(id, node, after)
+    }
+
+    fn milestone(&mut self, role: &str, name: &str, after: impl IntoIterator<Item = usize>) -> usize {
+        let id = format!("{role}/{name}");
+        let node =
+            Node { id: id.clone(), host: String::new(), role: role.into(), op: None, after: Vec::new(), gate: None };
+        self.insert(id, node, after)
+    }
+
+    fn insert(&mut self, id: String, node: Node, after: impl IntoIterator<Item = usize>) -> usize {
+        let index = *self.ids.entry(id).or_insert_with(|| {
+            self.nodes.push(node);
+            self.nodes.len() - 1
+        });
+        for other in after {
+            if other != index && !self.nodes[index].after.contains(&other) {
+                self.nodes[index].after.push(other);
+            }
+        }
+        index
+    }
+
+    fn enabled(&mut self, role: &'a Role) -> bool {
+        let Some(host) = self.input.hosts.first() else { return false };
+        let used_by = format!("role {}", role.name);
+        self.values(role, host, used_by, |values| values.flag(role.enabled.as_ref(), true))
+    }
+
+    /// Hosts of a group that answered.
+    pub(super) fn hosts_of(&self, group: &str) -> Vec<String> {
+        let hosts = self.input.hosts;
+        self.input.site.group(group).into_iter().filter(|host| hosts.contains(*host)).map(str::to_owned).collect()
+    }
+
+    /// What the load balancer offers: the `proxy` of every enabled service, with its members.
+    fn proxies(&mut self, enabled: &[&'a Role]) -> Value {
+        let mut proxies = Vec::new();
+        for role in enabled {
+            for service in role.services.values() {
+                let Some(node) = &service.proxy else { continue };
+                let hosts = self.hosts_of(&service.group);
+                let Some(first) = hosts.first().cloned() else { continue };
+                let used_by = format!("proxy of service {}", service.name);
+                let proxy = self.values(role, &first, used_by, |values| values.value(node));
+                // All members of the group, also those that do not answer now: they may be back any time.
+                let all: Vec<String> = self.input.site.group(&service.group).into_iter().map(str::to_owned).collect();
+                let members: Vec<Value> = all
+                    .iter()
+                    .map(|host| {
+                        let address = self.api_address(role, host);
+                        Value::from_iter([("name", Value::from(host.clone())), ("address", Value::from(address))])
+                    })
+                    .collect();
+                let mut fields: IndexMap<String, Value> = IndexMap::new();
+                fields.insert("name".into(), Value::from(service.name.replace('-', "_")));
+                fields.insert("members".into(), Value::from(members));
+                if let Ok(keys) = proxy.try_iter() {
+                    for key in keys {
+                        let value = proxy.get_item(&key).unwrap_or_default();
+                        fields.insert(key.to_string(), value);
+                    }
+                }
+                proxies.push(Value::from_iter(fields));
+            }
+        }
+        Value::from(proxies)
+    }
+
+    pub(super) fn api_address(&mut self, role: &'a Role, host: &str) -> String {
+        self.values(role, host, format!("address of {host}"), |values| values.variable("api_address"))
+    }
+
+    fn host_items(&mut self, role: &'a Role) {
+        let mut previous: BTreeMap<String, usize> = BTreeMap::new();
+        for item in &role.host {
+            for host in self.hosts_of(&item.group) {
+                let used_by = format!("role {} on {host}", role.name);
+                let overrides = self.input.overrides;
+                let op = self.values(role, &host, used_by, |values| {
+                    if !values.flag(item.when.as_ref(), true) {
+                        return None;
+                    }
+                    Some(match &item.kind {
+                        HostKind::Packages(names) => Op::Packages(Packages { names: values.list(names) }),
+                        HostKind::Sysctl(wanted) => Op::Sysctl(Sysctl {
+                            file: format!("/etc/sysctl.d/90-kolla-{}.conf", role.name),
+                            values: values.map(wanted),
+                        }),
+                        HostKind::File(spec) => super::service::host_file(spec, role, &host, overrides, values),
+                        HostKind::Block { path, content } => super::service::host_block(path, content, values),
+                        HostKind::Unit { name, files } => Op::Unit(Unit {
+                            name: name.clone(),
+                            files: super::service::unit_files(files, role, &host, overrides, values),
+                        }),
+                    })
+                });
+                if let Some(op) = op {
+                    let after = previous.get(&host).copied();
+                    let index = self.add(&host, &role.name, op, after);
+                    previous.insert(host, index);
+                }
+            }
+        }
+    }
+
+    fn role(&mut self, role: &'a Role, enabled: &[&'a Role]) {
+        let needs: Vec<usize> = role.needs.iter().filter_map(|need| self.ready.get(need).copied()).collect();
+        let begin = self.milestone(&role.name, "begin", needs);
+        let mut files = Vec::new();
+        let mut members = Vec::new();
+        for service in role.services.values() {
+            let on_hosts: Vec<ServiceOnHost> = self
+                .hosts_of(&service.group)
+                .into_iter()
+                .filter_map(|host| self.service_on_host(role, service, &host))
+                .collect();
+            let mut containers = Vec::new();
+            for on in on_hosts {
+                let host = on.host.clone();
+                let mut parts = vec![self.add(&host, &role.name, Op::Image(Image { reference: on.image.clone() }), [])];
+                for name in &on.volumes {
+                    let volume = Volume { name: name.clone(), want: Want::Running };
+                    parts.push(self.add(&host, &role.name, Op::Volume(volume), []));
+                }
+                let set = self.add(&host, &role.name, Op::FileSet(on.files.clone()), []);
+                files.push(set);
+                parts.push(set);
+                let ready = Ready { container: service.container.clone(), probe: on.container.ready.clone() };
+                self.add(&host, &role.name, Op::Ready(ready), []);
+                containers.push((on, parts));
+            }
+            members.push((service, containers));
+        }
+        let begin = self.milestone(&role.name, "files", files.into_iter().chain([begin]));
+        let before = self.steps(role, enabled, false, begin);
+        let mut all = vec![before];
+        for (service, containers) in members {
+            let seeds = self.cluster(role, service, &containers, before);
+            for (on, parts) in containers {
+                let mut container = on.container;
+                if seeds.is_some() {
+                    container.retires = Some(seed_name(service));
+                }
+                let after: Vec<usize> = parts.into_iter().chain([before]).chain(seeds).collect();
+                let index = self.add(&on.host, &role.name, Op::Container(container), after);
+                if service.rolling > 0 || service.cluster.is_some() {
+                    self.nodes[index].gate = Some(Gate {
+                        key: service.name.clone(),
+                        at_once: (service.rolling as usize).max(1),
+                        on_create: service.cluster.is_some(),
+                        last: on.last,
+                    });
+                }
+                all.push(index);
+            }
+        }
+        let running = self.milestone(&role.name, "running", all);
+        let ready = self.steps(role, enabled, true, running);
+        self.ready.insert(role.name.clone(), ready);
+    }
+
+    /// The nodes that decide who starts a cluster; the milestone after them.
+    fn cluster(
+        &mut self,
+        role: &'a Role,
+        service: &'a Service,
+        containers: &[(ServiceOnHost, Vec<usize>)],
+        before: usize,
+    ) -> Option<usize> {
+        let Some(Cluster::Galera { bootstrap }) = &service.cluster else { return None };
+        let members: Vec<String> = self.input.site.group(&service.group).into_iter().map(str::to_owned).collect();
+        // Whoever starts needs its own parts; whoever decides must see what all others decided.
+        let mut last: Vec<usize> = containers.iter().flat_map(|(_, parts)| parts.clone()).chain([before]).collect();
+        for stage in [Stage::Position, Stage::Seed] {
+            let mut done = Vec::new();
+            for (on, _) in containers {
+                let host = &on.host;
+                let used_by = format!("cluster of {} on {host}", service.name);
+                let (first_start, sql, forced) = self.values(role, host, used_by, |values| {
+                    let forced = values.scope.has("mariadb_recover_inventory_name");
+                    let forced = forced.then(|| values.variable("mariadb_recover_inventory_name"));
+                    (
+                        values.environment(bootstrap).into_iter().collect(),
+                        super::steps::sql(service, values),
+                        forced.filter(|name| !name.is_empty()),
+                    )
+                });
+                let mut seed = Container { before_replace: None, want: Want::Running, ..on.container.clone() };
+                seed.spec.name = seed_name(service);
+                seed.spec.restart = false;
+                seed.spec.env.insert("BOOTSTRAP_ARGS".into(), "--wsrep-new-cluster".into());
+                let op = Galera {
+                    stage,
+                    members: members.clone(),
+                    volume: on.volumes.first().cloned().unwrap_or_default(),
+                    sql,
+                    seed,
+                    recover: false,
+                    forced,
+                    first_start,
+                };
+                let after: Vec<usize> = match stage {
+                    Stage::Position => last.clone(),
+                    // One after the other: each sees what the ones before it started.
+                    Stage::Seed => done.last().copied().into_iter().chain(last.clone()).collect(),
+                };
+                done.push(self.add(host, &role.name, Op::Galera(op), after));
+            }
+            last = done;
+        }
+        Some(self.milestone(&role.name, &format!("{} formed", service.name), last))
+    }
+}
+
+fn seed_name(service: &Service) -> String {
+    format!("{}_seed", service.container)
+}

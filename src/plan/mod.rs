@@ -1,0 +1,249 @@
+//! From a site, its roles and the facts of its hosts to a plan. Pure: no I/O, no clock, no randomness.
+//!
+//! A [`Plan`] is a graph of operations, each on one host. [`build::whole`] makes the graph of everything a
+//! site wants; [`Plan::select`] keeps of it what a phase, tags and a limit ask for.
+
+mod build;
+mod checks;
+mod overrides;
+pub mod phase;
+mod service;
+mod steps;
+mod values;
+
+use std::collections::BTreeMap;
+
+use indexmap::{IndexMap, IndexSet};
+use serde::{Deserialize, Serialize};
+
+pub use build::Input;
+pub use overrides::Overrides;
+pub use phase::Phase;
+
+use crate::error::{Error, Result};
+use crate::op::{Op, Want};
+
+/// A vertex: an operation on a host, or a milestone that only orders others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// `control01/container glance_api`, unique in a plan.
+    pub id: String,
+    /// Its host; empty for a milestone.
+    pub host: String,
+    /// Its role.
+    pub role: String,
+    /// The operation; none for a milestone.
+    pub op: Option<Op>,
+    /// Positions of the nodes it waits for.
+    pub after: Vec<usize>,
+    /// How many of its kind may go at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+}
+
+/// Members of a service that must not all be touched at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// What they have in common: the service.
+    pub key: String,
+    /// How many at once.
+    pub at_once: usize,
+    /// Also when they are first made.
+    pub on_create: bool,
+    /// After the others, as far as could be told when the plan was made.
+    pub last: bool,
+}
+
+/// A graph of operations, every node after those it waits for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The phase it was selected for.
+    pub phase: String,
+    /// The nodes.
+    pub nodes: Vec<Node>,
+}
+
+/// What of a whole plan is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Hosts; all where it is absent.
+    pub hosts: Option<IndexSet<String>>,
+    /// Roles; all where it is empty.
+    pub tags: Vec<String>,
+    /// Roles to leave out.
+    pub skip_tags: Vec<String>,
+}
+
+impl Plan {
+    /// The plan of everything the site wants.
+    ///
+    /// # Errors
+    /// Every mistake in roles, variables and templates that shows for any host, together.
+    pub fn whole(input: &Input<'_>) -> Result<Self> {
+        build::whole(input)
+    }
+
+    /// What a phase keeps of it. A node that goes hands what it waited for on to those that waited for it.
+    #[must_use]
+    pub fn select(&self, phase: &Phase, selection: &Selection) -> Self {
+        let keep: Vec<bool> = self.nodes.iter().map(|node| kept(node, phase, selection)).collect();
+        let mut position = vec![None; self.nodes.len()];
+        let mut before: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
+        let mut nodes: Vec<Node> = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut after: IndexSet<usize> = IndexSet::new();
+            for other in &node.after {
+                match position[*other] {
+                    Some(new) => drop(after.insert(new)),
+                    None => after.extend(before[*other].iter().copied()),
+                }
+            }
+            if keep[index] {
+                position[index] = Some(nodes.len());
+                let mut node = node.clone();
+                node.after = after.into_iter().collect();
+                if let Some(op) = &mut node.op {
+                    *op = toward(op.clone(), phase.want, phase.recover);
+                }
+                nodes.push(node);
+            } else {
+                before[index] = after.into_iter().collect();
+            }
+        }
+        if phase.reverse {
+            nodes = reversed(nodes);
+        }
+        Self { phase: phase.name.into(), nodes }
+    }
+
+    /// Operations in it, milestones not counted.
+    pub fn operations(&self) -> usize {
+        self.nodes.iter().filter(|node| node.op.is_some()).count()
+    }
+
+    /// Hosts it touches, in order of appearance.
+    pub fn hosts(&self) -> Vec<String> {
+        self.distinct(|node| &node.host)
+    }
+
+    /// Roles it touches, in order of appearance.
+    pub fn roles(&self) -> Vec<String> {
+        self.distinct(|node| &node.role)
+    }
+
+    fn distinct(&self, name: impl Fn(&Node) -> &String) -> Vec<String> {
+        let names: IndexSet<&String> =
+            self.nodes.iter().filter(|node| node.op.is_some()).map(name).filter(|name| !name.is_empty()).collect();
+        names.into_iter().cloned().collect()
+    }
+
+    /// References of all images, by the host that may be asked for them first.
+    pub fn images(&self) -> IndexMap<String, String> {
+        let mut images = IndexMap::new();
+        for node in &self.nodes {
+            if let Some(Op::Image(image)) = &node.op {
+                images.entry(image.reference.clone()).or_insert_with(|| node.host.clone());
+            }
+        }
+        images
+    }
+}
+
+fn kept(node: &Node, phase: &Phase, selection: &Selection) -> bool {
+    let Some(op) = &node.op else { return true };
+    let role = |names: &[String]| names.iter().any(|name| *name == node.role);
+    let stage = match op {
+        Op::Galera(galera) => phase.recover || galera.stage == crate::op::galera::Stage::Seed,
+        _ => true,
+    };
+    phase.keep.contains(&op.kind())
+        && stage
+        && (phase.roles.is_empty() || phase.roles.contains(&node.role.as_str()))
+        && (selection.tags.is_empty() || role(&selection.tags))
+        && !role(&selection.skip_tags)
+        && selection.hosts.as_ref().is_none_or(|hosts| hosts.contains(&node.host))
+}
+
+/// The same operation with what the phase wants of it.
+fn toward(op: Op, want: Want, recover: bool) -> Op {
+    match op {
+        Op::Container(mut container) => {
+            container.want = want;
+            Op::Container(container)
+        }
+        Op::FileSet(mut set) => {
+            set.want = want;
+            Op::FileSet(set)
+        }
+        Op::Volume(mut volume) => {
+            volume.want = want;
+            Op::Volume(volume)
+        }
+        Op::Galera(mut galera) => {
+            galera.recover = recover;
+            Op::Galera(galera)
+        }
+        other => other,
+    }
+}
+
+/// What came last comes first, and each waits for those that waited for it.
+fn reversed(nodes: Vec<Node>) -> Vec<Node> {
+    let count = nodes.len();
+    let mut after: Vec<Vec<usize>> = vec![Vec::new(); count];
+    for (index, node) in nodes.iter().enumerate() {
+        for other in &node.after {
+            after[count - 1 - *other].push(count - 1 - index);
+        }
+    }
+    let mut turned: Vec<Node> = nodes.into_iter().rev().collect();
+    for (node, after) in turned.iter_mut().zip(after) {
+        node.after = after;
+        // The order of going away needs no gates: everything goes.
+        node.gate = None;
+    }
+    turned
+}
+
+/// Puts nodes in an order in which each stands after those it waits for.
+///
+/// # Errors
+/// A cycle, printed as such.
+fn ordered(nodes: Vec<Node>) -> Result<Vec<Node>> {
+    let count = nodes.len();
+    let mut waits: Vec<usize> = nodes.iter().map(|node| node.after.len()).collect();
+    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); count];
+    for (index, node) in nodes.iter().enumerate() {
+        for other in &node.after {
+            followers[*other].push(index);
+        }
+    }
+    let mut order: Vec<usize> = (0..count).filter(|index| waits[*index] == 0).collect();
+    let mut next = 0;
+    while let Some(index) = order.get(next).copied() {
+        next += 1;
+        for follower in &followers[index] {
+            waits[*follower] -= 1;
+            if waits[*follower] == 0 {
+                order.push(*follower);
+            }
+        }
+    }
+    if order.len() < count {
+        let stuck: Vec<&str> =
+            (0..count).filter(|index| waits[*index] > 0).map(|index| nodes[index].id.as_str()).take(6).collect();
+        return Err(Error::input(format!("operations wait for each other: {}", stuck.join(" -> "))));
+    }
+    let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+    let mut slots: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
+    Ok(order
+        .into_iter()
+        .filter_map(|old| slots[old].take())
+        .map(|mut node| {
+            for other in &mut node.after {
+                *other = place[other];
+            }
+            node
+        })
+        .collect())
+}

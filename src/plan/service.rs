@@ -1,0 +1,275 @@
+//! A service on a host: its files rendered, its container described.
+
+use indexmap::IndexMap;
+use serde_json::json;
+
+use super::Overrides;
+use super::build::Builder;
+use super::values::{Values, text_of};
+use crate::error::InputError;
+use crate::host::{ContainerSpec, Health};
+use crate::op::Op;
+use crate::op::container::{Container, Reload};
+use crate::op::files::{FileSet, HostFile, OneFile};
+use crate::role::{FileSpec, Role, Service};
+use crate::site::merge::merge_ini;
+use crate::source::{Fields, Node};
+
+/// Kolla's limit of open files for every container; a host that allows fewer caps it.
+const OPEN_FILES: u64 = 1_048_576;
+/// Where a container finds its files.
+const CONFIG_FILES: &str = "/var/lib/kolla/config_files";
+
+/// All that a host needs of a service.
+pub(super) struct ServiceOnHost {
+    pub(super) host: String,
+    pub(super) image: String,
+    pub(super) volumes: Vec<String>,
+    pub(super) files: FileSet,
+    pub(super) container: Container,
+    pub(super) last: bool,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn service_on_host(
+        &mut self,
+        role: &'a Role,
+        service: &'a Service,
+        host: &str,
+    ) -> Option<ServiceOnHost> {
+        let overrides = self.input.overrides;
+        let open_files = self.input.facts.get(host).map_or(0, |facts| facts.open_files);
+        let used_by = format!("service {} on {host}", service.name);
+        self.values(role, host, used_by, |values| {
+            if !values.flag(service.when.as_ref(), true) {
+                return None;
+            }
+            let image = image_reference(&service.name, &service.image, values);
+            let files = file_set(role, service, host, overrides, values);
+            let folder = if files.stable { format!("/etc/kolla/{}", service.name) } else { files.folder() };
+            let mut mounts = vec![format!("{folder}/:{CONFIG_FILES}/:ro")];
+            let mut volumes = Vec::new();
+            for mount in service.volumes.iter().map(|node| values.text(node)).filter(|mount| !mount.is_empty()) {
+                if !mount.starts_with('/') {
+                    volumes.extend(mount.split(':').next().map(str::to_owned));
+                }
+                mounts.push(mount);
+            }
+            let mut env = IndexMap::from([
+                ("KOLLA_CONFIG_STRATEGY".to_owned(), "COPY_ALWAYS".to_owned()),
+                ("KOLLA_SERVICE_NAME".to_owned(), service.name.clone()),
+            ]);
+            env.extend(values.environment(&service.env));
+            let limits = &service.limits;
+            let mut nofile = limits
+                .nofile
+                .as_ref()
+                .map_or(OPEN_FILES, |node| u64::try_from(values.number(node)).unwrap_or(OPEN_FILES));
+            if open_files > 0 {
+                nofile = nofile.min(open_files);
+            }
+            let nofile = i64::try_from(nofile).unwrap_or(i64::MAX);
+            let spec = ContainerSpec {
+                name: service.container.clone(),
+                image: image.clone(),
+                env,
+                mounts,
+                tmpfs: limits.tmpfs.clone(),
+                user: limits.user.clone(),
+                privileged: limits.privileged,
+                cap_add: limits.cap_add.clone(),
+                security_opt: limits.security_opt.clone(),
+                pid: limits.pid.clone(),
+                ipc: limits.ipc.clone(),
+                cgroupns: limits.cgroupns.clone(),
+                memory: limits.memory.as_ref().map_or(0, |node| values.bytes(node)),
+                ulimits: IndexMap::from([("nofile".to_owned(), (nofile, nofile))]),
+                health: limits.health.as_ref().map(|node| health(node, values)),
+                restart: true,
+                stop_timeout: limits.stop_timeout,
+                ..ContainerSpec::default()
+            };
+            let reload = service.reload.as_ref().map(|signal| Reload {
+                signal: signal.clone(),
+                folder: folder.clone(),
+                set: files.folder(),
+                files: files.files.iter().map(|file| (file.name.clone(), file.digest.clone())).collect(),
+            });
+            let container = Container {
+                spec,
+                role: role.name.clone(),
+                service: service.name.clone(),
+                configuration: files.digest(),
+                reload,
+                validate: service.validate.clone(),
+                ready: values.probe(service.ready.as_ref()),
+                before_replace: service.before_replace.as_ref().map(|node| values.probe(Some(node))),
+                ..Container::default()
+            };
+            let last = values.flag(service.last.as_ref(), false);
+            Some(ServiceOnHost { host: host.to_owned(), image, volumes, files, container, last })
+        })
+    }
+}
+
+/// `registry/namespace/prefix-image:tag`, each part by Kolla's variables, or the service's own.
+pub(super) fn image_reference(service: &str, image: &str, values: &mut Values<'_>) -> String {
+    let name = service.replace('-', "_");
+    let full = format!("{name}_image_full");
+    if values.scope.has(&full) {
+        return values.variable(&full);
+    }
+    let tag = format!("{name}_tag");
+    let tag = if values.scope.has(&tag) { values.variable(&tag) } else { values.variable("openstack_tag") };
+    let parts = [values.variable("docker_registry"), values.variable("docker_namespace")];
+    let prefix = values.variable("docker_image_name_prefix");
+    let place = parts.iter().filter(|part| !part.is_empty()).map(|part| format!("{part}/")).collect::<String>();
+    format!("{place}{prefix}{image}:{tag}")
+}
+
+fn file_set(role: &Role, service: &Service, host: &str, overrides: &Overrides, values: &mut Values<'_>) -> FileSet {
+    let mut files: Vec<OneFile> = Vec::new();
+    let mut config_files = Vec::new();
+    for spec in &service.files {
+        if !values.flag(spec.when.as_ref(), true) {
+            continue;
+        }
+        let name = spec.to.rsplit('/').next().unwrap_or(&spec.to).to_owned();
+        let content = content(spec, &name, role, host, overrides, values);
+        config_files.push(json!({
+            "source": format!("{CONFIG_FILES}/{name}"),
+            "dest": spec.to,
+            "owner": spec.owner,
+            "perm": format!("{:04o}", spec.mode),
+        }));
+        // Readable on the host by root alone, whatever it becomes in the container.
+        files.push(OneFile::new(name, content, 0o600));
+    }
+    if let Some(command) = &service.command {
+        let mut config = serde_json::Map::new();
+        config.insert("command".into(), values.text(command).into());
+        config.insert("config_files".into(), config_files.into());
+        if !service.permissions.is_empty() {
+            let permissions: Vec<_> = service
+                .permissions
+                .iter()
+                .map(|item| json!({ "path": item.path, "owner": item.owner, "recurse": item.recurse }))
+                .collect();
+            config.insert("permissions".into(), permissions.into());
+        }
+        let text = serde_json::to_string_pretty(&config).unwrap_or_default();
+        files.push(OneFile::new("config.json", text + "\n", 0o600));
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    FileSet { service: service.name.clone(), files, stable: service.reload.is_some(), ..FileSet::default() }
+}
+
+/// The role's own content with the operator's files over it.
+fn content(
+    spec: &FileSpec,
+    name: &str,
+    role: &Role,
+    host: &str,
+    overrides: &Overrides,
+    values: &mut Values<'_>,
+) -> String {
+    let used_by = std::mem::replace(&mut values.used_by, format!("file {name} on {host}"));
+    let given = overrides.of(&role.name, host, name);
+    let text = if let (false, Some((path, text))) = (spec.merge, given.last().copied()) {
+        render(path, text, values)
+    } else {
+        let own = match (&spec.template, &spec.content) {
+            (Some(template), _) => match role.templates.get(template) {
+                Some((path, text)) => render(path, text, values),
+                None => String::new(),
+            },
+            (None, Some(node)) => match values.value(node) {
+                value if value.as_str().is_some() => text_of(&value),
+                value => serde_json::to_string_pretty(&value).unwrap_or_default() + "\n",
+            },
+            (None, None) => String::new(),
+        };
+        if given.is_empty() {
+            own
+        } else {
+            let mut sources = vec![own];
+            sources.extend(given.iter().map(|(path, text)| render(path, text, values)));
+            merge_ini(&sources.iter().map(String::as_str).collect::<Vec<_>>())
+        }
+    };
+    values.used_by = used_by;
+    text
+}
+
+fn render(path: &std::path::Path, text: &str, values: &mut Values<'_>) -> String {
+    match values.scope.render(path, text) {
+        Ok(text) => text,
+        Err(error) => {
+            values.note(error);
+            String::new()
+        }
+    }
+}
+
+fn health(node: &Node, values: &mut Values<'_>) -> Health {
+    let mut fields = Fields::of(values.document, node);
+    let test = fields.need("test").map(|node| values.text(node)).unwrap_or_default();
+    let health = Health {
+        test,
+        interval: fields.number("interval").unwrap_or(30),
+        timeout: fields.number("timeout").unwrap_or(30),
+        retries: fields.number("retries").unwrap_or(3),
+        start_period: fields.number("start_period").unwrap_or(5),
+    };
+    for error in fields.finish() {
+        values.note(error);
+    }
+    health
+}
+
+fn one_file(spec: &FileSpec, role: &Role, host: &str, overrides: &Overrides, values: &mut Values<'_>) -> OneFile {
+    let to = match values.scope.render(std::path::Path::new("path"), &spec.to) {
+        Ok(path) => path,
+        Err(error) => {
+            values.note(InputError { place: Some(values.document.place(&spec.node)), ..error });
+            String::new()
+        }
+    };
+    let name = to.rsplit('/').next().unwrap_or(&to).to_owned();
+    let mut file = OneFile::new(to, content(spec, &name, role, host, overrides, values), spec.mode);
+    if spec.owner != "root" {
+        file.owner.clone_from(&spec.owner);
+    }
+    file
+}
+
+pub(super) fn host_file(
+    spec: &FileSpec,
+    role: &Role,
+    host: &str,
+    overrides: &Overrides,
+    values: &mut Values<'_>,
+) -> Op {
+    Op::HostFile(HostFile { file: one_file(spec, role, host, overrides, values), ..HostFile::default() })
+}
+
+pub(super) fn host_block(path: &str, content: &Node, values: &mut Values<'_>) -> Op {
+    let lines = values.text(content);
+    Op::HostFile(HostFile { file: OneFile::new(path, lines, 0o644), block: true, ..HostFile::default() })
+}
+
+pub(super) fn unit_files(
+    specs: &[FileSpec],
+    role: &Role,
+    host: &str,
+    overrides: &Overrides,
+    values: &mut Values<'_>,
+) -> Vec<OneFile> {
+    let mut files = Vec::new();
+    for spec in specs {
+        if values.flag(spec.when.as_ref(), true) {
+            files.push(one_file(spec, role, host, overrides, values));
+        }
+    }
+    files
+}

@@ -1,0 +1,130 @@
+//! What is done once a deployment, in the role's order.
+
+use super::build::Builder;
+use super::service::image_reference;
+use super::values::Values;
+use crate::host::ContainerSpec;
+use crate::op::Op;
+use crate::op::database::{Database, Sql};
+use crate::op::exec::Exec;
+use crate::op::message_queue::{Management, MessageQueue};
+use crate::op::task::Task;
+use crate::role::{Role, Service, Step, StepKind};
+use crate::shell::Secret;
+use crate::source::{Fields, Node};
+
+impl<'a> Builder<'a> {
+    /// The role's steps of one time, chained; the last one, or `after` where there are none.
+    pub(super) fn steps(&mut self, role: &'a Role, enabled: &[&'a Role], ready: bool, after: usize) -> usize {
+        let mut last = after;
+        for step in role.steps.iter().filter(|step| step.after_ready == ready) {
+            if let Some((host, op)) = self.step(role, enabled, step) {
+                last = self.add(&host, &role.name, op, [last]);
+            }
+        }
+        last
+    }
+
+    fn step(&mut self, role: &'a Role, enabled: &[&'a Role], step: &'a Step) -> Option<(String, Op)> {
+        // It runs on the first host that answers, of the service it talks to.
+        let (at_role, service) = match &step.kind {
+            StepKind::Database(_) => find(enabled, |service| service.sql.is_some()),
+            StepKind::MessageQueue(_) => find(enabled, |service| service.management.is_some()),
+            StepKind::Task { service, .. } | StepKind::Exec { service, .. } => {
+                role.services.get(service).map(|service| (role, service))
+            }
+        }
+        .or_else(|| {
+            let place = role.document.place(&step.node);
+            let error = crate::error::InputError::new("no enabled service can do this step").at(place);
+            self.errors
+                .push(error.hint("a database needs a service with `sql`, a message queue one with `management`"));
+            None
+        })?;
+        let host = self.hosts_of(&service.group).first().cloned()?;
+        let used_by = format!("step of role {} on {host}", role.name);
+        let wanted = self.values(role, &host, used_by.clone(), |values| values.flag(step.when.as_ref(), true));
+        if !wanted {
+            return None;
+        }
+        let op = match &step.kind {
+            StepKind::Database(node) => {
+                let sql = self.values(at_role, &host, used_by.clone(), |values| sql(service, values));
+                self.values(role, &host, used_by, |values| database(node, sql, values))
+            }
+            StepKind::MessageQueue(node) => {
+                let management = self.values(at_role, &host, used_by.clone(), |values| management(service, values));
+                self.values(role, &host, used_by, |values| message_queue(node, management, values))
+            }
+            StepKind::Exec { command, unless, .. } => self.values(role, &host, used_by, |values| {
+                Op::Exec(Exec {
+                    container: service.container.clone(),
+                    command: values.words(command),
+                    unless: values.words(unless),
+                })
+            }),
+            StepKind::Task { env, .. } => {
+                let (sql_role, sql_service) = find(enabled, |service| service.sql.is_some())?;
+                let sql = self.values(sql_role, &host, used_by.clone(), |values| sql(sql_service, values));
+                let on = self.service_on_host(role, service, &host)?;
+                self.values(role, &host, used_by, |values| {
+                    let mut spec: ContainerSpec = on.container.spec;
+                    spec.name = format!("{}_task", service.container);
+                    spec.image = image_reference(&service.name, &service.image, values);
+                    spec.env.extend(values.environment(env));
+                    Op::Task(Task { spec, sql })
+                })
+            }
+        };
+        Some((host, op))
+    }
+}
+
+fn find<'a>(enabled: &[&'a Role], is: impl Fn(&Service) -> bool) -> Option<(&'a Role, &'a Service)> {
+    enabled.iter().find_map(|role| role.services.values().find(|service| is(service)).map(|service| (*role, service)))
+}
+
+pub(super) fn sql(service: &Service, values: &mut Values<'_>) -> Sql {
+    let argv = service.sql.as_ref().map(|node| values.words(node)).unwrap_or_default();
+    Sql { container: service.container.clone(), argv }
+}
+
+fn management(service: &Service, values: &mut Values<'_>) -> Management {
+    let empty = Node::bare(crate::source::Data::Null);
+    let mut fields = Fields::of(values.document, service.management.as_ref().unwrap_or(&empty));
+    let management = Management {
+        container: service.container.clone(),
+        address: fields.need("address").map(|node| values.text(node)).unwrap_or_default(),
+        port: fields.need("port").map(|node| values.port(node)).unwrap_or_default(),
+        user: fields.need("user").map(|node| values.text(node)).unwrap_or_default(),
+        password: Secret::new(fields.need("password").map(|node| values.text(node)).unwrap_or_default()),
+    };
+    for error in fields.finish() {
+        values.note(error);
+    }
+    management
+}
+
+fn database(node: &Node, sql: Sql, values: &mut Values<'_>) -> Op {
+    let mut fields = Fields::of(values.document, node);
+    let name = fields.take("name").map(|node| values.text(node)).unwrap_or_default();
+    let user = fields.need("user").map(|node| values.text(node)).unwrap_or_default();
+    let password = fields.need("password").map(|node| values.text(node)).unwrap_or_default();
+    let grants = fields.take("grants").map(|node| values.text(node)).unwrap_or_default();
+    for error in fields.finish() {
+        values.note(error);
+    }
+    Op::Database(Database::new(name, user, grants, Secret::new(password), sql))
+}
+
+fn message_queue(node: &Node, management: Management, values: &mut Values<'_>) -> Op {
+    let mut fields = Fields::of(values.document, node);
+    let vhost = fields.take("vhost").map_or_else(|| "/".to_owned(), |node| values.text(node));
+    let user = fields.need("user").map(|node| values.text(node)).unwrap_or_default();
+    let password = fields.need("password").map(|node| values.text(node)).unwrap_or_default();
+    let tags = fields.take("tags").map(|node| values.words(node)).unwrap_or_default();
+    for error in fields.finish() {
+        values.note(error);
+    }
+    Op::MessageQueue(MessageQueue::new(vhost, user, tags, Secret::new(password), management))
+}

@@ -1,0 +1,215 @@
+//! Values of a role rendered for one host; mistakes are collected, each with what used the value.
+
+use indexmap::IndexMap;
+use minijinja::value::ValueKind;
+
+use crate::error::InputError;
+use crate::op::probe::{Ask, Probe};
+use crate::source::{Data, Document, Fields, Node};
+use crate::template::{Scope, Value};
+
+/// Seconds that a probe waits where the role does not say.
+const WITHIN: u64 = 60;
+
+/// The eyes of one host on one role.
+pub(super) struct Values<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) document: &'a Document,
+    pub(super) used_by: String,
+    pub(super) errors: &'a mut Vec<InputError>,
+}
+
+impl Values<'_> {
+    pub(super) fn note(&mut self, mut error: InputError) {
+        error.used_by.get_or_insert_with(|| self.used_by.clone());
+        // The same mistake shows on every host: once is enough.
+        if !self.errors.iter().any(|known| known.place == error.place && known.message == error.message) {
+            self.errors.push(error);
+        }
+    }
+
+    pub(super) fn fail(&mut self, node: &Node, message: impl Into<String>) {
+        self.note(InputError::new(message).at(self.document.place(node)));
+    }
+
+    fn kept<T>(&mut self, result: Result<T, InputError>) -> Option<T> {
+        result.map_err(|error| self.note(error)).ok()
+    }
+
+    pub(super) fn variable(&mut self, name: &str) -> String {
+        match self.scope.get(name) {
+            Ok(value) => text_of(&value),
+            Err(error) => {
+                self.note(error);
+                String::new()
+            }
+        }
+    }
+
+    pub(super) fn text(&mut self, node: &Node) -> String {
+        self.kept(self.scope.eval_text(self.document, node)).unwrap_or_default()
+    }
+
+    pub(super) fn flag(&mut self, node: Option<&Node>, absent: bool) -> bool {
+        match node {
+            None => absent,
+            Some(node) => self.kept(self.scope.eval_flag(self.document, node)).unwrap_or(false),
+        }
+    }
+
+    pub(super) fn number(&mut self, node: &Node) -> i64 {
+        self.kept(self.scope.eval_number(self.document, node)).unwrap_or_default()
+    }
+
+    pub(super) fn value(&mut self, node: &Node) -> Value {
+        self.kept(self.scope.eval(self.document, node)).unwrap_or_default()
+    }
+
+    /// Words: a list, or text split at white space.
+    pub(super) fn words(&mut self, node: &Node) -> Vec<String> {
+        match self.kept(self.scope.eval(self.document, node)) {
+            None => Vec::new(),
+            Some(value) if value.kind() == ValueKind::Seq => {
+                value.try_iter().map(|items| items.map(|item| text_of(&item)).collect()).unwrap_or_default()
+            }
+            Some(value) => text_of(&value).split_whitespace().map(str::to_owned).collect(),
+        }
+    }
+
+    /// A mapping of texts.
+    pub(super) fn map(&mut self, node: &Node) -> IndexMap<String, String> {
+        let value = self.value(node);
+        let Ok(keys) = value.try_iter() else {
+            self.fail(node, "expected a mapping");
+            return IndexMap::new();
+        };
+        keys.map(|key| (text_of(&key), text_of(&value.get_item(&key).unwrap_or_default()))).collect()
+    }
+
+    pub(super) fn list(&mut self, node: &Node) -> Vec<String> {
+        self.kept(self.scope.eval_list(self.document, node)).unwrap_or_default()
+    }
+
+    pub(super) fn port(&mut self, node: &Node) -> u16 {
+        let number = self.number(node);
+        u16::try_from(number).ok().filter(|port| *port > 0).unwrap_or_else(|| {
+            self.fail(node, format!("`{number}` is no port"));
+            0
+        })
+    }
+
+    pub(super) fn environment(&mut self, pairs: &[(String, Node)]) -> IndexMap<String, String> {
+        pairs.iter().map(|(name, node)| (name.clone(), self.text(node))).collect()
+    }
+
+    /// `30s`, `5m`, or a number of seconds.
+    pub(super) fn seconds(&mut self, node: &Node) -> u64 {
+        let text = self.text(node);
+        let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+            Some(at) => text.split_at(at),
+            None => (text.as_str(), "s"),
+        };
+        let factor = match unit {
+            "s" => Some(1),
+            "m" => Some(60),
+            "h" => Some(3600),
+            _ => None,
+        };
+        match (number.parse::<u64>(), factor) {
+            (Ok(number), Some(factor)) => number * factor,
+            _ => {
+                self.fail(node, format!("`{text}` is no length of time, as `30s` or `5m`"));
+                0
+            }
+        }
+    }
+
+    /// `512m`, `4g`, or a number of bytes.
+    pub(super) fn bytes(&mut self, node: &Node) -> i64 {
+        let text = self.text(node).to_lowercase();
+        let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+            Some(at) => text.split_at(at),
+            None => (text.as_str(), ""),
+        };
+        let factor = match unit.trim_end_matches('b') {
+            "" => Some(1),
+            "k" => Some(1 << 10),
+            "m" => Some(1 << 20),
+            "g" => Some(1 << 30),
+            _ => None,
+        };
+        match (number.parse::<i64>(), factor) {
+            (Ok(number), Some(factor)) => number * factor,
+            _ => {
+                self.fail(node, format!("`{text}` is no size, as `512m` or `4g`"));
+                0
+            }
+        }
+    }
+
+    /// A probe; running is enough where it is absent.
+    pub(super) fn probe(&mut self, node: Option<&Node>) -> Probe {
+        let Some(node) = node else { return Probe { within: WITHIN, ..Probe::default() } };
+        let document = self.document;
+        let mut fields = Fields::of(document, node);
+        let (http, tcp, exec) = (fields.take("http"), fields.take("tcp"), fields.take("exec"));
+        let healthy = fields.flag("healthy");
+        let expect = fields.take("expect").map(|node| self.text(node));
+        let within = fields.take("within").map_or(WITHIN, |node| self.seconds(node));
+        if usize::from(http.is_some()) + usize::from(tcp.is_some()) + usize::from(exec.is_some()) + usize::from(healthy)
+            != 1
+        {
+            fields.fail(node, "a probe has exactly one of `http`, `tcp`, `exec`, `healthy`");
+        }
+        for error in fields.finish() {
+            self.note(error);
+        }
+        let ask = if let Some(node) = http {
+            self.http(node)
+        } else if let Some(node) = tcp {
+            let text = self.text(node);
+            let (address, port) = self.address(node, &text);
+            Ask::Tcp { address, port }
+        } else if let Some(node) = exec {
+            Ask::Exec { argv: self.words(node) }
+        } else {
+            Ask::Healthy
+        };
+        Probe { ask, expect, within }
+    }
+
+    fn http(&mut self, node: &Node) -> Ask {
+        let text = self.text(node);
+        let rest = text.strip_prefix("http://").unwrap_or_default();
+        if rest.is_empty() {
+            self.fail(node, format!("`{text}` is no address that starts with `http://`"));
+        }
+        let (server, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        let (address, port) = self.address(node, server);
+        Ask::Http { address, port, path: if path.is_empty() { "/".into() } else { path.to_owned() } }
+    }
+
+    fn address(&mut self, node: &Node, text: &str) -> (String, u16) {
+        match text.rsplit_once(':').map(|(address, port)| (address, port.parse::<u16>())) {
+            Some((address, Ok(port))) => (address.trim_matches(['[', ']']).to_owned(), port),
+            _ => {
+                self.fail(node, format!("`{text}` is no address with a port"));
+                (String::new(), 0)
+            }
+        }
+    }
+}
+
+/// A value as a template prints it; nothing prints as nothing.
+pub(super) fn text_of(value: &Value) -> String {
+    if value.is_none() || value.is_undefined() { String::new() } else { value.to_string() }
+}
+
+/// A list's nodes, or the node itself.
+pub(super) fn items(node: &Node) -> Vec<&Node> {
+    match &node.data {
+        Data::Seq(items) => items.iter().collect(),
+        Data::Null => Vec::new(),
+        _ => vec![node],
+    }
+}

@@ -1,0 +1,456 @@
+//! A run on a terminal: a line for what changed or failed, one summary line, and bars for what is under way.
+//!
+//! Without a terminal the lines are the same and the bars are left out.
+
+use std::sync::{Arc, Mutex};
+
+use indexmap::IndexMap;
+
+use super::bars::Bars;
+use super::paint::{Paint, clean};
+use super::time::duration;
+use super::{Screen, lock, text};
+use crate::error::numbered;
+use crate::run::event::{Event, Outcome, Sink, Summary};
+
+/// Hosts named in the first line; of more, some are left out.
+const NAMED_HOSTS: usize = 8;
+/// Failures are told again at the end when so many lines came after the first of them.
+const SCROLLED_AWAY: usize = 15;
+/// Durations below are noise, in milliseconds.
+const WORTH_TELLING: u64 = 100;
+/// Width up to which a growing column still pads its neighbours.
+const SUBJECT_WIDTHS: std::ops::RangeInclusive<usize> = 22..=40;
+/// Outcome and reason; the duration follows.
+const OUTCOME_WIDTH: usize = 40;
+
+/// Prints the events of a run as lines.
+pub struct Terminal {
+    screen: Arc<Screen>,
+    verbose: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    bars: Option<Bars>,
+    phase: String,
+    check: bool,
+    begun: bool,
+    unusable: IndexMap<String, String>,
+    widths: (usize, usize, usize),
+    failures: Vec<String>,
+    lines_since_failure: usize,
+}
+
+impl Terminal {
+    /// Lines for a screen; `verbose` also prints what is as it should be, and requests a host.
+    pub fn new(screen: Arc<Screen>, verbose: bool) -> Self {
+        let bars = screen.bars().map(Bars::new);
+        Self { screen, verbose, state: Mutex::new(State { bars, ..State::default() }) }
+    }
+
+    /// Takes the bars away and tells of hosts that failed before a walk began, except of `told`, whose error
+    /// the caller prints.
+    pub fn close(&self, told: Option<&str>) {
+        let mut state = lock(&self.state);
+        state.clear_bars();
+        for (host, error) in std::mem::take(&mut state.unusable) {
+            if told != Some(host.as_str()) {
+                self.screen.out(&format!("  {host}  {} {}", self.screen.paint.red("failed:"), clean(&error)));
+            }
+        }
+    }
+
+    fn begin(&self, state: &mut State, hosts: &[String], roles: &[String], operations: usize) {
+        let paint = self.screen.paint;
+        let width = |names: &[String]| names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        state.widths = (width(roles), width(hosts), *SUBJECT_WIDTHS.start());
+        state.begun = true;
+        state.failures.clear();
+        let what = if state.check { format!("{} (check)", state.phase) } else { state.phase.clone() };
+        let size = format!("{}, {}", numbered(roles.len(), "role"), numbered(operations, "operation"));
+        self.screen.out(&format!("{}  {}  ·  {size}", paint.bold(&what), some_hosts(hosts)));
+        for (host, error) in std::mem::take(&mut state.unusable) {
+            let line = state.row(
+                paint,
+                &Row {
+                    role: "",
+                    host: &host,
+                    subject: "connection",
+                    outcome: Outcome::Failed,
+                    reason: &error,
+                    took_ms: 0,
+                },
+            );
+            self.tell(state, &line, true);
+        }
+    }
+
+    fn tell(&self, state: &mut State, line: &str, failure: bool) {
+        self.screen.out(line);
+        if failure {
+            state.failures.push(line.to_owned());
+        } else {
+            state.lines_since_failure += usize::from(!state.failures.is_empty());
+        }
+    }
+
+    fn end(&self, state: &mut State, summary: Summary, took_ms: u64, requests: &[(String, u64)]) {
+        state.clear_bars();
+        let paint = self.screen.paint;
+        if state.lines_since_failure > SCROLLED_AWAY {
+            self.screen.out(&format!(
+                "{}\n{}",
+                paint.bold("failed again, to have it in sight:"),
+                state.failures.join("\n")
+            ));
+        }
+        if self.verbose && !requests.is_empty() {
+            let each: Vec<String> = requests.iter().map(|(host, count)| format!("{host} {count}")).collect();
+            self.screen.out(&paint.dim(&format!("requests  {}", each.join(", "))));
+        }
+        let text = summary_line(&state.phase, state.check, summary, took_ms);
+        let painted = match summary {
+            Summary { failed: 1.., .. } => paint.red(&text),
+            Summary { changed: 1.., .. } => paint.yellow(&text),
+            _ => paint.green(&text),
+        };
+        self.screen.out(&painted);
+        state.begun = false;
+    }
+}
+
+impl Sink for Terminal {
+    fn event(&self, event: &Event) {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        match event {
+            Event::Connecting { hosts } => {
+                if let Some(bars) = &mut state.bars {
+                    bars.connecting(hosts.len());
+                }
+            }
+            Event::Host { host, error, .. } => {
+                if let Some(bars) = &mut state.bars {
+                    bars.connected();
+                }
+                if let Some(error) = error {
+                    if state.begun {
+                        let paint = self.screen.paint;
+                        let line = format!("  {host}  {} {}", paint.red("failed:"), clean(error));
+                        self.tell(state, &line, true);
+                    } else {
+                        state.unusable.insert(host.clone(), error.clone());
+                    }
+                }
+            }
+            Event::Begin { phase, check, hosts, roles, operations } => {
+                state.clear_bars();
+                (state.phase, state.check) = (phase.clone(), *check);
+                self.begin(state, hosts, roles, *operations);
+                if let Some(bars) = &mut state.bars {
+                    bars.begin(*operations);
+                }
+            }
+            Event::Started { node, host, role, subject, .. } => {
+                if let Some(bars) = &mut state.bars {
+                    bars.start(node, &format!("{role}  {host}  {subject}"), subject.starts_with("image "));
+                }
+            }
+            Event::Progress { node, done, total } => {
+                if let Some(bars) = &mut state.bars {
+                    bars.progress(node, *done, *total);
+                }
+            }
+            Event::Finished { node, host, role, subject, outcome, reason, details, took_ms, .. } => {
+                let shown = self.verbose || *outcome != Outcome::Same;
+                if shown {
+                    let row = Row { role, host, subject, outcome: *outcome, reason, took_ms: *took_ms };
+                    let mut line = state.row(self.screen.paint, &row);
+                    for detail in details.iter().flat_map(|detail| detail.lines()) {
+                        line.push_str(&self.detail(detail));
+                    }
+                    self.tell(state, &line, *outcome == Outcome::Failed);
+                }
+                if let Some(bars) = &mut state.bars {
+                    bars.finish(node, *outcome == Outcome::Failed);
+                }
+            }
+            Event::Warning { host, message } => {
+                let message = if host.is_empty() { message.clone() } else { format!("{host}: {message}") };
+                self.screen.err(&text::warning(&message, self.screen.paint_err.0));
+            }
+            Event::End { summary, took_ms, requests } => self.end(state, *summary, *took_ms, requests),
+        }
+    }
+}
+
+impl Terminal {
+    /// A line under an operation; lines of a hunk in its colours.
+    fn detail(&self, detail: &str) -> String {
+        let paint = self.screen.paint;
+        let detail = clean(detail);
+        let painted = match detail.chars().next() {
+            Some('+') => paint.green(&detail),
+            Some('-') => paint.red(&detail),
+            Some('@') => paint.cyan(&detail),
+            _ => detail,
+        };
+        format!("\n      {painted}")
+    }
+}
+
+struct Row<'a> {
+    role: &'a str,
+    host: &'a str,
+    subject: &'a str,
+    outcome: Outcome,
+    reason: &'a str,
+    took_ms: u64,
+}
+
+impl State {
+    fn row(&mut self, paint: Paint, row: &Row<'_>) -> String {
+        let subject = clean(row.subject);
+        self.widths.2 = self.widths.2.max(subject.chars().count()).min(*SUBJECT_WIDTHS.end());
+        let (roles, hosts, subjects) = self.widths;
+        let word = if self.phase == "prechecks" && row.outcome == Outcome::Same {
+            "passed"
+        } else {
+            word(row.outcome, self.check)
+        };
+        let reason = row.reason.lines().map(clean).collect::<Vec<_>>().join("; ");
+        let plain = if reason.is_empty() { word.to_owned() } else { format!("{word}: {reason}") };
+        let painted = match row.outcome {
+            Outcome::Failed => paint.red(&plain),
+            Outcome::Skipped | Outcome::Same => paint.dim(&plain),
+            _ => format!("{}{}", paint.yellow(word), &plain[word.len()..]),
+        };
+        let acted = !matches!(row.outcome, Outcome::Same | Outcome::Skipped);
+        let took = if acted && row.took_ms >= WORTH_TELLING {
+            let gap = OUTCOME_WIDTH.saturating_sub(plain.chars().count()).max(2);
+            format!("{}{}", " ".repeat(gap), paint.dim(&duration(row.took_ms)))
+        } else {
+            String::new()
+        };
+        let (role, host) = (row.role, row.host);
+        format!("  {role:<roles$}  {host:<hosts$}  {subject:<subjects$}  {painted}{took}")
+    }
+
+    fn clear_bars(&mut self) {
+        if let Some(bars) = &mut self.bars {
+            bars.clear();
+        }
+    }
+}
+
+/// What an operation did; with `check`, what it would do.
+pub fn word(outcome: Outcome, check: bool) -> &'static str {
+    match (outcome, check) {
+        (Outcome::Same, _) => "same",
+        (Outcome::Created, false) => "created",
+        (Outcome::Created, true) => "create",
+        (Outcome::Updated, false) => "updated",
+        (Outcome::Updated, true) => "update",
+        (Outcome::Replaced, false) => "replaced",
+        (Outcome::Replaced, true) => "replace",
+        (Outcome::Started, false) => "started",
+        (Outcome::Started, true) => "start",
+        (Outcome::Stopped, false) => "stopped",
+        (Outcome::Stopped, true) => "stop",
+        (Outcome::Removed, false) => "removed",
+        (Outcome::Removed, true) => "remove",
+        (Outcome::Ran, false) => "ran",
+        (Outcome::Ran, true) => "run",
+        (Outcome::Failed, _) => "failed",
+        (Outcome::Skipped, _) => "skipped",
+    }
+}
+
+/// `changed 7, same 50, failed 1, skipped 3 in 1m12s`; what is 0 is left out, except the first.
+pub fn summary_line(phase: &str, check: bool, summary: Summary, took_ms: u64) -> String {
+    let Summary { changed, same, failed, skipped } = summary;
+    let mut parts = if phase == "prechecks" {
+        vec![format!("passed {}", same + changed)]
+    } else {
+        let first = if check { "would change" } else { "changed" };
+        vec![format!("{first} {changed}"), format!("same {same}")]
+    };
+    parts.extend((failed > 0).then(|| format!("failed {failed}")));
+    parts.extend((skipped > 0).then(|| format!("skipped {skipped}")));
+    format!("{} in {}", parts.join(", "), duration(took_ms))
+}
+
+/// All hosts, or the first and last ones and how many there are.
+pub fn some_hosts(hosts: &[String]) -> String {
+    match hosts {
+        [first @ .., last] if hosts.len() > NAMED_HOSTS => {
+            format!("{} ... {last} ({})", first[..NAMED_HOSTS - 3].join(" "), numbered(hosts.len(), "host"))
+        }
+        _ => hosts.join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::finished;
+    use super::*;
+
+    fn begin(phase: &str, check: bool, hosts: &[&str]) -> Event {
+        Event::Begin {
+            phase: phase.into(),
+            check,
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            roles: ["common", "memcached", "mariadb", "glance"].map(String::from).into(),
+            operations: 61,
+        }
+    }
+
+    fn with_details(mut event: Event, lines: &[&str]) -> Event {
+        if let Event::Finished { details, .. } = &mut event {
+            *details = lines.iter().map(|line| (*line).to_owned()).collect();
+        }
+        event
+    }
+
+    fn told(verbose: bool, events: &[Event]) -> String {
+        let (screen, out, err) = Screen::captured();
+        let terminal = Terminal::new(screen, verbose);
+        for event in events {
+            terminal.event(event);
+        }
+        out.text() + &err.text()
+    }
+
+    fn a_deploy(check: bool) -> Vec<Event> {
+        let waits = "waits for control02 container glance_api";
+        vec![
+            begin("deploy", check, &["control01", "control02", "control03"]),
+            finished("control01", "memcached", "container memcached", Outcome::Same, "running", (0, 0)),
+            with_details(
+                finished("control01", "glance", "file glance-api.conf", Outcome::Updated, "2 lines", (5, 12)),
+                &["@@ -1,2 +1,2 @@", "-workers = 1", "+workers = 2"],
+            ),
+            finished("control01", "glance", "container glance_api", Outcome::Replaced, "configuration", (20, 6_100)),
+            finished(
+                "control02",
+                "glance",
+                "container glance_api",
+                Outcome::Failed,
+                "not ready after 60s",
+                (20, 60_000),
+            ),
+            finished("control03", "glance", "container glance_api", Outcome::Skipped, waits, (60_020, 0)),
+            Event::End {
+                summary: Summary { changed: 7, same: 50, failed: 1, skipped: 3 },
+                took_ms: 72_000,
+                requests: vec![("control01".into(), 2), ("control02".into(), 3)],
+            },
+        ]
+    }
+
+    #[test]
+    fn a_deploy_tells_what_changed_and_why() {
+        assert_eq!(
+            told(false, &a_deploy(false)),
+            "\
+deploy  control01 control02 control03  ·  4 roles, 61 operations
+  glance     control01  file glance-api.conf    updated: 2 lines
+      @@ -1,2 +1,2 @@
+      -workers = 1
+      +workers = 2
+  glance     control01  container glance_api    replaced: configuration                 6.1s
+  glance     control02  container glance_api    failed: not ready after 60s             1m00s
+  glance     control03  container glance_api    skipped: waits for control02 container glance_api
+changed 7, same 50, failed 1, skipped 3 in 1m12s
+"
+        );
+    }
+
+    #[test]
+    fn verbose_also_tells_what_is_the_same_and_the_requests() {
+        let text = told(true, &a_deploy(false));
+        assert!(text.contains("  memcached  control01  container memcached     same: running\n"), "{text}");
+        assert!(text.contains("\nrequests  control01 2, control02 3\nchanged 7"), "{text}");
+    }
+
+    #[test]
+    fn a_check_tells_what_would_be() {
+        let text = told(false, &a_deploy(true));
+        assert!(text.starts_with("deploy (check)  control01 "), "{text}");
+        assert!(text.contains("container glance_api    replace: configuration"), "{text}");
+        assert!(text.ends_with("would change 7, same 50, failed 1, skipped 3 in 1m12s\n"), "{text}");
+    }
+
+    #[test]
+    fn a_run_without_changes_is_two_lines() {
+        let events = [
+            begin("deploy", false, &["a"]),
+            finished("a", "memcached", "container memcached", Outcome::Same, "running", (0, 0)),
+            Event::End { summary: Summary { same: 61, ..Summary::default() }, took_ms: 414, requests: Vec::new() },
+        ];
+        assert_eq!(told(false, &events), "deploy  a  ·  4 roles, 61 operations\nchanged 0, same 61 in 0.41s\n");
+    }
+
+    #[test]
+    fn prechecks_pass() {
+        let events = [
+            begin("prechecks", false, &["a"]),
+            finished("a", "mariadb", "port 3306 free", Outcome::Same, "", (0, 0)),
+            Event::End { summary: Summary { same: 1, ..Summary::default() }, took_ms: 50, requests: Vec::new() },
+        ];
+        let text = told(true, &events);
+        assert!(text.contains("  mariadb    a  port 3306 free          passed\npassed 1 in 0.05s\n"), "{text}");
+    }
+
+    #[test]
+    fn many_hosts_are_abbreviated() {
+        let hosts: Vec<String> = (1..=100).map(|number| format!("compute{number:03}")).collect();
+        assert_eq!(
+            some_hosts(&hosts),
+            "compute001 compute002 compute003 compute004 compute005 ... compute100 (100 hosts)"
+        );
+        assert_eq!(some_hosts(&hosts[..2]), "compute001 compute002");
+    }
+
+    #[test]
+    fn hosts_that_cannot_be_used_come_after_the_first_line() {
+        let lost = |host: &str| Event::Host {
+            host: host.into(),
+            error: Some("connect: no answer within 10 s".into()),
+            requests: 0,
+            took_ms: 10_000,
+        };
+        let text = told(false, &[lost("control02"), begin("deploy", false, &["control01", "control02"])]);
+        assert_eq!(
+            text,
+            "\
+deploy  control01 control02  ·  4 roles, 61 operations
+             control02  connection              failed: connect: no answer within 10 s
+"
+        );
+        let (screen, out, _) = Screen::captured();
+        let terminal = Terminal::new(screen, false);
+        terminal.event(&lost("control01"));
+        terminal.event(&lost("control02"));
+        terminal.close(Some("control01"));
+        assert_eq!(out.text(), "  control02  failed: connect: no answer within 10 s\n");
+    }
+
+    #[test]
+    fn a_failure_that_scrolled_away_is_told_again() {
+        let mut events = a_deploy(false);
+        let last = events.pop().unwrap();
+        events.extend((0..20).map(|n| finished("a", "r", &format!("file {n}"), Outcome::Created, "", (0, 0))));
+        events.push(last);
+        let text = told(false, &events);
+        assert_eq!(text.matches("failed: not ready after 60s").count(), 2);
+    }
+
+    #[test]
+    fn warnings_name_their_host() {
+        let event = Event::Warning { host: "a".into(), message: "clock is 3 s behind".into() };
+        assert_eq!(told(false, &[event]), "warning: a: clock is 3 s behind\n");
+    }
+}

@@ -1,0 +1,379 @@
+//! Roles as data: `role.yml` and its templates, parsed and checked, resolved for nobody yet.
+//!
+//! A role says what its services are; how things are pulled, written, replaced or stopped is the engine's.
+//! Nothing here knows of hosts that answer. Values stay raw until a plan renders them for a host.
+
+mod parse;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use include_dir::{Dir, include_dir};
+use indexmap::IndexMap;
+
+use crate::error::{Error, InputError, Result, nearest};
+use crate::source::{Document, Node};
+use crate::template::Layer;
+
+static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/roles");
+
+/// A role as its file says it.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// The folder's name.
+    pub name: String,
+    /// One sentence.
+    pub about: String,
+    /// The file, for places of errors.
+    pub document: Arc<Document>,
+    /// Whether it is wanted; always, where it is absent.
+    pub enabled: Option<Node>,
+    /// Roles that must be ready before this one's steps and containers.
+    pub needs: Vec<String>,
+    /// Its services by name.
+    pub services: IndexMap<String, Service>,
+    /// What `bootstrap-servers` prepares on hosts.
+    pub host: Vec<HostItem>,
+    /// What is done once a deployment.
+    pub steps: Vec<Step>,
+    /// What must hold before anything is deployed.
+    pub checks: Vec<Check>,
+    /// Templates by file name: their path for messages, and their text.
+    pub templates: BTreeMap<String, (PathBuf, Arc<str>)>,
+}
+
+/// A service: one container on each host of a group.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Its name, as `glance-api`.
+    pub name: String,
+    /// Where its description stands.
+    pub node: Node,
+    /// Inventory group of its hosts.
+    pub group: String,
+    /// Further condition for a host.
+    pub when: Option<Node>,
+    /// Container name, as `glance_api`.
+    pub container: String,
+    /// Image name without registry and tag.
+    pub image: String,
+    /// Command of config.json.
+    pub command: Option<Node>,
+    /// Hosts at a time when it is replaced; 0 is all.
+    pub rolling: u32,
+    /// True on a host that is to be replaced after all others.
+    pub last: Option<Node>,
+    /// The cluster its containers form: its members are then created one after the other.
+    pub cluster: Option<Cluster>,
+    /// Its files.
+    pub files: Vec<FileSpec>,
+    /// Ownership to set in the container at each start.
+    pub permissions: Vec<Permission>,
+    /// Volumes and binds.
+    pub volumes: Vec<Node>,
+    /// Environment.
+    pub env: Vec<(String, Node)>,
+    /// Ready when this holds; running is enough where it is absent.
+    pub ready: Option<Node>,
+    /// Must hold before a running container is replaced.
+    pub before_replace: Option<Node>,
+    /// Changed files are taken over by the running process instead of a new container.
+    pub reload: Option<String>,
+    /// Words of a program of the image that checks new files before they are used.
+    pub validate: Vec<String>,
+    /// What the load balancer offers of it.
+    pub proxy: Option<Node>,
+    /// How statements reach the database it serves.
+    pub sql: Option<Node>,
+    /// How the message queue it serves is managed.
+    pub management: Option<Node>,
+    /// Limits and modes, as the container engine knows them.
+    pub limits: Limits,
+}
+
+/// What the container engine is told beyond image, files and environment.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// All capabilities and devices.
+    pub privileged: bool,
+    /// Further capabilities.
+    pub cap_add: Vec<String>,
+    /// Security options.
+    pub security_opt: Vec<String>,
+    /// `host`.
+    pub pid: String,
+    /// `host`.
+    pub ipc: String,
+    /// `host` or `private`.
+    pub cgroupns: String,
+    /// Folders in memory.
+    pub tmpfs: Vec<String>,
+    /// User.
+    pub user: String,
+    /// Memory, as `512m`.
+    pub memory: Option<Node>,
+    /// Open files; the host's hard limit caps it.
+    pub nofile: Option<Node>,
+    /// Seconds until a stop becomes a kill.
+    pub stop_timeout: u32,
+    /// The engine's own health check.
+    pub health: Option<Node>,
+}
+
+/// A cluster whose forming needs decisions that depend on what runs.
+#[derive(Debug, Clone)]
+pub enum Cluster {
+    /// MariaDB with Galera.
+    Galera {
+        /// Environment of the one-shot container that makes the first member's data.
+        bootstrap: Vec<(String, Node)>,
+    },
+}
+
+/// Ownership set at each start.
+#[derive(Debug, Clone)]
+pub struct Permission {
+    /// Path in the container.
+    pub path: String,
+    /// `user:group`.
+    pub owner: String,
+    /// Everything below it, too.
+    pub recurse: bool,
+}
+
+/// A file of a service, or of a host.
+#[derive(Debug, Clone)]
+pub struct FileSpec {
+    /// Where it stands in the role.
+    pub node: Node,
+    /// Template's file name; without one the content counts.
+    pub template: Option<String>,
+    /// Content, rendered as a value.
+    pub content: Option<Node>,
+    /// Path in the container (or on the host).
+    pub to: String,
+    /// Owner.
+    pub owner: String,
+    /// Permissions in octal.
+    pub mode: u32,
+    /// How overlays of the site are joined with it; whole files replace it otherwise.
+    pub merge: bool,
+    /// Condition.
+    pub when: Option<Node>,
+}
+
+/// A piece of a host's preparation.
+#[derive(Debug, Clone)]
+pub struct HostItem {
+    /// Where it stands.
+    pub node: Node,
+    /// Hosts it is for.
+    pub group: String,
+    /// Condition.
+    pub when: Option<Node>,
+    /// It must follow the item before it.
+    pub kind: HostKind,
+}
+
+/// Kinds of preparation.
+#[derive(Debug, Clone)]
+pub enum HostKind {
+    /// Packages of the distribution: a list.
+    Packages(Node),
+    /// Kernel parameters, kept in a file of ours: a mapping.
+    Sysctl(Node),
+    /// A file.
+    File(FileSpec),
+    /// Lines between marks in a file that others write, too.
+    Block {
+        /// The file.
+        path: String,
+        /// The lines.
+        content: Node,
+    },
+    /// A unit of systemd with its files: restarted only when they changed since it last took them over.
+    Unit {
+        /// As `docker`.
+        name: String,
+        /// Its files.
+        files: Vec<FileSpec>,
+    },
+}
+
+/// Something done once a deployment.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Where it stands.
+    pub node: Node,
+    /// Condition.
+    pub when: Option<Node>,
+    /// After the role's containers are ready, instead of before them.
+    pub after_ready: bool,
+    /// What is done.
+    pub kind: StepKind,
+}
+
+/// Kinds of steps; a new kind is a change of the program and is argued for in docs/.
+#[derive(Debug, Clone)]
+pub enum StepKind {
+    /// A database with its user.
+    Database(Node),
+    /// A virtual host with its user.
+    MessageQueue(Node),
+    /// A container that runs once.
+    Task {
+        /// Of which service.
+        service: String,
+        /// Its environment beyond the service's.
+        env: Vec<(String, Node)>,
+    },
+    /// A program run in a service's container unless another one succeeds.
+    Exec {
+        /// In which service.
+        service: String,
+        /// Words.
+        command: Node,
+        /// Words of the question.
+        unless: Node,
+    },
+}
+
+/// Something that must hold before a deployment.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Where it stands.
+    pub node: Node,
+    /// Hosts it is for.
+    pub group: Option<String>,
+    /// Condition.
+    pub when: Option<Node>,
+    /// Kind, as `port_free`.
+    pub kind: String,
+    /// Its argument.
+    pub argument: Node,
+}
+
+/// All roles by name.
+#[derive(Debug, Clone, Default)]
+pub struct Roles(pub IndexMap<String, Role>, Vec<Layer>);
+
+impl Roles {
+    /// The built-in roles and, over them, those in `folders` (a folder a role), later ones first.
+    ///
+    /// # Errors
+    /// Every mistake in every role, together.
+    pub fn load(folders: &[PathBuf]) -> Result<Self> {
+        let mut sources: BTreeMap<String, BTreeMap<PathBuf, Arc<str>>> = BTreeMap::new();
+        for folder in BUILT_IN.dirs() {
+            let mut files = BTreeMap::new();
+            collect_built_in(folder, &mut files);
+            sources.insert(folder.path().display().to_string(), files);
+        }
+        for folder in folders {
+            for (name, files) in read_folder(folder)? {
+                sources.insert(name, files);
+            }
+        }
+        let mut errors = Vec::new();
+        let mut roles = IndexMap::new();
+        let mut layers = Vec::new();
+        for (name, files) in sources {
+            match parse::role(&name, files) {
+                Ok((role, layer)) => {
+                    layers.push(layer);
+                    roles.insert(name, role);
+                }
+                Err(found) => errors.extend(found),
+            }
+        }
+        for role in roles.values() {
+            for need in &role.needs {
+                if !roles.contains_key(need) {
+                    let place = role.document.place(&role.document.root);
+                    let mut error = InputError::new(format!("role `{}` needs `{need}`, which is no role", role.name));
+                    error.hint =
+                        nearest(need, roles.keys().map(String::as_str)).map(|n| format!("did you mean `{n}`?"));
+                    errors.push(error.at(place));
+                }
+            }
+        }
+        if errors.is_empty() { Ok(Self(roles, layers)) } else { Err(Error::Input(errors)) }
+    }
+
+    /// The variables of all roles: the lowest layers of every scope.
+    pub fn layers(&self) -> Vec<Layer> {
+        self.1.clone()
+    }
+
+    /// Roles in an order in which each stands after those it needs.
+    ///
+    /// # Errors
+    /// A cycle, printed as such.
+    pub fn ordered(&self) -> Result<Vec<&Role>> {
+        fn visit<'a>(
+            name: &'a str,
+            roles: &'a IndexMap<String, Role>,
+            path: &mut Vec<&'a str>,
+            done: &mut Vec<&'a Role>,
+        ) -> Result<()> {
+            if let Some(start) = path.iter().position(|on| *on == name) {
+                path.push(name);
+                return Err(Error::input(format!("roles need each other: {}", path[start..].join(" -> "))));
+            }
+            let Some(role) = roles.get(name) else { return Ok(()) };
+            if done.iter().any(|other| other.name == name) {
+                return Ok(());
+            }
+            path.push(name);
+            for need in &role.needs {
+                visit(need, roles, path, done)?;
+            }
+            path.pop();
+            done.push(role);
+            Ok(())
+        }
+        let mut done = Vec::new();
+        for name in self.0.keys() {
+            visit(name, &self.0, &mut Vec::new(), &mut done)?;
+        }
+        Ok(done)
+    }
+}
+
+fn collect_built_in(folder: &Dir<'_>, files: &mut BTreeMap<PathBuf, Arc<str>>) {
+    for file in folder.files() {
+        if let Some(text) = file.contents_utf8() {
+            files.insert(Path::new("roles").join(file.path()), text.into());
+        }
+    }
+    for inner in folder.dirs() {
+        collect_built_in(inner, files);
+    }
+}
+
+type RoleFiles = Vec<(String, BTreeMap<PathBuf, Arc<str>>)>;
+
+fn read_folder(folder: &Path) -> Result<RoleFiles> {
+    let act = |path: &Path| format!("read {}", path.display());
+    let mut roles = Vec::new();
+    let entries = std::fs::read_dir(folder).map_err(|error| {
+        Error::local(act(folder), error).with_hint("`--roles` names a folder that holds a folder for each role")
+    })?;
+    for entry in entries.flatten().filter(|entry| entry.path().join("role.yml").is_file()) {
+        let mut files = BTreeMap::new();
+        let mut open = vec![entry.path()];
+        while let Some(path) = open.pop() {
+            if path.is_dir() {
+                let inner = std::fs::read_dir(&path).map_err(|error| Error::local(act(&path), error))?;
+                open.extend(inner.flatten().map(|entry| entry.path()));
+            } else {
+                let text = std::fs::read_to_string(&path).map_err(|error| Error::local(act(&path), error))?;
+                files.insert(path, text.into());
+            }
+        }
+        roles.push((entry.file_name().to_string_lossy().into_owned(), files));
+    }
+    roles.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(roles)
+}

@@ -1,0 +1,325 @@
+//! role.yml to [`Role`]: a closed set of keys, every mistake with its place.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::{Check, Cluster, FileSpec, HostItem, HostKind, Limits, Permission, Role, Service, Step, StepKind};
+use crate::error::InputError;
+use crate::source::{Data, Document, Entry, Fields, Node};
+use crate::template::{Layer, Sourced};
+
+/// Kinds of checks that a role can ask for; `op::check` knows what they mean.
+const CHECKS: [&str; 13] = [
+    "clock",
+    "disk_free",
+    "engine",
+    "hostnames_resolve",
+    "images_present",
+    "interface",
+    "memory",
+    "open_files",
+    "os",
+    "peers_reachable",
+    "port_free",
+    "systemd",
+    "vip",
+];
+
+pub(super) fn role(name: &str, files: BTreeMap<PathBuf, Arc<str>>) -> Result<(Role, Layer), Vec<InputError>> {
+    let mut document = None;
+    let mut templates = BTreeMap::new();
+    for (path, text) in files {
+        if path.file_name().is_some_and(|file| file == "role.yml") {
+            document = Some(Document::parse(&path, &text).map_err(|error| vec![error])?);
+        } else if let Some(file) = path.file_name() {
+            templates.insert(file.to_string_lossy().into_owned(), (path, text));
+        }
+    }
+    let Some(document) = document else {
+        return Err(vec![InputError::new(format!("role `{name}` has no role.yml"))]);
+    };
+    let document = Arc::new(document);
+    let mut parser = Parser { document: &document, templates: &templates, errors: Vec::new() };
+    let mut top = Fields::of(&document, &document.root);
+    let about = top.text("about").unwrap_or_default();
+    let enabled = top.take("enabled").cloned();
+    let needs = texts(&mut top, "needs");
+    let vars = top.map("vars");
+    let mut services = IndexMap::new();
+    for (service, entry) in top.map("services") {
+        services.insert(service.to_owned(), parser.service(service, &entry.value));
+    }
+    let host = top.list("host").iter().filter_map(|node| parser.host_item(node)).collect();
+    let steps = top.list("steps").iter().filter_map(|node| parser.step(node)).collect();
+    let checks = top.list("checks").iter().filter_map(|node| parser.check(node)).collect();
+    let layer = parser.vars(name, &services, &vars);
+    let mut errors = top.finish();
+    errors.append(&mut parser.errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let role = Role {
+        name: name.to_owned(),
+        about,
+        document: document.clone(),
+        enabled,
+        needs,
+        services,
+        host,
+        steps,
+        checks,
+        templates,
+    };
+    Ok((role, layer))
+}
+
+struct Parser<'a> {
+    document: &'a Arc<Document>,
+    templates: &'a BTreeMap<String, (PathBuf, Arc<str>)>,
+    errors: Vec<InputError>,
+}
+
+impl Parser<'_> {
+    fn fail(&mut self, node: &Node, message: impl Into<String>) {
+        self.errors.push(InputError::new(message).at(self.document.place(node)));
+    }
+
+    fn vars(&mut self, role: &str, services: &IndexMap<String, Service>, vars: &[(&str, &Entry)]) -> Layer {
+        let mut prefixes: Vec<String> = services.keys().map(|name| name.replace('-', "_")).collect();
+        prefixes.extend([role.replace('-', "_"), "enable_".into()]);
+        let mut found = IndexMap::new();
+        for (name, entry) in vars {
+            // Variables of the whole site keep Kolla's names, whatever they start with.
+            if role != "site" && !prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+                let place = self.document.at(entry.line, entry.column);
+                self.errors.push(
+                    InputError::new(format!("variable `{name}` starts with neither the role's nor a service's name"))
+                        .at(place)
+                        .hint("variables of the whole site belong to roles/site/role.yml"),
+                );
+            }
+            found.insert((*name).to_owned(), Sourced { node: entry.value.clone(), document: self.document.clone() });
+        }
+        Layer { name: format!("role {role}"), vars: found, secret: false }
+    }
+
+    fn service(&mut self, name: &str, node: &Node) -> Service {
+        let mut fields = Fields::of(self.document, node);
+        let cluster = fields.take("cluster").and_then(|node| {
+            let mut kinds = Fields::of(self.document, node);
+            let galera = kinds.need("galera").map(|node| {
+                let mut galera = Fields::of(self.document, node);
+                let bootstrap = pairs(galera.map("bootstrap"));
+                self.errors.extend(galera.finish());
+                Cluster::Galera { bootstrap }
+            });
+            self.errors.extend(kinds.finish());
+            galera
+        });
+        let files = fields.list("files").iter().map(|node| self.file(node)).collect();
+        let permissions = fields.list("permissions").iter().filter_map(|node| self.permission(node)).collect();
+        let service = Service {
+            name: name.to_owned(),
+            node: node.clone(),
+            group: fields.text("group").unwrap_or_else(|| name.to_owned()),
+            when: fields.take("when").cloned(),
+            container: fields.text("container").unwrap_or_else(|| name.replace('-', "_")),
+            image: fields.text("image").unwrap_or_else(|| name.to_owned()),
+            command: fields.take("command").cloned(),
+            rolling: fields.number("rolling").unwrap_or(0),
+            last: fields.take("last").cloned(),
+            cluster,
+            files,
+            permissions,
+            volumes: fields.list("volumes").to_vec(),
+            env: pairs(fields.map("env")),
+            ready: fields.take("ready").cloned(),
+            before_replace: fields.take("before_replace").cloned(),
+            reload: fields.text("reload"),
+            validate: words(fields.take("validate")),
+            proxy: fields.take("proxy").cloned(),
+            sql: fields.take("sql").cloned(),
+            management: fields.take("management").cloned(),
+            limits: Limits {
+                privileged: fields.flag("privileged"),
+                cap_add: texts(&mut fields, "cap_add"),
+                security_opt: texts(&mut fields, "security_opt"),
+                pid: fields.text("pid").unwrap_or_default(),
+                ipc: fields.text("ipc").unwrap_or_default(),
+                cgroupns: fields.text("cgroupns").unwrap_or_default(),
+                tmpfs: texts(&mut fields, "tmpfs"),
+                user: fields.text("user").unwrap_or_default(),
+                memory: fields.take("memory").cloned(),
+                nofile: fields.take("nofile").cloned(),
+                stop_timeout: fields.number("stop_timeout").unwrap_or(0),
+                health: fields.take("health").cloned(),
+            },
+        };
+        self.errors.extend(fields.finish());
+        service
+    }
+
+    fn permission(&mut self, node: &Node) -> Option<Permission> {
+        let mut fields = Fields::of(self.document, node);
+        let path = fields.need("path").and_then(Node::as_str).map(str::to_owned);
+        let owner = fields.need("owner").and_then(Node::as_str).map(str::to_owned);
+        let recurse = fields.flag("recurse");
+        self.errors.extend(fields.finish());
+        Some(Permission { path: path?, owner: owner?, recurse })
+    }
+
+    fn file(&mut self, node: &Node) -> FileSpec {
+        let mut fields = Fields::of(self.document, node);
+        let template = fields.take("template");
+        if let Some(name) = template.and_then(Node::as_str)
+            && !self.templates.contains_key(name)
+        {
+            let near = crate::error::nearest(name, self.templates.keys().map(String::as_str));
+            let mut error = InputError::new(format!("there is no template `{name}`"))
+                .at(self.document.place(template.unwrap_or(node)));
+            error.hint = near.map(|near| format!("did you mean `{near}`?"));
+            self.errors.push(error);
+        }
+        let content = fields.take("content").cloned();
+        if template.is_none() == content.is_none() {
+            fields.fail(node, "a file has either `template` or `content`");
+        }
+        let mode = fields.take("mode");
+        let spec = FileSpec {
+            node: node.clone(),
+            template: template.and_then(Node::as_str).map(str::to_owned),
+            content,
+            to: fields.need("to").and_then(Node::as_str).unwrap_or_default().to_owned(),
+            owner: fields.text("owner").unwrap_or_else(|| "root".into()),
+            mode: match mode.map(|node| &node.data) {
+                None => 0o600,
+                Some(Data::Str(text)) => u32::from_str_radix(text, 8).unwrap_or_else(|_| {
+                    fields.fail(node, format!("mode `{text}` is not octal"));
+                    0
+                }),
+                Some(_) => {
+                    fields.fail(node, "`mode` must be quoted, as \"0600\"");
+                    0
+                }
+            },
+            merge: match fields.text("merge").as_deref() {
+                None => false,
+                Some("ini") => true,
+                Some(other) => {
+                    fields.fail(node, format!("`merge` knows `ini`, not `{other}`"));
+                    false
+                }
+            },
+            when: fields.take("when").cloned(),
+        };
+        self.errors.extend(fields.finish());
+        spec
+    }
+
+    fn host_item(&mut self, node: &Node) -> Option<HostItem> {
+        let mut fields = Fields::of(self.document, node);
+        let group = fields.text("group").unwrap_or_else(|| "baremetal".into());
+        let when = fields.take("when").cloned();
+        let mut kinds = Vec::new();
+        kinds.extend(fields.take("packages").cloned().map(HostKind::Packages));
+        kinds.extend(fields.take("sysctl").cloned().map(HostKind::Sysctl));
+        if let Some(file) = fields.take("file") {
+            kinds.push(HostKind::File(self.file(file)));
+        }
+        if let Some(block) = fields.take("block") {
+            let mut inner = Fields::of(self.document, block);
+            let path = inner.need("path").and_then(Node::as_str).unwrap_or_default().to_owned();
+            let content = inner.need("content").cloned();
+            self.errors.extend(inner.finish());
+            kinds.extend(content.map(|content| HostKind::Block { path, content }));
+        }
+        if let Some(unit) = fields.take("unit") {
+            let mut inner = Fields::of(self.document, unit);
+            let name = inner.need("name").and_then(Node::as_str).unwrap_or_default().to_owned();
+            let files = inner.list("files").iter().map(|node| self.file(node)).collect();
+            self.errors.extend(inner.finish());
+            kinds.push(HostKind::Unit { name, files });
+        }
+        if kinds.len() != 1 {
+            fields.fail(node, "a host item has exactly one of `packages`, `sysctl`, `file`, `block`, `unit`");
+        }
+        self.errors.extend(fields.finish());
+        Some(HostItem { node: node.clone(), group, when, kind: kinds.pop()? })
+    }
+
+    fn step(&mut self, node: &Node) -> Option<Step> {
+        let mut fields = Fields::of(self.document, node);
+        let after_ready = match fields.text("when").as_deref() {
+            None | Some("before") => false,
+            Some("ready") => true,
+            Some(other) => {
+                fields.fail(node, format!("`when` is `before` or `ready`, not `{other}`"));
+                false
+            }
+        };
+        let condition = fields.take("if").cloned();
+        let mut kinds = Vec::new();
+        if let Some(inner) = fields.take("database") {
+            kinds.push(StepKind::Database(inner.clone()));
+        }
+        if let Some(inner) = fields.take("message_queue") {
+            kinds.push(StepKind::MessageQueue(inner.clone()));
+        }
+        if let Some(inner) = fields.take("task") {
+            let mut task = Fields::of(self.document, inner);
+            let service = task.need("service").and_then(Node::as_str).unwrap_or_default().to_owned();
+            kinds.push(StepKind::Task { service, env: pairs(task.map("env")) });
+            self.errors.extend(task.finish());
+        }
+        if let Some(inner) = fields.take("exec") {
+            let mut exec = Fields::of(self.document, inner);
+            let service = exec.need("service").and_then(Node::as_str).unwrap_or_default().to_owned();
+            if let (Some(command), Some(unless)) = (exec.need("command"), exec.need("unless")) {
+                kinds.push(StepKind::Exec { service, command: command.clone(), unless: unless.clone() });
+            }
+            self.errors.extend(exec.finish());
+        }
+        if kinds.len() != 1 {
+            fields.fail(node, "a step has exactly one of `database`, `message_queue`, `task`, `exec`");
+        }
+        self.errors.extend(fields.finish());
+        Some(Step { node: node.clone(), when: condition, after_ready, kind: kinds.pop()? })
+    }
+
+    fn check(&mut self, node: &Node) -> Option<Check> {
+        let mut fields = Fields::of(self.document, node);
+        let group = fields.text("group");
+        let when = fields.take("when").cloned();
+        let mut found: Vec<(&str, &Node)> =
+            CHECKS.iter().filter_map(|kind| fields.take(kind).map(|node| (*kind, node))).collect();
+        if found.len() > 1 {
+            fields.fail(node, "a check has exactly one kind");
+        }
+        let errors = fields.finish();
+        if found.is_empty() && errors.is_empty() {
+            self.fail(node, format!("a check has one of {}", CHECKS.join(", ")));
+        }
+        self.errors.extend(errors);
+        let (kind, argument) = found.pop()?;
+        Some(Check { node: node.clone(), group, when, kind: kind.to_owned(), argument: argument.clone() })
+    }
+}
+
+fn pairs(map: Vec<(&str, &Entry)>) -> Vec<(String, Node)> {
+    map.into_iter().map(|(key, entry)| (key.to_owned(), entry.value.clone())).collect()
+}
+
+fn texts(fields: &mut Fields<'_>, key: &'static str) -> Vec<String> {
+    fields.list(key).iter().filter_map(Node::as_str).map(str::to_owned).collect()
+}
+
+fn words(node: Option<&Node>) -> Vec<String> {
+    match node.map(|node| &node.data) {
+        Some(Data::Seq(items)) => items.iter().filter_map(Node::as_str).map(str::to_owned).collect(),
+        Some(Data::Str(text)) => text.split_whitespace().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,322 @@
+//! The walk: a node starts when all it comes after are done; what depends on a failure is skipped because of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::event::{Event, Outcome, Sink, Summary};
+use super::gate::Gates;
+use crate::error::{Error, HostCause};
+use crate::host::{Machine, Remote};
+use crate::op::{Diff, Peer, Shared, Tell, View};
+use crate::plan::{Node, Plan};
+
+/// Operations at once on one host: enough to keep it busy, few enough to leave it usable.
+const AT_ONCE: usize = 8;
+
+/// Connected hosts and what a run shares.
+#[derive(Clone)]
+pub struct Crew {
+    /// The machines by name.
+    pub machines: Arc<BTreeMap<String, Arc<dyn Machine>>>,
+    /// The same as others see them.
+    pub peers: Arc<BTreeMap<String, Peer>>,
+    /// What is asked once a run.
+    pub shared: Arc<Shared>,
+}
+
+/// How a walk goes.
+#[derive(Clone)]
+pub struct WalkOptions {
+    /// Only look: nothing is applied.
+    pub check: bool,
+    /// Operations applied at once over all hosts; 0 is no limit.
+    pub forks: usize,
+    /// Cancelled when nothing new shall start.
+    pub stop: CancellationToken,
+}
+
+struct Walk {
+    crew: Crew,
+    options: WalkOptions,
+    sink: Arc<dyn Sink>,
+    gates: Gates,
+    hosts: BTreeMap<String, Semaphore>,
+    forks: Semaphore,
+    lost: Mutex<BTreeSet<String>>,
+    begin: Instant,
+}
+
+/// How a node ended: its outcome, and on whose account those after it cannot go on.
+struct Ended {
+    index: usize,
+    outcome: Outcome,
+    blame: Option<String>,
+}
+
+/// Walks a plan to its end and says how it went.
+pub async fn walk(plan: &Plan, crew: &Crew, options: &WalkOptions, sink: Arc<dyn Sink>) -> Summary {
+    let begin = Instant::now();
+    sink.event(&Event::Begin {
+        phase: plan.phase.clone(),
+        check: options.check,
+        hosts: plan.hosts(),
+        roles: plan.roles(),
+        operations: plan.operations(),
+    });
+    let walk = Arc::new(Walk {
+        crew: crew.clone(),
+        options: options.clone(),
+        sink: sink.clone(),
+        gates: Gates::of(plan),
+        hosts: crew.machines.keys().map(|name| (name.clone(), Semaphore::new(AT_ONCE))).collect(),
+        forks: Semaphore::new(if options.forks == 0 { Semaphore::MAX_PERMITS } else { options.forks }),
+        lost: Mutex::default(),
+        begin,
+    });
+    let nodes: Vec<Arc<Node>> = plan.nodes.iter().cloned().map(Arc::new).collect();
+    let mut front = Front::of(plan);
+    let mut tasks: JoinSet<Ended> = JoinSet::new();
+    let mut running: BTreeMap<tokio::task::Id, usize> = BTreeMap::new();
+    loop {
+        while let Some(index) = front.open.pop() {
+            let node = nodes[index].clone();
+            let ended = match (&node.op, front.blames[index].clone()) {
+                (None, blame) => Ended { index, outcome: Outcome::Same, blame },
+                (Some(_), Some(blame)) => walk.skip(index, &node, &format!("waits for {blame}"), Some(blame)),
+                (Some(_), None) if options.stop.is_cancelled() => walk.skip(index, &node, "interrupted", None),
+                (Some(_), None) => {
+                    let walk = walk.clone();
+                    let handle = tasks.spawn(async move { walk.node(index, &node).await });
+                    running.insert(handle.id(), index);
+                    continue;
+                }
+            };
+            walk.settle(&ended, &nodes[ended.index], &mut front);
+        }
+        let Some(joined) = tasks.join_next_with_id().await else { break };
+        let ended = match joined {
+            Ok((id, ended)) => {
+                running.remove(&id);
+                ended
+            }
+            Err(error) => {
+                let index = running.remove(&error.id()).unwrap_or_default();
+                let failure = Error::operation("the program made a mistake here").because(error.to_string());
+                walk.failed(index, &nodes[index], 0, 0, &failure)
+            }
+        };
+        walk.settle(&ended, &nodes[ended.index], &mut front);
+    }
+    let requests = crew.machines.iter().map(|(name, machine)| (name.clone(), machine.requests())).collect();
+    sink.event(&Event::End { summary: front.summary, took_ms: millis(begin), requests });
+    front.summary
+}
+
+/// How far the walk has come.
+struct Front {
+    /// How many nodes each one still waits for.
+    waits: Vec<usize>,
+    followers: Vec<Vec<usize>>,
+    /// On whose account a node is not to be tried.
+    blames: Vec<Option<String>>,
+    /// Nodes that wait for nothing any more.
+    open: Vec<usize>,
+    summary: Summary,
+}
+
+impl Front {
+    fn of(plan: &Plan) -> Self {
+        let count = plan.nodes.len();
+        let mut followers: Vec<Vec<usize>> = vec![Vec::new(); count];
+        for (index, node) in plan.nodes.iter().enumerate() {
+            for other in &node.after {
+                followers[*other].push(index);
+            }
+        }
+        let waits: Vec<usize> = plan.nodes.iter().map(|node| node.after.len()).collect();
+        let open = (0..count).rev().filter(|index| waits[*index] == 0).collect();
+        Self { waits, followers, blames: vec![None; count], open, summary: Summary::default() }
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Walk {
+    fn settle(&self, ended: &Ended, node: &Node, front: &mut Front) {
+        if let Some(gate) = &node.gate {
+            self.gates.leave(&gate.key, ended.index);
+        }
+        if node.op.is_some() {
+            match ended.outcome {
+                Outcome::Same => front.summary.same += 1,
+                Outcome::Failed => front.summary.failed += 1,
+                Outcome::Skipped => front.summary.skipped += 1,
+                _ => front.summary.changed += 1,
+            }
+        }
+        for follower in std::mem::take(&mut front.followers[ended.index]) {
+            if front.blames[follower].is_none() {
+                front.blames[follower].clone_from(&ended.blame);
+            }
+            front.waits[follower] -= 1;
+            if front.waits[follower] == 0 {
+                front.open.push(follower);
+            }
+        }
+    }
+
+    async fn node(&self, index: usize, node: &Node) -> Ended {
+        let Some(op) = &node.op else { return Ended { index, outcome: Outcome::Same, blame: None } };
+        let (Some(machine), Some(me)) = (self.crew.machines.get(&node.host), self.crew.peers.get(&node.host)) else {
+            return self.skip(index, node, "its host is not connected", Some(format!("host {}", node.host)));
+        };
+        if self.lost.lock().unwrap_or_else(PoisonError::into_inner).contains(&node.host) {
+            return self.skip(index, node, "its host was lost", Some(format!("host {}", node.host)));
+        }
+        let view = View { me: me.clone(), peers: self.crew.peers.clone(), shared: self.crew.shared.clone() };
+        let at_ms = millis(self.begin);
+        let started = Instant::now();
+        let operation = op.operation();
+        let mut diff = match operation.diff(&view).await {
+            Ok(diff) => diff,
+            Err(error) => return self.failed(index, node, at_ms, millis(started), &error),
+        };
+        if !diff.differs() || self.options.check {
+            return self.done(index, node, &diff, at_ms, millis(started));
+        }
+        let mut permit = None;
+        if let Some(gate) = node.gate.as_ref().filter(|gate| gate.on_create || !matches!(diff, Diff::Create(_))) {
+            let last = gate.last || operation.goes_last(&view);
+            match self.gates.enter(&gate.key, index, last).await {
+                Ok(entered) => permit = entered,
+                Err(failed) => return self.skip(index, node, &format!("waits for {failed}"), Some(failed)),
+            }
+            if self.options.stop.is_cancelled() {
+                return self.skip(index, node, "interrupted", None);
+            }
+            // The others' turns may have changed what this one sees.
+            diff = match operation.diff(&view).await {
+                Ok(diff) if diff.differs() => diff,
+                Ok(diff) => return self.done(index, node, &diff, at_ms, millis(started)),
+                Err(error) => {
+                    self.gates.fail(&gate.key, &name(node));
+                    return self.failed(index, node, at_ms, millis(started), &error);
+                }
+            };
+        }
+        let _fork = self.forks.acquire().await;
+        let _turn = match self.hosts.get(&node.host) {
+            Some(turns) => turns.acquire().await.ok(),
+            None => None,
+        };
+        let (at_ms, started) = (millis(self.begin), Instant::now());
+        self.sink.event(&Event::Started {
+            node: node.id.clone(),
+            host: node.host.clone(),
+            role: node.role.clone(),
+            subject: operation.subject(),
+            at_ms,
+        });
+        let sink = self.sink.clone();
+        let id = node.id.clone();
+        let tell = Tell::new(move |done, total| sink.event(&Event::Progress { node: id.clone(), done, total }));
+        let result = operation.apply(&diff, &view, &Remote::new(machine.clone()), &tell).await;
+        let ended = match result {
+            Ok(()) => self.done(index, node, &diff, at_ms, millis(started)),
+            Err(error) => {
+                if let Some(gate) = &node.gate {
+                    self.gates.fail(&gate.key, &name(node));
+                }
+                self.failed(index, node, at_ms, millis(started), &error)
+            }
+        };
+        drop(permit);
+        ended
+    }
+
+    fn done(&self, index: usize, node: &Node, diff: &Diff, at_ms: u64, took_ms: u64) -> Ended {
+        let (outcome, reason, details) = match diff {
+            Diff::Same(reason) => (Outcome::Same, reason.clone(), Vec::new()),
+            Diff::Create(details) => (Outcome::Created, String::new(), details.clone()),
+            Diff::Update(details) => (Outcome::Updated, String::new(), details.clone()),
+            // The parts that differ are the reason; a line says them all.
+            Diff::Replace(parts) => (Outcome::Replaced, parts.join(", "), Vec::new()),
+            Diff::Start => (Outcome::Started, String::new(), Vec::new()),
+            Diff::Stop => (Outcome::Stopped, String::new(), Vec::new()),
+            Diff::Remove => (Outcome::Removed, String::new(), Vec::new()),
+            Diff::Run(reason) => (Outcome::Ran, reason.clone(), Vec::new()),
+            Diff::Skip(reason) => (Outcome::Skipped, reason.clone(), Vec::new()),
+        };
+        self.finished(node, outcome, reason, details, at_ms, took_ms);
+        // What cannot be told here is no reason for others not to go on.
+        Ended { index, outcome, blame: None }
+    }
+
+    fn skip(&self, index: usize, node: &Node, reason: &str, blame: Option<String>) -> Ended {
+        self.finished(node, Outcome::Skipped, reason.to_owned(), Vec::new(), millis(self.begin), 0);
+        Ended { index, outcome: Outcome::Skipped, blame: Some(blame.unwrap_or_else(|| name(node))) }
+    }
+
+    fn failed(&self, index: usize, node: &Node, at_ms: u64, took_ms: u64, error: &Error) -> Ended {
+        if let Error::Host(host) = error
+            && matches!(host.cause, HostCause::Lost(_) | HostCause::Unreachable(_))
+        {
+            self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(node.host.clone());
+        }
+        let mut details = Vec::new();
+        match error {
+            Error::Operation(operation) => {
+                details.extend(operation.causes.iter().map(|cause| format!("caused by: {cause}")));
+                if let Some(container) = &operation.log_of {
+                    details.push(format!("last log lines of {container}:"));
+                    details.extend(operation.log.iter().map(|line| format!("  {line}")));
+                }
+                details.extend(operation.hint.iter().map(|hint| format!("hint: {hint}")));
+            }
+            Error::Host(host) => {
+                if let HostCause::Exit { stderr, .. } = &host.cause {
+                    details.extend(
+                        stderr
+                            .lines()
+                            .rev()
+                            .take(12)
+                            .map(|line| format!("  {line}"))
+                            .collect::<Vec<_>>()
+                            .into_iter()
+                            .rev(),
+                    );
+                }
+                details.extend(host.hint.clone().or_else(|| host.cause.hint()).map(|hint| format!("hint: {hint}")));
+            }
+            _ => {}
+        }
+        self.finished(node, Outcome::Failed, error.to_string(), details, at_ms, took_ms);
+        Ended { index, outcome: Outcome::Failed, blame: Some(name(node)) }
+    }
+
+    fn finished(&self, node: &Node, outcome: Outcome, reason: String, details: Vec<String>, at_ms: u64, took_ms: u64) {
+        self.sink.event(&Event::Finished {
+            node: node.id.clone(),
+            host: node.host.clone(),
+            role: node.role.clone(),
+            subject: node.op.as_ref().map(|op| op.operation().subject()).unwrap_or_default(),
+            outcome,
+            reason,
+            details,
+            at_ms,
+            took_ms,
+        });
+    }
+}
+
+/// `control02 container glance_api`, as messages name a node.
+fn name(node: &Node) -> String {
+    node.id.replacen('/', " ", 1)
+}
