@@ -381,7 +381,7 @@ fn facts_under_their_own_and_ansibles_names() {
     let text = "{{ facts.hostname }} {{ ansible_facts.distribution }} {{ ansible_facts['processor_vcpus'] }} \
                 {{ ansible_facts.default_ipv4.address }} {{ ansible_facts.eth0.ipv4.prefix }} {{ ansible_facts.br_ex.device }}";
     assert_eq!(scopes.host("h1").render(Path::new("t"), text).unwrap(), "control01 Debian 4 10.0.0.250 32 br-ex");
-    let error = scopes.host("h2").render(Path::new("t"), "{{ facts.os }}").unwrap_err();
+    let error = scopes.host("h2").render(Path::new("t"), "{{ facts.os | default('?') }}{{ facts.os }}").unwrap_err();
     assert_eq!(error.hint.unwrap(), "facts of h2 are not known: run where the host can be reached");
 }
 

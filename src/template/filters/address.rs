@@ -116,9 +116,10 @@ fn of_network(scope: &Scope, network: &str) -> Result<Value, InputError> {
             );
         }
     };
-    let Some(Ok(facts)) = scope.lookup("facts") else {
+    let facts = scope.raw("facts")?;
+    if !scope.knows_facts() {
         return without_facts(scope, &host, network, list);
-    };
+    }
     let missing = |message: String, names: &[String]| {
         let error = InputError::new(message);
         let error = match scope.explain(&variable).into_iter().next() {
