@@ -4,6 +4,7 @@
 //! acts. Both are thin fronts of a [`Machine`]: over SSH ([`ssh`]), on this machine, or in memory ([`fake`]).
 //! Nothing here knows of roles, plans or operations.
 
+pub mod apt;
 mod channel;
 mod connected;
 mod docker;

@@ -11,12 +11,12 @@ use bollard::models::{
 };
 use tokio::io::AsyncReadExt;
 
-use super::apt::Apt;
 use super::capability;
 use super::engine::{Engine, Entry, LAB, failed};
 use super::image::INIT;
 use super::network::Role;
 use crate::error::{Error, HostCause, Result};
+use crate::host::apt::Apt;
 
 /// Label with the host's name.
 const HOST: &str = "kolla.lab.host";
@@ -87,8 +87,10 @@ pub(super) async fn create(engine: &Engine, host: &LabHost, making: &Making<'_>)
     created.map_err(failed(format!("create {}", host.container)))?;
     // One network at creation, the second one after it: engines before API 1.44 refuse two at once.
     engine.network_attach(&Role::External.network(making.lab), &host.container, end(host.external_address, 0)).await?;
-    let mut entries = making.apt.access();
-    entries.push(making.apt.sources());
+    let mut files = making.apt.access();
+    files.push(making.apt.sources());
+    let mut entries: Vec<Entry> =
+        files.into_iter().map(|file| Entry::file(file.path, file.mode, file.content)).collect();
     engine.put(&host.container, &entries).await
 }
 

@@ -2,11 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
-use super::apt::{Apt, SUITE};
 use super::engine::{Body, Engine, Entry, archive};
 use crate::error::{Error, Result};
-use crate::host::local::Local;
-use crate::shell;
+use crate::host::apt::{Apt, SUITE};
 
 /// Label that holds the digest of all that went into the image.
 const LABEL: &str = "kolla.lab.image";
@@ -116,33 +114,7 @@ pub(super) async fn exists(engine: &Engine) -> Result<bool> {
 pub(super) async fn build(engine: &Engine, apt: &Apt) -> Result<()> {
     let digest = input_digest();
     let folder = tempfile::tempdir().map_err(|error| Error::local("make a temporary folder", error))?;
-    let place = |name: &str| folder.path().join(name);
-    let write = |name: &str, content: Vec<u8>| {
-        let path = place(name);
-        std::fs::write(&path, content).map_err(|error| Error::local(format!("write {}", path.display()), error))?;
-        Ok::<_, Error>(shell::quote(&path.display().to_string()))
-    };
-    let access = write("access.tar", archive(&apt.access())?)?;
-    let own = write("own.tar", archive(&files())?)?;
-    let root = place("root.tar");
-
-    let mut argv = vec!["mmdebstrap".to_owned(), "--quiet".into()];
-    argv.extend(recipe());
-    // How the mirror is reached is needed here and does not stay: hosts get it when they are created.
-    argv.push(format!("--setup-hook=tar-in {access} /"));
-    let names: Vec<String> = apt.access().iter().map(|entry| format!("\"$1\"{}", shell::quote(&entry.path))).collect();
-    argv.push(format!("--customize-hook=rm -f {} \"$1\"/etc/apt/sources.list", names.join(" ")));
-    argv.push(format!("--customize-hook=tar-in {own} /"));
-    if super::preflight::has_keyring() {
-        argv.push("--keyring=/usr/share/keyrings".into());
-    }
-    let trusted = if apt.trusted { "[trusted=yes] " } else { "" };
-    argv.push(SUITE.into());
-    argv.push(root.display().to_string());
-    argv.push(format!("deb {trusted}{} {SUITE} main", apt.archive));
-    Local::new(argv).run().await.map_err(|error| {
-        error.with_hint("check that this machine's own `apt-get update` works, and that /tmp has 1 GiB free")
-    })?;
+    let root = apt.bootstrap(recipe(), &archive(&files())?, folder.path()).await?;
 
     let older = engine.images(LABEL).await?;
     let changes = vec![format!("LABEL {LABEL}={digest}"), format!("CMD [\"{INIT}\"]")];

@@ -4,7 +4,6 @@
 //! server. All that is known of a lab stands in the engine, in labels `kolla.lab=NAME`; the files of its state folder
 //! are written anew by each [`up`]. Nothing here knows of sites, roles or plans.
 
-mod apt;
 mod capability;
 mod engine;
 mod files;
@@ -26,7 +25,7 @@ pub use host::LabHost;
 pub use preflight::{Lack, Preflight, preflight};
 
 use crate::error::{Error, Result, nearest, numbered};
-use apt::Apt;
+use crate::host::apt::{self, Apt};
 use engine::Engine;
 use network::Role;
 
@@ -163,7 +162,7 @@ pub async fn up(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Lab> {
 
     let mut new_authorities = false;
     if !missing.is_empty() {
-        let apt = Apt::of_this_machine(options).await?;
+        let apt = Apt::of_this_machine(options.mirror.as_deref(), &options.proxies).await?;
         if !image::exists(&engine).await? {
             build_image(&engine, &apt, &found.installs, say).await?;
         }
@@ -338,7 +337,7 @@ fn planned(options: &Options, internal: Ipv4Net, external: Ipv4Net) -> Vec<LabHo
 async fn build_image(engine: &Engine, apt: &Apt, installs: &[String], say: &(dyn Fn(&str) + Sync)) -> Result<()> {
     if !installs.is_empty() {
         say(&format!("installing {} on this machine", installs.join(", ")));
-        preflight::install(installs).await?;
+        apt::install(installs).await?;
     }
     say(&format!("building the host image from {}, once", apt.archive));
     let started = Instant::now();

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::engine::Engine;
 use super::{Options, image};
 use crate::error::{Error, Result};
+use crate::host::apt;
 use crate::host::local::Local;
 
 /// Space that the image and bare hosts take.
@@ -74,12 +75,7 @@ pub async fn preflight(options: &Options) -> Result<Preflight> {
 }
 
 async fn ask_tools(found: &mut Preflight) {
-    if !starts("mmdebstrap").await {
-        found.installs.push("mmdebstrap".into());
-    }
-    if !has_keyring() {
-        found.installs.push("debian-archive-keyring".into());
-    }
+    found.installs = apt::missing_tools().await;
     if found.installs.is_empty() {
         return;
     }
@@ -129,28 +125,6 @@ fn ask_watchers(found: &mut Preflight, options: &Options) {
             format!("run `sysctl fs.inotify.max_user_instances={}`", wanted.next_power_of_two()),
         );
     }
-}
-
-/// Installs what [`preflight`] named.
-pub(super) async fn install(packages: &[String]) -> Result<()> {
-    let apt = |words: &[&str]| {
-        let words = ["apt-get", "-q", "-y"].iter().chain(words).map(|word| (*word).to_owned());
-        Local::new(words).env("DEBIAN_FRONTEND", "noninteractive")
-    };
-    let mut words = vec!["install", "--no-install-recommends"];
-    words.extend(packages.iter().map(String::as_str));
-    if apt(&words).run().await.is_err() {
-        // Package lists may be missing or too old.
-        apt(&["update"]).run().await?;
-        apt(&words).run().await?;
-    }
-    Ok(())
-}
-
-/// Debian's keys are where mmdebstrap can be pointed at.
-pub(super) fn has_keyring() -> bool {
-    let Ok(entries) = std::fs::read_dir("/usr/share/keyrings") else { return false };
-    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("debian-archive-"))
 }
 
 async fn starts(program: &str) -> bool {

@@ -154,13 +154,14 @@ impl Connection<'_> {
                         "userknownhostsfile" if value != "/dev/null" => {
                             found.known_hosts.extend(value.split_whitespace().map(|file| self.path(file)));
                         }
-                        "proxycommand" => match jump_of(value) {
-                            Some(jump) => found.jump = Some(jump),
-                            None => {
+                        "proxycommand" => {
+                            if let Some(jump) = jump_of(value) {
+                                found.jump = Some(jump);
+                            } else {
                                 let message = format!("`ProxyCommand` of {} is no jump through ssh", self.host);
                                 self.fail(name, message, Some("use `-o ProxyJump=user@host`".into()));
                             }
-                        },
+                        }
                         _ => {}
                     }
                 } else if let Some(jump) = argument("-J") {

@@ -5,10 +5,10 @@ const MOST: usize = 100_000;
 
 /// A host word without its port, and the port.
 pub(super) fn port(word: &str) -> (&str, Option<u16>) {
-    if let Some((address, rest)) = word.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        if address.parse::<std::net::Ipv6Addr>().is_ok() {
-            return (address, rest.strip_prefix(':').and_then(|port| port.parse().ok()));
-        }
+    if let Some((address, rest)) = word.strip_prefix('[').and_then(|rest| rest.split_once(']'))
+        && address.parse::<std::net::Ipv6Addr>().is_ok()
+    {
+        return (address, rest.strip_prefix(':').and_then(|port| port.parse().ok()));
     }
     if word.parse::<std::net::Ipv6Addr>().is_ok() {
         return (word, None);
@@ -55,13 +55,14 @@ fn items(range: &str) -> Result<Vec<String>, String> {
     let Some(step) = step.parse().ok().filter(|step| *step > 0) else {
         return wrong("has a step that is no positive number");
     };
-    if let ([first], [last]) = (first.as_bytes(), last.as_bytes()) {
-        if first.is_ascii_alphabetic() && last.is_ascii_alphabetic() {
-            if first > last {
-                return wrong("ends before it begins");
-            }
-            return Ok((*first..=*last).step_by(step).map(|letter| char::from(letter).to_string()).collect());
+    if let ([first], [last]) = (first.as_bytes(), last.as_bytes())
+        && first.is_ascii_alphabetic()
+        && last.is_ascii_alphabetic()
+    {
+        if first > last {
+            return wrong("ends before it begins");
         }
+        return Ok((*first..=*last).step_by(step).map(|letter| char::from(letter).to_string()).collect());
     }
     let (Ok(from), Ok(to)) = (first.parse::<usize>(), last.parse::<usize>()) else {
         return wrong("is neither of numbers nor of letters");

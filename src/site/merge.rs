@@ -31,7 +31,7 @@ pub fn merge_ini(sources: &[&str]) -> String {
             if !out.is_empty() {
                 out.push('\n');
             }
-            out.push_str(&format!("[{name}]\n"));
+            out.extend(["[", name, "]\n"]);
         }
         for (key, values) in section {
             for value in values {
@@ -92,18 +92,15 @@ fn parse_ini(text: &str) -> IndexMap<Option<String>, Section> {
             continue;
         }
         let section = sections.entry(current.clone()).or_default();
-        match trimmed.find(['=', ':']) {
-            Some(at) => {
-                let key = trimmed[..at].trim_end().to_owned();
-                let value = vec![trimmed[at + 1..].trim().to_owned()];
-                section.entry(key.clone()).or_default().push(Some(value));
-                open = Some(key);
-            }
-            None => {
-                let values = section.entry(trimmed.to_owned()).or_default();
-                if values.is_empty() {
-                    values.push(None);
-                }
+        if let Some(at) = trimmed.find(['=', ':']) {
+            let key = trimmed[..at].trim_end().to_owned();
+            let value = vec![trimmed[at + 1..].trim().to_owned()];
+            section.entry(key.clone()).or_default().push(Some(value));
+            open = Some(key);
+        } else {
+            let values = section.entry(trimmed.to_owned()).or_default();
+            if values.is_empty() {
+                values.push(None);
             }
         }
     }

@@ -43,7 +43,7 @@ pub struct SiteOptions {
     pub extra_vars: Vec<String>,
     /// Login user where the inventory names none.
     pub user: String,
-    /// The user's home, for keys and known_hosts.
+    /// The user's home, for keys and `known_hosts`.
     pub home: Option<PathBuf>,
 }
 
@@ -201,6 +201,7 @@ impl Site {
             top: self.layers.top.clone(),
             constants,
             folder: self.config_dir.clone(),
+            documented: documented().map(str::to_owned).collect(),
         })
     }
 
@@ -208,6 +209,15 @@ impl Site {
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
+}
+
+/// The variables that the example globals.yml offers, set or commented.
+fn documented() -> impl Iterator<Item = &'static str> {
+    let lines = include_str!("../../etc/globals.yml").lines().map(|line| line.strip_prefix('#').unwrap_or(line));
+    lines.filter_map(|line| line.split_once(':')).map(|(name, _)| name).filter(|name| {
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
 }
 
 fn shared(layers: Vec<Layer>) -> Vec<Arc<Layer>> {

@@ -233,5 +233,6 @@ fn key_pair() -> Result<(String, String)> {
 }
 
 fn indented(text: &str, spaces: usize) -> String {
-    text.lines().map(|line| format!("\n{}{line}", " ".repeat(spaces))).collect()
+    let start = format!("\n{}", " ".repeat(spaces));
+    text.lines().flat_map(|line| [start.as_str(), line]).collect()
 }

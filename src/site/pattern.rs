@@ -80,13 +80,13 @@ fn one<'a>(groups: &'a Groups, all: &IndexSet<&'a str>, name: &str) -> Result<In
             .map_err(|_| InputError::new(format!("`{pattern}` is no regular expression")))?;
         return matching(groups, all, name, |candidate| regex.is_match(candidate));
     }
-    if let Some((group, range)) = name.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
-        if let Some(hosts) = groups.members(group) {
-            return slice(&hosts, range).ok_or_else(|| {
-                InputError::new(format!("`{name}` selects nothing: `{group}` has {} hosts", hosts.len()))
-                    .hint("write `group[0]` for its first host, `group[0:2]` for its first three")
-            });
-        }
+    if let Some((group, range)) = name.strip_suffix(']').and_then(|rest| rest.split_once('['))
+        && let Some(hosts) = groups.members(group)
+    {
+        return slice(&hosts, range).ok_or_else(|| {
+            InputError::new(format!("`{name}` selects nothing: `{group}` has {} hosts", hosts.len()))
+                .hint("write `group[0]` for its first host, `group[0:2]` for its first three")
+        });
     }
     if let Some(host) = all.get(name) {
         return Ok(IndexSet::from([*host]));
@@ -94,10 +94,10 @@ fn one<'a>(groups: &'a Groups, all: &IndexSet<&'a str>, name: &str) -> Result<In
     if let Some(hosts) = groups.members(name) {
         return Ok(hosts.into_iter().collect());
     }
-    if name.contains(['*', '?', '[']) {
-        if let Some(regex) = glob(name) {
-            return matching(groups, all, name, |candidate| regex.is_match(candidate));
-        }
+    if name.contains(['*', '?', '['])
+        && let Some(regex) = glob(name)
+    {
+        return matching(groups, all, name, |candidate| regex.is_match(candidate));
     }
     let error = InputError::new(format!("`{name}` is no host and no group"));
     Err(match nearest(name, all.iter().copied().chain(groups.names())) {

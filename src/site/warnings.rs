@@ -26,9 +26,6 @@ const KNOWN: &[&str] = &[
     "ansible_ssh_extra_args",
     "ansible_group_priority",
     "ansible_python_interpreter",
-    "kolla_ssh_jump",
-    "kolla_engine_socket",
-    "kolla_container_engine",
 ];
 
 /// Ansible's variables that ask for a login with a password, which is not offered.
@@ -118,7 +115,7 @@ fn unknown(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String>
     if layers.roles.is_empty() {
         return;
     }
-    let mut defined: HashSet<&str> = KNOWN.iter().chain(PASSWORD_LOGIN).copied().collect();
+    let mut defined: HashSet<&str> = KNOWN.iter().chain(PASSWORD_LOGIN).copied().chain(super::documented()).collect();
     defined.extend(layers.roles.iter().flat_map(|layer| layer.vars.keys().map(String::as_str)));
     defined
         .extend(layers.top.iter().filter(|layer| layer.secret).flat_map(|layer| layer.vars.keys().map(String::as_str)));
@@ -130,7 +127,9 @@ fn unknown(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String>
     let mut strangers = Vec::new();
     for layer in user.filter(|layer| !layer.secret) {
         for (name, sourced) in &layer.vars {
-            if defined.contains(name.as_str()) || mentioned.contains(name.as_str()) {
+            // Every service may have a tag or an image of its own.
+            let of_image = name.ends_with("_tag") || name.ends_with("_image_full");
+            if of_image || defined.contains(name.as_str()) || mentioned.contains(name.as_str()) {
                 continue;
             }
             match nearest(name, defined.iter().copied()) {
@@ -138,7 +137,7 @@ fn unknown(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String>
                     warnings.push(format!("{}: no role reads `{name}`; did you mean `{near}`?", at(sourced)));
                 }
                 None if layer.name.starts_with("globals") && !strangers.contains(&name.as_str()) => {
-                    strangers.push(name)
+                    strangers.push(name);
                 }
                 None => {}
             }

@@ -59,10 +59,9 @@ pub(super) fn uncomment(text: &str) -> &str {
     for (at, c) in text.char_indices() {
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if matches!(c, '\'' | '"') => quote = Some(c),
             None if c == '#' && before.is_whitespace() => return &text[..at],
-            None => {}
+            _ => {}
         }
         before = c;
     }
@@ -91,26 +90,27 @@ pub(super) fn literal(text: &str) -> Data {
         _ => {}
     }
     let unsigned = text.trim_start_matches(['+', '-']);
-    if unsigned.chars().all(|c| c.is_ascii_digit()) && (unsigned == "0" || !unsigned.starts_with('0')) {
-        if let Ok(number) = text.parse() {
-            return Data::Int(number);
-        }
+    if unsigned.chars().all(|c| c.is_ascii_digit())
+        && (unsigned == "0" || !unsigned.starts_with('0'))
+        && let Ok(number) = text.parse()
+    {
+        return Data::Int(number);
     }
-    if unsigned.contains(['.', 'e', 'E']) && NUMBER.as_ref().is_some_and(|number| number.is_match(text)) {
-        if let Ok(number) = text.parse() {
-            return Data::Float(number);
-        }
+    if unsigned.contains(['.', 'e', 'E'])
+        && NUMBER.as_ref().is_some_and(|number| number.is_match(text))
+        && let Ok(number) = text.parse()
+    {
+        return Data::Float(number);
     }
     if unquote(text).len() < text.len() {
         return Data::Str(unquote(text).to_owned());
     }
     // Lists and mappings of literals read the same in YAML's flow style.
-    if (text.starts_with('[') && text.ends_with(']'))
-        || (text.starts_with('{') && !text.starts_with("{{") && text.ends_with('}'))
+    if ((text.starts_with('[') && text.ends_with(']'))
+        || (text.starts_with('{') && !text.starts_with("{{") && text.ends_with('}')))
+        && let Ok(document) = Document::parse("", text)
     {
-        if let Ok(document) = Document::parse("", text) {
-            return document.root.data;
-        }
+        return document.root.data;
     }
     Data::Str(text.to_owned())
 }

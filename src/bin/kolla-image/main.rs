@@ -56,6 +56,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = words.collect();
     let done = match name.as_str() {
         "kolla_init" => init::run(&arguments),
+        "kolla_exec" => init::exec(&arguments),
         "kolla_start" => start::run(),
         "kolla_set_configs" => set_configs::run(&arguments),
         "kolla_copy_cacerts" => cacerts::run(),

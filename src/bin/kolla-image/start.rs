@@ -1,12 +1,11 @@
 //! `kolla_start`: brings the configuration into place, then becomes the service.
 
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
 use nix::unistd::geteuid;
 
-use crate::{Failure, Result, cacerts, set_configs};
+use crate::{Failure, Result, cacerts, init, set_configs};
 
 /// What an image adds to its start: it gets the service's command line as its arguments and ends by
 /// `exec "$@"`, or by itself when there is nothing to serve (a bootstrap).
@@ -21,10 +20,8 @@ pub(crate) fn run() -> Result<u8> {
     let command = std::fs::read_to_string(set_configs::RUN_COMMAND)
         .map_err(|error| Failure::of(format!("read {}", set_configs::RUN_COMMAND), error))?;
     let words = words(&command, &std::env::var("ARGS").unwrap_or_default(), extend().as_deref());
-    let (program, arguments) = words.split_first().ok_or_else(|| Failure::new("config.json has an empty `command`"))?;
     eprintln!("kolla_start: running {}", words.join(" "));
-    let error = Command::new(program).args(arguments).exec();
-    Err(Failure::of(format!("start `{program}`"), error).code(127))
+    init::exec(&words)
 }
 
 fn extend() -> Option<String> {

@@ -1,17 +1,16 @@
-//! How this machine reaches its Debian mirror, so that the lab's hosts reach it the same way.
+//! How this machine reaches its Debian mirror, so that image builds and the lab's hosts reach it the same way.
 //!
 //! Taken over: the mirror's address, proxies and other transport settings, logins, and certificates where the
-//! mirror is asked over TLS. Nothing of it goes into the host image: it is written into each host.
+//! mirror is asked over TLS. Who uses it decides what of it may stay where.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::Options;
-use super::engine::Entry;
+use super::local::Local;
 use crate::error::{Error, Result};
-use crate::host::local::Local;
+use crate::shell;
 
-/// The Debian release of a lab host.
-pub(super) const SUITE: &str = "trixie";
+/// The Debian release of images and of lab hosts.
+pub const SUITE: &str = "trixie";
 
 /// Settings of apt that decide whether a mirror is reachable; others of this machine are its own affair.
 const TRANSPORT: [&str; 8] = [
@@ -25,13 +24,36 @@ const TRANSPORT: [&str; 8] = [
     "APT::Get::AllowUnauthenticated",
 ];
 
+/// The mode of files that hold a login.
+const SECRET: u32 = 0o600;
+
+/// Where the transport settings go.
+const SETTINGS: &str = "/etc/apt/apt.conf.d/90kolla";
+
+/// A file that belongs to the setup of apt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AptFile {
+    /// Absolute path.
+    pub path: String,
+    /// Permissions.
+    pub mode: u32,
+    /// What is in it.
+    pub content: Vec<u8>,
+}
+
+impl AptFile {
+    fn new(path: impl Into<String>, mode: u32, content: impl Into<Vec<u8>>) -> Self {
+        Self { path: path.into(), mode, content: content.into() }
+    }
+}
+
 /// What is needed to install Debian packages from where this machine gets its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Apt {
+pub struct Apt {
     /// Address of the archive, as it stands in sources.list.
-    pub(super) archive: String,
+    pub archive: String,
     /// Whether the archive is trusted without signatures.
-    pub(super) trusted: bool,
+    pub trusted: bool,
     /// Suites of the archive that exist there.
     suites: Vec<String>,
     /// Address of the security archive, where there is one for the release.
@@ -44,9 +66,12 @@ pub(super) struct Apt {
 
 impl Apt {
     /// Reads this machine's setup and asks the mirror which suites it has.
-    pub(super) async fn of_this_machine(options: &Options) -> Result<Self> {
-        let mut apt = match &options.mirror {
-            Some(archive) => Self { archive: archive.clone(), ..Self::default() },
+    ///
+    /// # Errors
+    /// When there is no mirror with the release, or none can be found.
+    pub async fn of_this_machine(mirror: Option<&str>, proxies: &[(String, String)]) -> Result<Self> {
+        let mut apt = match mirror {
+            Some(archive) => Self { archive: archive.to_owned(), ..Self::default() },
             None => sources_here().ok_or_else(|| {
                 Error::local("find a Debian mirror", "this machine's apt sources name none")
                     .with_hint("name one by `--mirror`, as in `--mirror http://mirror.example/debian`")
@@ -54,7 +79,7 @@ impl Apt {
         };
         // A machine without apt has a mirror by option and no settings to take over.
         let dump = Local::new(["apt-config", "dump"]).run().await.unwrap_or_default();
-        apt.settings = transport_settings(&dump, &options.proxies);
+        apt.settings = transport_settings(&dump, proxies);
         apt.collect_files(&dump);
         apt.ask_suites().await?;
         Ok(apt)
@@ -69,7 +94,7 @@ impl Apt {
             }
         };
         for path in paths {
-            keep(path, 0o600);
+            keep(path, SECRET);
         }
         // Client certificates and authorities are named by settings such as Acquire::https::CaInfo.
         let named = settings(dump).filter(|(name, _)| is_transport(name)).map(|(_, value)| value);
@@ -104,14 +129,14 @@ impl Apt {
     }
 
     /// What reaches the mirror: settings, logins and certificates.
-    pub(super) fn access(&self) -> Vec<Entry> {
-        let mut entries = vec![Entry::file("/etc/apt/apt.conf.d/90kolla-lab", 0o644, self.settings.clone())];
-        entries.extend(self.files.iter().map(|(path, mode, content)| Entry::file(path, *mode, content.clone())));
+    pub fn access(&self) -> Vec<AptFile> {
+        let mut entries = vec![AptFile::new(SETTINGS, 0o644, self.settings.clone())];
+        entries.extend(self.files.iter().map(|(path, mode, content)| AptFile::new(path, *mode, content.clone())));
         entries
     }
 
     /// The sources of a host, in the deb822 format.
-    pub(super) fn sources(&self) -> Entry {
+    pub fn sources(&self) -> AptFile {
         let stanza = |uri: &str, suites: &str| {
             let trusted = if self.trusted { "Trusted: yes\n" } else { "" };
             format!(
@@ -123,13 +148,132 @@ impl Apt {
         if let Some(uri) = &self.security {
             text.push_str(&stanza(uri, &format!("{SUITE}-security")));
         }
-        Entry::file("/etc/apt/sources.list.d/debian.sources", 0o644, text)
+        AptFile::new("/etc/apt/sources.list.d/debian.sources", 0o644, text)
+    }
+
+    /// What may stay in an image that others get: no login, and no proxy, which may hold one.
+    pub fn public_access(&self) -> Vec<AptFile> {
+        let lines = self.settings.lines().filter(|line| !line.split(' ').next().unwrap_or("").ends_with("::Proxy"));
+        let settings: String = lines.flat_map(|line| [line, "\n"]).collect();
+        let files = self.access().into_iter().skip(1).filter(|file| file.mode != SECRET);
+        std::iter::once(AptFile::new(SETTINGS, 0o644, settings)).chain(files).collect()
+    }
+
+    /// The proxies as variables of an environment: name and address.
+    pub fn proxies(&self) -> Vec<(String, String)> {
+        let named = |setting: &str, variable: &str| {
+            let (_, value) = settings(&self.settings).find(|(name, _)| *name == setting)?;
+            (value != "DIRECT").then(|| (variable.to_owned(), value.to_owned()))
+        };
+        let found = [named("Acquire::http::Proxy", "http_proxy"), named("Acquire::https::Proxy", "https_proxy")];
+        found.into_iter().flatten().collect()
+    }
+
+    /// Whether the archive is one of those that this machine logs in to.
+    pub fn needs_login(&self) -> bool {
+        let machine = self.archive.split("://").nth(1).unwrap_or_default().split(['/', ':']).next().unwrap_or_default();
+        let texts = self.files.iter().filter(|(_, mode, _)| *mode == SECRET);
+        let mut words = texts.flat_map(|(_, _, text)| {
+            let text = String::from_utf8_lossy(text).into_owned();
+            text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        });
+        words.any(|word| word.split("://").last().unwrap_or_default().split('/').next() == Some(machine))
+    }
+
+    /// Makes a file system of Debian in `folder` and gives the path of its tar file. `recipe` holds options of
+    /// mmdebstrap; `tree` is a tar archive that is laid over it at the end.
+    ///
+    /// # Errors
+    /// When mmdebstrap fails.
+    pub async fn bootstrap(&self, recipe: Vec<String>, tree: &[u8], folder: &Path) -> Result<PathBuf> {
+        let place = |name: &str| folder.join(name);
+        let write = |name: &str, content: &[u8]| {
+            let path = place(name);
+            std::fs::write(&path, content).map_err(|error| Error::local(format!("write {}", path.display()), error))?;
+            Ok::<_, Error>(shell::quote(&path.display().to_string()))
+        };
+        let access = write("access.tar", &archive(&self.access())?)?;
+        let tree = write("tree.tar", tree)?;
+        let root = place("root.tar");
+        let mut argv = vec!["mmdebstrap".to_owned(), "--quiet".into()];
+        argv.extend(recipe);
+        // How the mirror is reached is needed here and does not stay, unless it is in the tree.
+        argv.push(format!("--setup-hook=tar-in {access} /"));
+        let names: Vec<String> =
+            self.access().iter().map(|file| format!("\"$1\"{}", shell::quote(&file.path))).collect();
+        argv.push(format!("--customize-hook=rm -f {} \"$1\"/etc/apt/sources.list", names.join(" ")));
+        argv.push(format!("--customize-hook=tar-in {tree} /"));
+        if has_keyring() {
+            argv.push("--keyring=/usr/share/keyrings".into());
+        }
+        let trusted = if self.trusted { "[trusted=yes] " } else { "" };
+        argv.push(SUITE.into());
+        argv.push(root.display().to_string());
+        argv.push(format!("deb {trusted}{} {SUITE} main", self.archive));
+        Local::new(argv).run().await.map_err(|error| {
+            error.with_hint("check that this machine's own `apt-get update` works, and that /tmp has 1 GiB free")
+        })?;
+        Ok(root)
     }
 
     /// Whether the hosts must learn certificate authorities.
-    pub(super) fn has_authorities(&self) -> bool {
+    pub fn has_authorities(&self) -> bool {
         self.files.iter().any(|(path, ..)| path.starts_with("/usr/local/share/ca-certificates/"))
     }
+}
+
+/// A tar archive of the files, owned by root.
+///
+/// # Errors
+/// When a path does not fit into one.
+pub fn archive(files: &[AptFile]) -> Result<Vec<u8>> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for file in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(file.mode);
+        header.set_size(file.content.len() as u64);
+        let path = file.path.trim_start_matches('/');
+        let added = tar.append_data(&mut header, path, file.content.as_slice());
+        added.map_err(|error| Error::local(format!("pack {}", file.path), error))?;
+    }
+    tar.into_inner().map_err(|error| Error::local("pack files", error))
+}
+
+/// Packages that bootstrapping needs and this machine lacks.
+pub async fn missing_tools() -> Vec<String> {
+    let mut missing = Vec::new();
+    if Local::new(["mmdebstrap", "--version"]).output().await.is_err() {
+        missing.push("mmdebstrap".to_owned());
+    }
+    if !has_keyring() {
+        missing.push("debian-archive-keyring".to_owned());
+    }
+    missing
+}
+
+/// Installs packages on this machine.
+///
+/// # Errors
+/// When `apt-get` cannot.
+pub async fn install(packages: &[String]) -> Result<()> {
+    let apt = |words: &[&str]| {
+        let words = ["apt-get", "-q", "-y"].iter().chain(words).map(|word| (*word).to_owned());
+        Local::new(words).env("DEBIAN_FRONTEND", "noninteractive")
+    };
+    let mut words = vec!["install", "--no-install-recommends"];
+    words.extend(packages.iter().map(String::as_str));
+    if apt(&words).run().await.is_err() {
+        // Package lists may be missing or too old.
+        apt(&["update"]).run().await?;
+        apt(&words).run().await?;
+    }
+    Ok(())
+}
+
+/// Debian's keys are where mmdebstrap can be pointed at.
+fn has_keyring() -> bool {
+    let Ok(entries) = std::fs::read_dir("/usr/share/keyrings") else { return false };
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("debian-archive-"))
 }
 
 /// Asks with apt's own downloader, hence with its proxies, logins and certificates; `true` where it is not there.
@@ -166,7 +310,7 @@ fn is_transport(name: &str) -> bool {
 
 fn transport_settings(dump: &str, proxies: &[(String, String)]) -> String {
     use std::fmt::Write as _;
-    let mut text = String::from("// How the machine of the lab reaches its mirror.\n");
+    let mut text = String::from("// How the machine that built this reaches its mirror.\n");
     for (name, value) in settings(dump).filter(|(name, value)| is_transport(name) && !value.is_empty()) {
         let _ = writeln!(text, "{name} \"{value}\";");
     }
@@ -291,6 +435,21 @@ mod tests {
     }
 
     #[test]
+    fn logins_and_proxies_stay_out_of_images() {
+        let apt = Apt {
+            archive: "https://mirror.example/debian".into(),
+            settings: "Acquire::http::Proxy \"http://me:secret@proxy.example:3128\";\nAcquire::Retries \"3\";\n".into(),
+            files: vec![("/etc/apt/auth.conf".into(), SECRET, b"machine mirror.example login me password p".into())],
+            ..Apt::default()
+        };
+        let public = apt.public_access();
+        assert_eq!(public, [AptFile::new(SETTINGS, 0o644, "Acquire::Retries \"3\";\n")]);
+        assert_eq!(apt.proxies(), [("http_proxy".to_owned(), "http://me:secret@proxy.example:3128".to_owned())]);
+        assert!(apt.needs_login());
+        assert!(!Apt { archive: "http://other.example/debian".into(), ..apt }.needs_login());
+    }
+
+    #[test]
     fn proxies_and_leniency_are_taken_over_and_programs_are_not() {
         let dump = "Acquire::http::Proxy \"http://proxy.example:3128\";\nAcquire::Check-Date \"false\";\n\
                     Acquire::http::Proxy-Auto-Detect \"/usr/bin/find-proxy\";\nAcquire::IndexTargets::deb \"\";\n\
@@ -301,7 +460,7 @@ mod tests {
         ];
         assert_eq!(
             transport_settings(dump, &proxies),
-            "// How the machine of the lab reaches its mirror.\nAcquire::http::Proxy \"http://proxy.example:3128\";\n\
+            "// How the machine that built this reaches its mirror.\nAcquire::http::Proxy \"http://proxy.example:3128\";\n\
              Acquire::Check-Date \"false\";\nAcquire::https::Proxy \"http://s.example\";\n"
         );
     }
