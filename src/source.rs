@@ -86,6 +86,11 @@ impl Document {
         Ok(Self { file: file.as_ref().into(), text: text.into(), root })
     }
 
+    /// A document that some other parser made of `text`: an inventory, or `-e`.
+    pub fn made(file: impl AsRef<Path>, text: &str, root: Node) -> Self {
+        Self { file: file.as_ref().into(), text: text.into(), root }
+    }
+
     /// The file's path.
     pub fn file(&self) -> PathBuf {
         self.file.to_path_buf()

@@ -23,6 +23,8 @@ pub struct Environment {
     pub config_path: Option<PathBuf>,
     /// `KOLLA_LOG`: a filter for the log on stderr, in tracing's language, instead of `-v`.
     pub log: Option<String>,
+    /// `http_proxy` and `https_proxy`, as far as they are set.
+    pub proxies: Vec<(String, String)>,
     /// `NO_COLOR` is set, or `TERM` is `dumb`.
     pub no_color: bool,
     /// stdout is a terminal.
@@ -48,6 +50,10 @@ impl Environment {
             state_home: text("XDG_STATE_HOME").map_or_else(|| home.join(".local/state"), PathBuf::from),
             config_path: text("KOLLA_CONFIG_PATH").map(PathBuf::from),
             log: text("KOLLA_LOG"),
+            proxies: ["http_proxy", "https_proxy"]
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), text(name)?)))
+                .collect(),
             no_color: text("NO_COLOR").is_some() || text("TERM").as_deref() == Some("dumb"),
             stdout_terminal: std::io::stdout().is_terminal(),
             stderr_terminal: std::io::stderr().is_terminal(),

@@ -13,8 +13,9 @@ mod graph;
 mod history;
 mod interrupt;
 mod inventory;
-mod lab;
+pub mod lab;
 mod logs;
+mod order;
 mod phases;
 mod plan;
 mod quickstart;
@@ -180,7 +181,7 @@ pub fn main() -> ExitCode {
 
 fn start(environment: Environment, arguments: &[OsString]) -> u8 {
     let streams = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
-    let Cli { global, command } = match Cli::try_parse_from(arguments) {
+    let Cli { global, command } = match Cli::try_parse_from(order::options_last(arguments)) {
         Ok(cli) => cli,
         Err(error) => {
             let colors = [environment.stdout_terminal, environment.stderr_terminal]
@@ -205,6 +206,11 @@ fn start(environment: Environment, arguments: &[OsString]) -> u8 {
             result
         }
         Err(error) => Err(Error::local("start the runtime", error)),
+    };
+    // An answer that was not delivered is no answer; a reader that wants no more is fine.
+    let result = match at.screen.problem() {
+        Some(problem) => result.and(Err(Error::local("write to stdout", problem))),
+        None => result,
     };
     match result {
         Ok(Exit(code)) => code,
@@ -302,15 +308,5 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn options_stand_before_or_after_the_command() {
-        for words in ["kolla -i a -i b -C deploy -t x,y", "kolla deploy -i a -i b -t x -t y --check"] {
-            let cli = Cli::try_parse_from(words.split(' ')).unwrap();
-            assert_eq!(cli.global.inventory.len(), 2, "{words}");
-            assert_eq!(cli.global.tags, ["x", "y"], "{words}");
-            assert!(cli.global.check, "{words}");
-        }
     }
 }

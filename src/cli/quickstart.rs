@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::phases::exit;
-use super::session::{self, QuickstartRequest};
+use super::session;
 use super::{Exit, Invocation};
 use crate::error::Result;
 
@@ -13,14 +13,16 @@ pub struct Quickstart {
     /// How many hosts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
     pub hosts: u16,
-    /// Do not ask before missing tools are installed
-    #[arg(short, long)]
-    pub yes: bool,
+    /// Stop after the infrastructure: load balancer, database, message queue, cache
+    #[arg(long)]
+    pub infra_only: bool,
+    #[command(flatten)]
+    pub(super) which: super::lab::Which,
 }
 
 impl Quickstart {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let summary = session::quickstart(at, QuickstartRequest { hosts: self.hosts, yes: self.yes }).await?;
+        let summary = session::quickstart(at, self.hosts, &self.which).await?;
         Ok(exit(summary, false, at.stop.is_cancelled()))
     }
 }

@@ -34,7 +34,7 @@ impl ChannelIo {
         lost: impl Fn() -> HostCause + Send + 'static,
     ) -> Self {
         let (mut reads, writes) = channel.split();
-        let writer = Box::pin(writes.make_writer());
+        let input = Box::pin(writes.make_writer());
         let (sender, chunks) = mpsc::unbounded_channel();
         let dropped = CancellationToken::new();
         let closes = dropped.clone().drop_guard();
@@ -68,7 +68,7 @@ impl ChannelIo {
             let _ = writes.close().await;
             drop(permit);
         });
-        Self { chunks, rest: Bytes::new(), writer, _closes: closes }
+        Self { chunks, rest: Bytes::new(), writer: input, _closes: closes }
     }
 }
 

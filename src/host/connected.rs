@@ -94,18 +94,23 @@ impl Connected {
         let (reply, containers) = tokio::join!(self.command(command), self.engine.containers());
         let reply = reply?;
         let mut look = look::parse(ask, reply.output.code, &reply.output.stdout)?;
-        // The clock was read between these two moments.
-        let middle = (reply.sent - from) + (reply.first - reply.sent) / 2;
-        look.facts.skew_ms = began + i64::try_from(middle.as_millis()).unwrap_or(0) - look.facts.time_ms;
+        // The script reads the clock as soon as it says that it is there; how long the login shell took until then
+        // does not matter, only the way back, which the opening of the channel gives a measure of.
+        let back = (reply.sent - from).min(reply.first - reply.sent) / 2;
+        let read = (reply.first - from).saturating_sub(back);
+        look.facts.skew_ms = began + i64::try_from(read.as_millis()).unwrap_or(0) - look.facts.time_ms;
         match containers {
             Ok(containers) => {
                 look.containers = containers;
                 look.facts.engine = true;
                 look.facts.engine_version = self.engine.version();
             }
-            // Nobody listens, and the host itself says so: no engine yet.
-            Err(HostCause::NoEngine(_)) if !look.facts.engine => {}
-            Err(HostCause::NoEngine(_)) if !sudo => return Err(HostCause::ForwardingRefused(self.socket.clone())),
+            // sshd says no more than that it did not connect; the host itself says that somebody listens.
+            Err(HostCause::NoEngine(_)) if look.facts.engine && self.engine.refused() => {
+                return Err(HostCause::ForwardingRefused(self.socket.clone()));
+            }
+            // No engine, or none that works: that is for whoever installs it.
+            Err(HostCause::NoEngine(_)) => look.facts.engine = false,
             Err(cause) => return Err(cause),
         }
         if let Some(note) = &ask.lock {

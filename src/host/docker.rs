@@ -7,7 +7,7 @@ mod spec;
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error as StdError;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -30,11 +30,11 @@ use super::{ContainerSpec, ContainerState, Output, Progress, RegistryLogin};
 use crate::error::HostCause;
 
 /// How long the engine may take to begin an answer.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_mins(1);
 /// How long a stream may be silent.
-const SILENCE: Duration = Duration::from_secs(300);
+const SILENCE: Duration = Duration::from_mins(5);
 /// For answers that come only when something has ended; whoever asks has a limit of his own.
-const FOREVER: Duration = Duration::from_secs(24 * 3600);
+const FOREVER: Duration = Duration::from_hours(24);
 
 /// How the engine is reached.
 #[derive(Debug, Clone)]
@@ -59,6 +59,8 @@ pub(super) struct Engine {
     docker: Docker,
     access: Access,
     requests: Arc<AtomicU64>,
+    /// The last stream was refused before it was open.
+    refused: Arc<AtomicBool>,
     /// `Server` of the last answer, as `Docker/26.1.5 (linux)`.
     server: Arc<Mutex<String>>,
 }
@@ -72,12 +74,13 @@ impl Engine {
             // Each of these holds one of the few session channels.
             Access::Command(..) => (1, Duration::from_secs(1)),
         };
+        let refused = Arc::new(AtomicBool::new(false));
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(idle)
             .pool_timer(TokioTimer::new())
             // Podman closes idle connections after 10 s.
             .pool_idle_timeout(limit)
-            .build(Connector { wire, access: access.clone() });
+            .build(Connector { wire, access: access.clone(), refused: refused.clone() });
         let (client, requests, server) = (Arc::new(client), Arc::new(AtomicU64::new(0)), Arc::new(Mutex::default()));
         let (counter, heard) = (requests.clone(), server.clone());
         let transport = move |mut request: BollardRequest| {
@@ -99,12 +102,17 @@ impl Engine {
             bollard::API_DEFAULT_VERSION,
         );
         let docker = docker.map_err(|error| HostCause::Answer(error.to_string()))?;
-        Ok(Self { docker, access, requests, server })
+        Ok(Self { docker, access, requests, refused, server })
     }
 
     /// Requests so far.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The last attempt to open a stream was refused: nobody listens, or sshd does not forward.
+    pub(super) fn refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The engine's version, from its last answer.
@@ -407,6 +415,7 @@ fn fix_credentials(request: &mut BollardRequest) {
 struct Connector {
     wire: Arc<dyn Wire>,
     access: Access,
+    refused: Arc<AtomicBool>,
 }
 
 impl tower_service::Service<hyper::Uri> for Connector {
@@ -421,11 +430,12 @@ impl tower_service::Service<hyper::Uri> for Connector {
     fn call(&mut self, _: hyper::Uri) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let stream = match &this.access {
-                Access::Socket(path) => this.wire.open_socket(path).await?,
-                Access::Command(line, _) => this.wire.open_command(line).await?,
+            let opened = match &this.access {
+                Access::Socket(path) => this.wire.open_socket(path).await,
+                Access::Command(line, _) => this.wire.open_command(line).await,
             };
-            Ok(EngineIo(TokioIo::new(stream)))
+            this.refused.store(matches!(opened, Err(OpenFailure::Refused)), Ordering::Relaxed);
+            Ok(EngineIo(TokioIo::new(opened?)))
         })
     }
 }

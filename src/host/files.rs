@@ -16,7 +16,7 @@ use crate::shell;
 pub(super) fn batch(files: &[PutFile], token: &str) -> Result<(String, Vec<u8>), String> {
     let mut archive = tar::Builder::new(Vec::new());
     let (mut folders, mut owners, mut modes) = (BTreeSet::new(), BTreeMap::new(), BTreeMap::new());
-    let (mut sums, mut moves, mut temporary) = (String::new(), String::new(), Vec::new());
+    let (mut sums, mut renames, mut temporary) = (String::new(), String::new(), Vec::new());
     for (index, file) in files.iter().enumerate() {
         let parts = file.path.rsplit_once('/').filter(|(_, name)| !name.is_empty() && file.path.starts_with('/'));
         let Some((folder, _)) = parts else { return Err(format!("`{}` is no path of a file", file.path)) };
@@ -40,7 +40,7 @@ pub(super) fn batch(files: &[PutFile], token: &str) -> Result<(String, Vec<u8>),
         // sha256sum's own way of writing a name with a backslash.
         let (mark, escaped) = if name.contains('\\') { ("\\", name.replace('\\', "\\\\")) } else { ("", name.clone()) };
         let _ = writeln!(sums, "{mark}{}  {escaped}", hex::encode(Sha256::digest(&*file.content)));
-        let _ = writeln!(moves, "mv -fT -- {quoted} {}", shell::quote(&file.path));
+        let _ = writeln!(renames, "mv -fT -- {quoted} {}", shell::quote(&file.path));
         temporary.push(quoted);
     }
     let archive = archive.into_inner().map_err(|error| error.to_string())?;
@@ -57,6 +57,6 @@ pub(super) fn batch(files: &[PutFile], token: &str) -> Result<(String, Vec<u8>),
     for (mode, names) in modes {
         let _ = writeln!(script, "chmod -- {mode:04o} {}", names.join(" "));
     }
-    script.push_str(&moves);
+    script.push_str(&renames);
     Ok((script, archive))
 }

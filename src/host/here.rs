@@ -54,7 +54,7 @@ impl Wire for Here {
                 output
             }
         };
-        Ok(Reply { output, sent, first: Instant::now() })
+        Ok(Reply { output, sent, first: sent })
     }
 
     /// There is no session to be lost.

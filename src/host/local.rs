@@ -123,6 +123,22 @@ impl Local {
         Ok((output, Some(Standing { _child: child, _stdin: stdin })))
     }
 
+    /// Runs it with this program's own stdin, stdout and stderr, to its end; its exit code.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub async fn inherit(self) -> Result<u8> {
+        let act = || format!("run {}", crate::shell::join(&self.argv));
+        let (program, arguments) =
+            self.argv.split_first().ok_or_else(|| Error::local("start a command", "it has no words"))?;
+        let status = tokio::process::Command::new(program)
+            .args(arguments)
+            .status()
+            .await
+            .map_err(|error| Error::local(act(), error))?;
+        Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255))
+    }
+
     /// Runs it and takes its stdout.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The batched look: one script that tells everything about a host but its containers, and what its answer means.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use indexmap::IndexMap;
 
@@ -25,7 +26,7 @@ pub(super) fn script(ask: &Ask, socket: &str, token: &str) -> String {
     }
     let mut call = |function: &str, words: Vec<String>| {
         if !words.is_empty() {
-            script.push_str(&format!("{function} {}\n", shell::join(words)));
+            let _ = writeln!(script, "{function} {}", shell::join(words));
         }
     };
     call("facts", vec![socket.to_owned()]);
@@ -83,8 +84,8 @@ pub(super) fn parse(ask: &Ask, code: u32, answer: &[u8]) -> Result<Look, HostCau
                     state.link = Some(value.to_owned());
                 }
             }
-            "sysctl" => {
-                if let Some((path, value)) = value.split_once(' ') {
+            "sysctls" => {
+                for (path, value) in value.lines().filter_map(|line| line.split_once(':')) {
                     sysctls.insert(path.to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" "));
                 }
             }
@@ -130,7 +131,7 @@ fn fact(word: &str, value: &str, facts: &mut Facts) {
         "uname" => {
             let mut words = value.split_whitespace().map(str::to_owned);
             let name = words.next().unwrap_or_default();
-            facts.hostname = name.split('.').next().unwrap_or_default().to_owned();
+            name.split('.').next().unwrap_or_default().clone_into(&mut facts.hostname);
             facts.kernel = words.next().unwrap_or_default();
             facts.arch = words.next().unwrap_or_default();
         }
@@ -148,10 +149,11 @@ fn fact(word: &str, value: &str, facts: &mut Facts) {
         "cpus" => facts.cpus = number(value),
         "meminfo" => facts.memory_mib = value.split_whitespace().nth(1).map_or(0, number::<u64>) / 1024,
         // Without a limit this is `max`, or more than there is.
-        "limit" => match value.parse::<u64>() {
-            Ok(bytes) => facts.memory_mib = facts.memory_mib.min(bytes / 1024 / 1024),
-            Err(_) => {}
-        },
+        "limit" => {
+            if let Ok(bytes) = value.parse::<u64>() {
+                facts.memory_mib = facts.memory_mib.min(bytes / 1024 / 1024);
+            }
+        }
         "disk" => {
             let last = value.lines().next_back().unwrap_or_default();
             facts.disk_free_mib = last.split_whitespace().nth(3).map_or(0, number::<u64>) / 1024;
@@ -302,7 +304,7 @@ mod tests {
                 "file l 777 root:root /etc/kolla/x",
                 "link .sets/x-1",
                 &format!("{digest}  /etc/kolla/a b\\c"),
-                "sysctl net/ipv4/tcp_rmem 4096\t131072\t6291456",
+                "sysctls net/ipv4/tcp_rmem:4096\t131072\t6291456",
                 "packages installed docker.io 26.1.5+dfsg1\ndeinstall ok chrony 4\npackage x is not installed",
             ]),
         )

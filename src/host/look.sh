@@ -69,11 +69,8 @@ facts() { # engine socket
 listed() { find "$@" -printf 'file %y %m %u:%g %p\0link %l\0'; }
 folders() { listed "$@"; find "$@" -type f -exec sha256sum -z -- {} +; }
 files() { listed "$@" -maxdepth 0; find "$@" -maxdepth 0 -type f -exec sha256sum -z -- {} +; }
-sysctls() {
-    for p in "$@"; do
-        v=; { IFS= read -r v <"/proc/sys/$p"; } 2>/dev/null && printf 'sysctl %s %s\0' "$p" "$v"
-    done
-}
+# Not by `read`: it takes byte after byte, and these files answer only the first.
+sysctls() { say sysctls "$(cd /proc/sys && grep -sH '' "$@")"; }
 packages() {
     if command -v dpkg-query >/dev/null; then
         say packages "$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' "$@")"

@@ -296,16 +296,13 @@ impl Session {
         let opening = self
             .open_stream(async move { handle.channel_open_direct_tcpip(address, port.into(), "127.0.0.1", 0).await });
         tokio::pin!(opening);
-        let opened = match tokio::time::timeout(REFUSAL, &mut opening).await {
-            Ok(opened) => opened,
-            Err(_) => {
-                // Not a refusal any more: others need not wait for it.
-                drop(gate);
-                return opening.await.map_err(|error| match self.refusal(&error) {
-                    OpenFailure::Refused => OpenFailure::Unreachable("no answer".into()),
-                    other => other,
-                });
-            }
+        let Ok(opened) = tokio::time::timeout(REFUSAL, &mut opening).await else {
+            // Not a refusal any more: others need not wait for it.
+            drop(gate);
+            return opening.await.map_err(|error| match self.refusal(&error) {
+                OpenFailure::Refused => OpenFailure::Unreachable("no answer".into()),
+                other => other,
+            });
         };
         match opened.map_err(|error| self.refusal(&error)) {
             Err(OpenFailure::Refused) => {

@@ -53,9 +53,10 @@ impl Sshd {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
+        // With SHLVL bash does not think that sshd started it, and reads no .bashrc, however slow that may be.
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPasswordAuthentication no\n{options}\n",
+             StrictModes no\nUsePAM no\nPasswordAuthentication no\nSetEnv SHLVL=2\n{options}\n",
             at("host").display(),
             at("authorized").display(),
         );
@@ -117,8 +118,8 @@ fn cause<T>(outcome: Result<T>) -> HostCause {
     }
 }
 
-fn note(command: &str) -> Option<LockNote> {
-    Some(LockNote { owner: "ops@deploy".into(), since: "now".into(), command: command.into() })
+fn note(command: &str) -> LockNote {
+    LockNote { owner: "ops@deploy".into(), since: "now".into(), command: command.into() }
 }
 
 fn file(path: &Path, content: &str, mode: u32) -> PutFile {
@@ -206,7 +207,7 @@ async fn one_look_tells_all_in_two_requests_and_holds_the_lock() {
         files: vec![server.at("config").to_str().unwrap().into(), server.at("nothing").to_str().unwrap().into()],
         sysctls: vec!["kernel.pid_max".into(), "no.such".into()],
         packages: vec!["coreutils".into(), "no-such-package".into()],
-        lock: note("kolla deploy"),
+        lock: Some(note("kolla deploy")),
     };
     let look = machine.look(&ask).await.unwrap();
     assert_eq!(machine.requests(), 2);
@@ -224,7 +225,7 @@ async fn one_look_tells_all_in_two_requests_and_holds_the_lock() {
     assert!(look.packages.contains_key("coreutils") && look.packages.len() == 1);
 
     let second = server.machine("control01").await;
-    let locked = Ask { lock: note("kolla stop"), ..Ask::default() };
+    let locked = Ask { lock: Some(note("kolla stop")), ..Ask::default() };
     let HostCause::Locked(owner) = cause(second.look(&locked).await) else { panic!("not locked") };
     assert_eq!(owner, "`kolla deploy` of ops@deploy since now");
     // An observer may look all the same.
@@ -293,13 +294,9 @@ async fn scripts_and_files_over_both_wires() {
         assert_eq!((echoed.stdout == bytes, echoed.code, echoed.stderr.as_str()), (true, 3, "done\n"));
 
         // More than sshd takes at once.
-        let many = (0..24).map(|number| async move { (number, machine_text(number)) });
-        for (number, script) in futures_util::future::join_all(many).await {
-            assert_eq!(machine.run(&script, b"").await.unwrap().text(), format!("{number}\n"));
-        }
         let runs = (0..24).map(|number| {
             let machine = machine.clone();
-            async move { machine.run(&machine_text(number), b"").await.unwrap().text() }
+            async move { machine.run(&format!("echo {number}"), b"").await.unwrap().text() }
         });
         let answers = futures_util::future::join_all(runs).await;
         assert_eq!(answers, (0..24).map(|number| format!("{number}\n")).collect::<Vec<_>>());
@@ -333,10 +330,6 @@ async fn scripts_and_files_over_both_wires() {
         );
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
     }
-}
-
-fn machine_text(number: u32) -> String {
-    format!("echo {number}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -478,4 +471,36 @@ async fn the_engine_through_both_wires() {
     over_ssh.image_remove(&tag).await.unwrap();
     over_ssh.image_remove(&tag).await.unwrap();
     assert_eq!(over_ssh.image(&tag).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zz_sudo() {
+    let server = Sshd::new("");
+    let target = Target { user: "kollatest".into(), become_root: true, ..server.target("control01") };
+    let machine = ssh::connect(&target, None).await.unwrap();
+    let b = Instant::now();
+    assert_eq!(machine.run("id -un; cat", b"in").await.unwrap().text(), "root\nin");
+    eprintln!("sudo run {:?}", b.elapsed());
+    let b = Instant::now();
+    let ask = Ask { lock: Some(note("kolla deploy")), ..Ask::default() };
+    let look = machine.look(&ask).await.unwrap();
+    eprintln!("sudo look {:?} {} {}", b.elapsed(), look.facts.engine, look.containers.len());
+    let many = (0..20).map(|_| machine.containers());
+    assert!(futures_util::future::join_all(many).await.into_iter().all(|l| l.is_ok()));
+    let f = server.at("x/y");
+    machine.put(&[file(&f, "x", 0o600)]).await.unwrap();
+    assert_eq!(machine.read(f.to_str().unwrap()).await.unwrap().unwrap(), b"x");
+    let second = ssh::connect(&target, None).await.unwrap();
+    assert!(matches!(cause(second.look(&ask).await), HostCause::Locked(_)));
+    server.cut();
+    assert_eq!(machine.run("echo again", b"").await.unwrap().text(), "again\n");
+    assert!(matches!(cause(second.look(&ask).await), HostCause::Locked(_)));
+    drop(machine);
+    let began = Instant::now();
+    while let Err(error) = second.look(&ask).await {
+        assert!(began.elapsed() < SOON, "{error}");
+    }
+    let denied = Target { user: "kollanosudo".into(), ..target };
+    let denied = ssh::connect(&denied, None).await.unwrap();
+    eprintln!("{}", cause(denied.look(&Ask::default()).await));
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 
 use super::service::ServiceOnHost;
 use super::values::Values;
@@ -156,26 +156,24 @@ impl<'a> Builder<'a> {
                 let proxy = self.values(role, &first, used_by, |values| values.value(node));
                 // All members of the group, also those that do not answer now: they may be back any time.
                 let all: Vec<String> = self.input.site.group(&service.group).into_iter().map(str::to_owned).collect();
-                let members: Vec<Value> = all
+                let members: Vec<serde_json::Value> = all
                     .iter()
-                    .map(|host| {
-                        let address = self.api_address(role, host);
-                        Value::from_iter([("name", Value::from(host.clone())), ("address", Value::from(address))])
-                    })
+                    .map(|host| serde_json::json!({ "name": host, "address": self.api_address(role, host) }))
                     .collect();
-                let mut fields: IndexMap<String, Value> = IndexMap::new();
-                fields.insert("name".into(), Value::from(service.name.replace('-', "_")));
-                fields.insert("members".into(), Value::from(members));
-                if let Ok(keys) = proxy.try_iter() {
-                    for key in keys {
-                        let value = proxy.get_item(&key).unwrap_or_default();
-                        fields.insert(key.to_string(), value);
-                    }
+                let mut fields = serde_json::Map::new();
+                fields.insert("name".into(), service.name.replace('-', "_").into());
+                fields.insert("members".into(), members.into());
+                match serde_json::to_value(&proxy) {
+                    Ok(serde_json::Value::Object(given)) => fields.extend(given),
+                    _ => self.errors.push(
+                        InputError::new(format!("`proxy` of service {} must be a mapping", service.name))
+                            .at(role.document.place(node)),
+                    ),
                 }
-                proxies.push(Value::from_iter(fields));
+                proxies.push(serde_json::Value::Object(fields));
             }
         }
-        Value::from(proxies)
+        Value::from(minijinja::value::Serde(proxies))
     }
 
     pub(super) fn api_address(&mut self, role: &'a Role, host: &str) -> String {

@@ -1,6 +1,6 @@
 //! The bars under the lines of a run: one for all operations, a few for what is under way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -23,6 +23,7 @@ pub(super) struct Bars {
 struct Running {
     text: String,
     bytes: bool,
+    since: Instant,
     bar: Option<ProgressBar>,
 }
 
@@ -56,7 +57,7 @@ impl Bars {
     }
 
     pub(super) fn start(&mut self, node: &str, text: &str, bytes: bool) {
-        self.running.insert(node.to_owned(), Running { text: clean(text), bytes, bar: None });
+        self.running.insert(node.to_owned(), Running { text: clean(text), bytes, since: Instant::now(), bar: None });
         self.show();
     }
 
@@ -105,7 +106,8 @@ impl Bars {
                 break;
             }
             free -= 1;
-            let bar = self.multi.insert_before(overall, ProgressBar::new_spinner());
+            let bar =
+                self.multi.insert_before(overall, ProgressBar::new_spinner().with_elapsed(running.since.elapsed()));
             bar.set_style(style("  {spinner} {msg}  {elapsed:.dim}"));
             bar.set_message(running.text.clone());
             bar.enable_steady_tick(TICK);

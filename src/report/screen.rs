@@ -2,7 +2,7 @@
 //!
 //! The streams are handed in by `cli`; here they only get lines, so that a report looks the same in a test.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::{Arc, Mutex};
 
 use indicatif::MultiProgress;
@@ -17,6 +17,7 @@ pub struct Screen {
     out: Stream,
     err: Stream,
     bars: Option<MultiProgress>,
+    problem: Mutex<Option<String>>,
     /// Paint for what goes to stdout.
     pub paint: Paint,
     /// Paint for what goes to stderr.
@@ -30,6 +31,7 @@ impl Screen {
             out: Mutex::new(Some(out)),
             err: Mutex::new(Some(err)),
             bars: bars.then(MultiProgress::new),
+            problem: Mutex::new(None),
             paint: Paint(paint.0),
             paint_err: Paint(paint.1),
         }
@@ -67,6 +69,11 @@ impl Screen {
         self.bars.as_ref()
     }
 
+    /// Why a stream took no more, unless its reader went away.
+    pub fn problem(&self) -> Option<String> {
+        lock(&self.problem).clone()
+    }
+
     fn line(&self, stream: &Stream, text: &str) {
         if text.ends_with('\n') {
             self.write(stream, text.as_bytes());
@@ -79,9 +86,12 @@ impl Screen {
         let write = || {
             let mut stream = lock(stream);
             if let Some(open) = stream.as_mut()
-                && open.write_all(bytes).and_then(|()| open.flush()).is_err()
+                && let Err(error) = open.write_all(bytes).and_then(|()| open.flush())
             {
                 *stream = None;
+                if error.kind() != ErrorKind::BrokenPipe {
+                    lock(&self.problem).get_or_insert_with(|| error.to_string());
+                }
             }
         };
         match &self.bars {
@@ -121,7 +131,7 @@ mod tests {
 
     impl Write for Gone {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(std::io::ErrorKind::BrokenPipe.into())
+            Err(ErrorKind::BrokenPipe.into())
         }
 
         fn flush(&mut self) -> std::io::Result<()> {
@@ -137,5 +147,6 @@ mod tests {
         screen.out("two");
         screen.err("three");
         assert_eq!(err.text(), "three\n");
+        assert_eq!(screen.problem(), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Walks a plan over connected hosts: limits, failure, interruption, events. Knows no operation by name.
 
 pub mod event;
+pub mod connect;
 mod gate;
 mod walk;
 

@@ -1,14 +1,34 @@
 //! What the operator wrote: inventory, globals.yml, passwords.yml, overrides, `-e`. Immutable once loaded.
+//!
+//! Precedence, low to high: roles, globals.yml, globals.d/, variables of groups (`all`, then parents before
+//! children), of hosts, passwords.yml, `-e`.
 
+mod connection;
+mod extra;
+mod files;
+mod groups;
+mod hosts;
+mod inventory;
 pub mod merge;
+mod passwords;
+mod pattern;
+mod warnings;
+mod words;
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::error::{Error, Result};
+pub use passwords::genpwd;
+
+use crate::error::{Error, InputError, Result};
 use crate::shell::Mask;
-use crate::template::{Layer, Scopes};
+use crate::source::{Data, Node};
+use crate::template::{HostLayers, Layer, Scopes, SiteLayers, Value};
+use groups::{Groups, GroupsValue};
+use inventory::Inventory;
 
 /// Where a site is read from.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +43,7 @@ pub struct SiteOptions {
     pub extra_vars: Vec<String>,
     /// Login user where the inventory names none.
     pub user: String,
-    /// The user's home, for keys and known_hosts.
+    /// The user's home, for keys and `known_hosts`.
     pub home: Option<PathBuf>,
 }
 
@@ -40,13 +60,13 @@ pub struct HostSpec {
     pub user: String,
     /// Root is reached by passwordless sudo.
     pub become_root: bool,
-    /// Private keys to try.
+    /// Private keys to try; default ones need not exist.
     pub key_files: Vec<PathBuf>,
-    /// Files of known host keys.
+    /// Files of known host keys; they need not exist.
     pub known_hosts: Vec<PathBuf>,
     /// It is this machine.
     pub local: bool,
-    /// A jump host, as `user@host:port`.
+    /// A jump host, as `user@host:port`; user and port may be missing.
     pub jump: Option<String>,
     /// The container engine's socket.
     pub engine_socket: String,
@@ -61,43 +81,213 @@ pub struct Site {
     pub config_dir: PathBuf,
     /// Hides the site's secrets.
     pub mask: Mask,
+    groups: Arc<Groups>,
+    layers: Layers,
+    warnings: Vec<String>,
+}
+
+/// All layers of a site, each list lowest first.
+#[derive(Debug, Clone, Default)]
+struct Layers {
+    roles: Vec<Arc<Layer>>,
+    globals: Vec<Arc<Layer>>,
+    /// Those of groups and of the host itself.
+    hosts: IndexMap<String, Vec<Arc<Layer>>>,
+    top: Vec<Arc<Layer>>,
 }
 
 impl Site {
-    /// Reads everything; all input errors of all files together.
+    /// Reads everything. `roles` are the variables of all roles, lowest precedence.
+    ///
+    /// # Errors
+    /// All input errors of all files together.
     pub fn load(options: &SiteOptions, roles: Vec<Layer>) -> Result<Self> {
-        drop((options.clone(), roles));
-        Err(Error::input("not yet"))
+        let mut errors = Vec::new();
+        let inventory = files::inventory(&options.inventories, &mut errors);
+        let group_vars = files::beside(&options.inventories, "group_vars", "group", &mut errors);
+        let host_vars = files::beside(&options.inventories, "host_vars", "host", &mut errors);
+        let globals = files::globals(&options.config_dir, &mut errors);
+        let mut top = Vec::new();
+        let passwords = options.passwords.clone().unwrap_or_else(|| options.config_dir.join("passwords.yml"));
+        if passwords.exists() || options.passwords.is_some() {
+            match files::passwords(&passwords) {
+                Ok(layer) => top.push(layer),
+                Err(error) => errors.push(error),
+            }
+        } else {
+            errors.push(
+                InputError::new(format!("there is no passwords.yml in {}", options.config_dir.display()))
+                    .hint("copy etc/passwords.yml there and run `kolla genpwd`, or name one with `--passwords`"),
+            );
+        }
+        for value in &options.extra_vars {
+            match extra::layer(value) {
+                Ok(layer) => top.push(layer),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Error::Input(errors));
+        }
+        let groups = Arc::new(Groups::new(&inventory));
+        let mask = mask(&top);
+        let layers = Layers {
+            roles: shared(roles),
+            globals: shared(globals),
+            hosts: host_layers(&inventory, &groups, &group_vars, &host_vars),
+            top: shared(top),
+        };
+        let config_dir = options.config_dir.clone();
+        let mut site = Self { hosts: IndexMap::new(), config_dir, mask, groups, layers, warnings: Vec::new() };
+        let scopes = site.scopes(IndexMap::new());
+        errors.extend(scopes.errors());
+        for name in inventory.hosts.keys() {
+            match connection::spec(scopes.host(name), name, options) {
+                Ok(spec) => drop(site.hosts.insert(name.clone(), spec)),
+                // The same mistake of a group is one mistake.
+                Err(found) => found.into_iter().for_each(|error| {
+                    if !errors.iter().any(|known| known.place == error.place && known.place.is_some()) {
+                        errors.push(error);
+                    }
+                }),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Error::Input(errors));
+        }
+        site.warnings = warnings::of(&site.layers, &site.groups, &group_vars, &host_vars, &passwords);
+        Ok(site)
     }
 
-    /// Hosts of a group.
+    /// Hosts of a group, as the group lists them. The group of a service that the inventory leaves out has the hosts
+    /// of the groups that Kolla would put the service on; an unknown group has none.
     pub fn group(&self, name: &str) -> Vec<&str> {
-        self.hosts.keys().map(String::as_str).filter(|host| *host == name).collect()
+        self.groups.members(name).unwrap_or_default()
     }
 
-    /// Groups of a host.
+    /// Groups of a host, own ones and those above, in inventory order; without `all`.
     pub fn groups_of(&self, host: &str) -> Vec<&str> {
-        self.hosts.keys().map(String::as_str).filter(|name| *name == host).collect()
+        self.groups.of(host).iter().map(String::as_str).collect()
     }
 
-    /// Hosts that patterns select.
+    /// Names of the inventory's groups, in its order, `all` first.
+    pub fn group_names(&self) -> Vec<&str> {
+        self.groups.names().collect()
+    }
+
+    /// Hosts that patterns select, in inventory order; all without a pattern.
+    ///
+    /// # Errors
+    /// Unknown names, and patterns that leave no host.
     pub fn select(&self, limit: &[String]) -> Result<IndexSet<String>> {
-        Ok(limit.iter().cloned().collect())
+        pattern::select(&self.groups, limit).map_err(Error::Input)
     }
 
     /// The scopes of all hosts; facts by host, as JSON of `host::Facts`.
-    pub fn scopes(&self, facts: IndexMap<String, serde_json::Value>) -> Scopes {
-        drop(facts);
-        Scopes::new(crate::template::SiteLayers::default())
+    pub fn scopes(&self, mut facts: IndexMap<String, serde_json::Value>) -> Scopes {
+        let host = |(name, layers): (&String, &Vec<Arc<Layer>>)| {
+            let mut groups = self.groups.of(name).to_vec();
+            groups.sort();
+            HostLayers { name: name.clone(), groups, layers: layers.clone(), facts: facts.swap_remove(name) }
+        };
+        let hosts = self.layers.hosts.iter().map(host).collect();
+        let constants = vec![
+            ("groups".to_owned(), Value::from_object(GroupsValue(self.groups.clone()))),
+            ("CONFIG_DIR".to_owned(), Value::from(self.config_dir.display().to_string())),
+        ];
+        Scopes::new(SiteLayers {
+            base: self.layers.roles.iter().chain(&self.layers.globals).cloned().collect(),
+            hosts,
+            top: self.layers.top.clone(),
+            constants,
+            folder: self.config_dir.clone(),
+            documented: documented().map(str::to_owned).collect(),
+        })
     }
 
     /// What deserves a word but stops nothing.
     pub fn warnings(&self) -> Vec<String> {
-        Vec::new()
+        self.warnings.clone()
     }
 }
 
-/// Fills the empty values of a passwords file; returns how many.
-pub fn genpwd(file: &Path) -> Result<usize> {
-    Err(Error::local(format!("read {}", file.display()), "not yet"))
+/// The variables that the example globals.yml offers, set or commented.
+fn documented() -> impl Iterator<Item = &'static str> {
+    let lines = include_str!("../../etc/globals.yml").lines().map(|line| line.strip_prefix('#').unwrap_or(line));
+    lines.filter_map(|line| line.split_once(':')).map(|(name, _)| name).filter(|name| {
+        name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
 }
+
+fn shared(layers: Vec<Layer>) -> Vec<Arc<Layer>> {
+    layers.into_iter().map(Arc::new).collect()
+}
+
+/// Each host's layers: of its groups from `all` down, then its own.
+fn host_layers(
+    inventory: &Inventory,
+    groups: &Groups,
+    group_vars: &IndexMap<String, Vec<Arc<Layer>>>,
+    host_vars: &IndexMap<String, Vec<Arc<Layer>>>,
+) -> IndexMap<String, Vec<Arc<Layer>>> {
+    let mut of_group: HashMap<&str, (usize, i64, Vec<Arc<Layer>>)> = HashMap::new();
+    for name in groups.names() {
+        let inline = inventory.groups.get(name).filter(|group| !group.vars.is_empty());
+        let inline = inline
+            .map(|group| Arc::new(Layer { name: format!("group {name}"), vars: group.vars.clone(), secret: false }));
+        let layers: Vec<_> = inline.into_iter().chain(group_vars.get(name).into_iter().flatten().cloned()).collect();
+        // Ansible's way to order groups of the same depth.
+        let priority = layers.iter().rev().find_map(|layer| priority(&layer.vars.get("ansible_group_priority")?.node));
+        of_group.insert(name, (groups.depth(name), priority.unwrap_or(1), layers));
+    }
+    let layers_of = |(host, vars): (&String, &IndexMap<String, _>)| {
+        let mut names: Vec<&str> = groups.of(host).iter().map(String::as_str).chain(["all"]).collect();
+        names.sort_by_key(|name| (of_group.get(name).map(|(depth, priority, _)| (*depth, *priority)), *name));
+        let mut layers: Vec<Arc<Layer>> =
+            names.iter().filter_map(|name| of_group.get(name)).flat_map(|(_, _, layers)| layers.clone()).collect();
+        if !vars.is_empty() {
+            layers.push(Arc::new(Layer { name: format!("host {host}"), vars: vars.clone(), secret: false }));
+        }
+        layers.extend(host_vars.get(host).into_iter().flatten().cloned());
+        (host.clone(), layers)
+    };
+    inventory.hosts.iter().map(layers_of).collect()
+}
+
+fn priority(node: &Node) -> Option<i64> {
+    match &node.data {
+        Data::Int(priority) => Some(*priority),
+        Data::Str(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Every text in the secret layers, and what `-e` puts in its place.
+fn mask(layers: &[Layer]) -> Mask {
+    fn texts(node: &Node, found: &mut Vec<String>) {
+        match &node.data {
+            Data::Str(text) => {
+                // A key of several lines is recognised by any of them.
+                found.extend(text.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned));
+                found.push(text.clone());
+            }
+            Data::Int(number) => found.push(number.to_string()),
+            Data::Seq(items) => items.iter().for_each(|item| texts(item, found)),
+            Data::Map(map) => map.values().for_each(|entry| texts(&entry.value, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for layer in layers {
+        for (name, sourced) in &layer.vars {
+            if layers.iter().any(|other| other.secret && other.vars.contains_key(name)) {
+                texts(&sourced.node, &mut found);
+            }
+        }
+    }
+    Mask::new(found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -36,6 +36,9 @@ pub(super) enum Said {
     Wrong(InputError),
 }
 
+/// The engine tells which expression was undefined only in its text; a test pins the wording.
+static UNDEFINED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("`([^`]+)` is undefined").ok());
+
 /// Reads an engine's error.
 pub(super) fn read(error: &Error) -> Said {
     let mut source = std::error::Error::source(error);
@@ -46,8 +49,6 @@ pub(super) fn read(error: &Error) -> Said {
         source = inner.source();
     }
     let detail = error.detail().unwrap_or_default();
-    // The engine tells the expression only in its text; a test pins the wording.
-    static UNDEFINED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("`([^`]+)` is undefined").ok());
     if let Some(found) = UNDEFINED.as_ref().and_then(|pattern| pattern.captures(detail)) {
         return Said::Undefined(found[1].to_owned());
     }

@@ -67,6 +67,8 @@ pub(super) enum Form {
     Value(Value),
     /// A text with templates, raw and compiled.
     Text(String, Arc<Text>),
+    /// A secret that has no value yet, which must not be printed as `None` anywhere.
+    Empty,
     /// A text that does not compile.
     Failed(Box<InputError>),
     /// A list with templates in it.
@@ -79,6 +81,7 @@ impl Part {
     pub(super) fn new(label: String, document: &Arc<Document>, node: &Node, secret: bool) -> Self {
         let part = |label, node| Arc::new(Self::new(label, document, node, secret));
         let form = match &node.data {
+            Data::Null if secret => Form::Empty,
             Data::Null => Form::Value(Value::from(())),
             Data::Bool(value) => Form::Value(Value::from(*value)),
             Data::Int(value) => Form::Value(Value::from(*value)),
@@ -111,7 +114,7 @@ impl Part {
             Form::Failed(error) => found.push((**error).clone()),
             Form::Seq(parts) => parts.iter().for_each(|part| part.errors(found)),
             Form::Map(parts) => parts.values().for_each(|part| part.errors(found)),
-            Form::Value(_) | Form::Text(..) => {}
+            Form::Value(_) | Form::Text(..) | Form::Empty => {}
         }
     }
 
@@ -121,7 +124,7 @@ impl Part {
             Form::Text(text, _) => found.push(text),
             Form::Seq(parts) => parts.iter().for_each(|part| part.texts(found)),
             Form::Map(parts) => parts.values().for_each(|part| part.texts(found)),
-            Form::Value(_) | Form::Failed(_) => {}
+            Form::Value(_) | Form::Failed(_) | Form::Empty => {}
         }
     }
 }

@@ -316,8 +316,15 @@ impl Scope {
         match name {
             "hostvars" => Some(Root::hostvars(self)),
             "vars" => Some(Root::value(self)),
+            // Before a host was looked at its facts are empty, not undefined: `facts.x | default(..)` works.
+            "facts" | "ansible_facts" if !self.knows_facts() => Some(Value::from_pairs(Vec::<(Value, Value)>::new())),
             _ => self.shared.host(self.host).specials.get(name).cloned(),
         }
+    }
+
+    /// The host was looked at.
+    pub(super) fn knows_facts(&self) -> bool {
+        self.shared.host(self.host).specials.contains_key("facts")
     }
 
     /// A compiled part's value; a list or mapping with templates stays lazy.
@@ -325,6 +332,11 @@ impl Scope {
         let (text, compiled) = match &part.form {
             Form::Value(value) => return Ok(value.clone()),
             Form::Failed(error) => return Err((**error).clone()),
+            Form::Empty => {
+                let place = part.spot().place();
+                let hint = format!("fill it with `kolla genpwd --passwords {}`", place.file.display());
+                return Err(InputError::new(format!("`{}` is empty", part.label)).at(place).hint(hint));
+            }
             Form::Seq(_) | Form::Map(_) => {
                 narrow(if self.child.is_some() { Reach::Layer } else { Reach::Host });
                 return Ok(Lazy::value(part, self));
@@ -442,14 +454,18 @@ impl Scope {
         if what.is_empty() {
             return InputError::new("undefined value").hint("test it with `is defined`, or give it a `default`");
         }
+        let error = InputError::new(format!("undefined variable `{what}`"));
+        if (what.starts_with("facts.") || what.starts_with("ansible_facts")) && !self.knows_facts() {
+            let host = self.host_name().unwrap_or("the host");
+            return InputError::new(format!("`{what}` is undefined"))
+                .hint(format!("facts of {host} are not known: run where the host can be reached"));
+        }
         if !what.chars().all(|c| c.is_alphanumeric() || c == '_') {
             return InputError::new(format!("`{what}` is undefined"))
                 .hint("test it with `is defined`, or give it a `default`");
         }
-        let error = InputError::new(format!("undefined variable `{what}`"));
-        if matches!(what, "facts" | "ansible_facts") {
-            let host = self.host_name().unwrap_or("the host");
-            return error.hint(format!("facts of {host} are not known: run where the host can be reached"));
+        if self.shared.documented.contains(what) {
+            return error.hint(format!("set `{what}` in globals.yml"));
         }
         let names = self.names();
         let Some(near) = nearest(what, names.iter().map(String::as_str)) else {

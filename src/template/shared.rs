@@ -40,6 +40,8 @@ pub struct SiteLayers {
     pub constants: Vec<(String, Value)>,
     /// The folder that `lookup('file', ..)` starts from.
     pub folder: std::path::PathBuf,
+    /// Names that may be set, though nothing sets them: where one is missed, it is no slip for another.
+    pub documented: HashSet<String>,
 }
 
 /// The scopes of all hosts of a site.
@@ -148,6 +150,7 @@ pub(super) struct Shared {
     nowhere: Host,
     pub(super) constants: HashMap<String, Value>,
     pub(super) folder: std::path::PathBuf,
+    pub(super) documented: HashSet<String>,
     /// Names that mean different things on different hosts.
     varying: HashSet<String>,
     pub(super) memo: Memo,
@@ -194,6 +197,7 @@ impl Shared {
             nowhere: Host::default(),
             constants: layers.constants.into_iter().collect(),
             folder: layers.folder,
+            documented: layers.documented,
             varying,
             memo: Memo::default(),
             words: OnceLock::new(),

@@ -45,8 +45,8 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     });
     environment.add_filter("ipwrap", |address: &str| bracketed(address));
     environment.add_filter("ipaddr", ipaddr);
-    environment.add_filter("ipv4", |address: &str| only(address, |address| address.is_ipv4()));
-    environment.add_filter("ipv6", |address: &str| only(address, |address| address.is_ipv6()));
+    environment.add_filter("ipv4", |address: &str| only(address, std::net::IpAddr::is_ipv4));
+    environment.add_filter("ipv6", |address: &str| only(address, std::net::IpAddr::is_ipv6));
 }
 
 /// IPv6 addresses stand in brackets before a port.
@@ -92,8 +92,8 @@ fn ipaddr(value: &Value, query: Option<Value>) -> Result<Value, Error> {
         "broadcast" => Value::from(net.broadcast().to_string()),
         "net" | "subnet" | "network/prefix" => Value::from(net.trunc().to_string()),
         "host" | "host/prefix" | "address/prefix" => Value::from(format!("{}/{}", net.addr(), net.prefix_len())),
-        "ipv4" => only(&text, |address| address.is_ipv4()),
-        "ipv6" => only(&text, |address| address.is_ipv6()),
+        "ipv4" => only(&text, std::net::IpAddr::is_ipv4),
+        "ipv6" => only(&text, std::net::IpAddr::is_ipv6),
         other => {
             return Err(wrong(format!("unknown query `{other}` of `ipaddr`: use `address`, `network` or `prefix`")));
         }
@@ -116,9 +116,10 @@ fn of_network(scope: &Scope, network: &str) -> Result<Value, InputError> {
             );
         }
     };
-    let Some(Ok(facts)) = scope.lookup("facts") else {
+    let facts = scope.raw("facts")?;
+    if !scope.knows_facts() {
         return without_facts(scope, &host, network, list);
-    };
+    }
     let missing = |message: String, names: &[String]| {
         let error = InputError::new(message);
         let error = match scope.explain(&variable).into_iter().next() {
@@ -132,6 +133,10 @@ fn of_network(scope: &Scope, network: &str) -> Result<Value, InputError> {
         }
     };
     let interfaces = field(&facts, "interfaces");
+    // Facts that only stand in for those of a host that was not asked name no interface.
+    if interfaces.len() == Some(0) {
+        return without_facts(scope, &host, network, list);
+    }
     let found = field(&interfaces, &interface);
     if found.is_undefined() {
         let names: Vec<String> = interfaces

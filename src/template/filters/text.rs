@@ -10,7 +10,7 @@ use minijinja::{Environment, Error, Value};
 use regex::{Regex, RegexBuilder};
 use sha2::Digest as _;
 
-use super::{split, wrong};
+use super::{defined, split, wrong};
 use crate::shell;
 
 pub(super) fn add(environment: &mut Environment<'static>) {
@@ -65,6 +65,11 @@ fn path_join(parts: &Value) -> Result<String, Error> {
     Ok(path.display().to_string())
 }
 
+/// The text a value prints as.
+fn printed(value: &Value) -> Result<String, Error> {
+    defined(value).map(|()| value.to_string())
+}
+
 /// A pattern of Python's `re`, whose flags come as arguments.
 fn compile(pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<Regex, Error> {
     let (_, named) = split(rest)?;
@@ -101,7 +106,8 @@ fn regex_of(pattern: &str, ignore_case: bool, multiline: bool) -> Result<Regex, 
     Ok(regex)
 }
 
-fn regex_replace(text: String, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
+fn regex_replace(text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let text = printed(text)?;
     let (args, named) = split(rest)?;
     let replacement = match args.first() {
         Some(value) => value.to_string(),
@@ -126,7 +132,8 @@ fn python_replacement(text: &str) -> String {
 }
 
 /// The first match, or its groups where some are asked for; none is null.
-fn regex_search(text: String, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+fn regex_search(text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let text = printed(text)?;
     let (args, named) = split(rest)?;
     let ignore_case = named.get::<Option<bool>>("ignorecase")?.unwrap_or(false);
     let multiline = named.get::<Option<bool>>("multiline")?.unwrap_or(false);
@@ -146,7 +153,8 @@ fn regex_search(text: String, pattern: &str, rest: Rest<ValueOrKwargs>) -> Resul
     Ok(found)
 }
 
-fn regex_findall(text: String, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<Vec<String>, Error> {
+fn regex_findall(text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<Vec<String>, Error> {
+    let text = printed(text)?;
     let regex = compile(pattern, rest)?;
     let found = regex.captures_iter(&text);
     Ok(found.map(|found| found.get(1).or_else(|| found.get(0)).map_or("", |found| found.as_str()).to_owned()).collect())

@@ -1,0 +1,96 @@
+//! Options before the command, as in `kolla -i multinode deploy`, moved behind it.
+//!
+//! The parser takes options on both sides, but keeps only one side's values of an option that may be repeated.
+//! An inventory that is silently forgotten is too dangerous for that.
+
+use std::ffi::OsString;
+
+use clap::{Arg, Command, CommandFactory};
+
+use super::Cli;
+
+/// The same command line with the words of the command first. What is not understood is left as it stands, for
+/// the parser to tell.
+pub(super) fn options_last(arguments: &[OsString]) -> Vec<OsString> {
+    let mut root = Cli::command();
+    root.build();
+    let mut command = &root;
+    let (mut words, mut options) = (Vec::new(), Vec::new());
+    let mut rest = arguments;
+    if let Some((program, after)) = rest.split_first() {
+        words.push(program.clone());
+        rest = after;
+    }
+    while let Some(word) = rest.first().and_then(|word| word.to_str()) {
+        let taken = if word.len() > 1 && word.starts_with('-') {
+            let Some(taken) = length(command, word).filter(|&taken| taken <= rest.len()) else { break };
+            options.extend_from_slice(&rest[..taken]);
+            taken
+        } else {
+            let Some(inner) = command.find_subcommand(word) else { break };
+            command = inner;
+            words.push(rest[0].clone());
+            1
+        };
+        rest = &rest[taken..];
+    }
+    words.into_iter().chain(options).chain(rest.iter().cloned()).collect()
+}
+
+/// How many words an option takes, if it is one of every command below.
+fn length(command: &Command, word: &str) -> Option<usize> {
+    let find = |matches: &dyn Fn(&Arg) -> bool| {
+        command.get_arguments().find(|argument| argument.is_global_set() && matches(argument))
+    };
+    if let Some(long) = word.strip_prefix("--") {
+        let (name, attached) = long.split_once('=').map_or((long, false), |(name, _)| (name, true));
+        let takes = find(&|argument| argument.get_long() == Some(name))?.get_action().takes_values();
+        return Some(if takes && !attached { 2 } else { 1 });
+    }
+    let mut letters = word.chars().skip(1);
+    while let Some(letter) = letters.next() {
+        if find(&|argument| argument.get_short() == Some(letter))?.get_action().takes_values() {
+            return Some(if letters.next().is_none() { 2 } else { 1 });
+        }
+    }
+    Some(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+
+    fn read(words: &str) -> Cli {
+        let words: Vec<OsString> = words.split(' ').map(Into::into).collect();
+        Cli::try_parse_from(options_last(&words)).unwrap()
+    }
+
+    #[test]
+    fn options_count_before_and_after_the_command() {
+        for words in [
+            "kolla -i a -i b -vC deploy -t x,y -v",
+            "kolla deploy -i a -i b -t x -t y --check -vv",
+            "kolla -v -i a deploy -ib -t x --tags=y -Cv",
+            "kolla --inventory=a -vvt x lab -i b status -t y -C",
+        ] {
+            let global = read(words).global;
+            assert_eq!(global.inventory, [Path::new("a"), Path::new("b")], "{words}");
+            assert_eq!(global.tags, ["x", "y"], "{words}");
+            assert_eq!((global.check, global.verbose), (true, 2), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_option_of_every_command_stays() {
+        for words in
+            ["kolla", "kolla -h", "kolla depoly -i a", "kolla -i", "kolla exec a b -- ls -i", "kolla -x deploy"]
+        {
+            let words: Vec<OsString> = words.split(' ').map(Into::into).collect();
+            assert_eq!(options_last(&words), words);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Commands that only look: at files here, or at hosts.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexSet;
+
+use super::load::{Loaded, connect_options, crew, facts, shared};
+use super::{HostRow, StatusRow, Validated, VariableRow};
+use crate::cli::Invocation;
+use crate::error::{Error, Result, nearest};
+use crate::host::{Ask, Machine, Output};
+use crate::op::{Diff, Op, View};
+use crate::plan::Selection;
+use crate::plan::phase::named;
+use crate::report::graph::GraphNode;
+use crate::run::connect::connect;
+use crate::run::event::{Event, Sink};
+
+/// Events of connecting that nobody wants to see.
+struct Quiet;
+
+impl Sink for Quiet {
+    fn event(&self, _event: &Event) {}
+}
+
+/// Loads everything and renders what can be rendered without a connection.
+///
+/// # Errors
+/// All input errors of all files.
+pub async fn validate(at: &Invocation) -> Result<Validated> {
+    let loaded = Loaded::read(at)?;
+    let plan = loaded.offline_plan(&loaded.members())?;
+    Ok(Validated { hosts: loaded.site.hosts.len(), roles: plan.roles(), warnings: loaded.site.warnings() })
+}
+
+/// The hosts that `--limit` selects.
+///
+/// # Errors
+/// Input errors of the inventory.
+pub async fn inventory(at: &Invocation) -> Result<Vec<HostRow>> {
+    let loaded = Loaded::read(at)?;
+    let selected = match &at.global.limit {
+        Some(_) => loaded.limit(at)?,
+        None => loaded.site.hosts.keys().cloned().collect(),
+    };
+    Ok(loaded
+        .site
+        .hosts
+        .values()
+        .filter(|host| selected.contains(&host.name))
+        .map(|host| HostRow {
+            name: host.name.clone(),
+            address: if host.local { "local".into() } else { format!("{}@{}:{}", host.user, host.address, host.port) },
+            groups: loaded.site.groups_of(&host.name).into_iter().map(str::to_owned).collect(),
+        })
+        .collect())
+}
+
+/// Variables of a host, all or one.
+///
+/// # Errors
+/// Input errors; a host or name that is not there.
+pub async fn vars(at: &Invocation, host: &str, name: Option<&str>) -> Result<Vec<VariableRow>> {
+    let loaded = Loaded::read(at)?;
+    known_host(&loaded, host)?;
+    let scopes = loaded.scopes(&BTreeMap::new());
+    let scope = scopes.host(host);
+    let names = match name {
+        None => scope.names(),
+        Some(name) if scope.has(name) => vec![name.to_owned()],
+        Some(name) => return Err(scope.get(name).err().map_or_else(|| Error::input(format!("there is no variable `{name}`")), Error::from)),
+    };
+    Ok(names
+        .into_iter()
+        .map(|name| {
+            let origin = scope.explain(&name).into_iter().next();
+            let from = origin.as_ref().map(|origin| origin.place.to_string()).unwrap_or_default();
+            let secret = origin.is_some_and(|origin| origin.text == "***");
+            let (value, error) = match scope.get(&name) {
+                Ok(_) if secret => ("***".into(), None),
+                Ok(value) => (masked(&loaded, serde_json::to_value(&value).unwrap_or_default()), None),
+                Err(error) => (serde_json::Value::Null, Some(error.message)),
+            };
+            VariableRow { name, value, from, error }
+        })
+        .collect())
+}
+
+/// A value with the site's secrets hidden, also where it was composed of one.
+fn masked(loaded: &Loaded, value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::String(text) => loaded.site.mask.hide(&text).into(),
+        serde_json::Value::Array(items) => items.into_iter().map(|item| masked(loaded, item)).collect(),
+        serde_json::Value::Object(map) => {
+            serde_json::Value::Object(map.into_iter().map(|(key, value)| (key, masked(loaded, value))).collect())
+        }
+        other => other,
+    }
+}
+
+fn known_host(loaded: &Loaded, host: &str) -> Result<()> {
+    if loaded.site.hosts.contains_key(host) {
+        return Ok(());
+    }
+    let hint = match nearest(host, loaded.site.hosts.keys().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`kolla inventory` lists the hosts".into(),
+    };
+    Err(Error::input(format!("there is no host `{host}` in the inventory")).with_hint(hint))
+}
+
+/// The services that hosts have or should have.
+///
+/// # Errors
+/// Input errors; hosts that cannot be reached are rows.
+pub async fn status(at: &Invocation) -> Result<Vec<StatusRow>> {
+    let loaded = Loaded::read(at)?;
+    let limit = loaded.limit(at)?;
+    let names: Vec<String> = loaded.members().into_iter().collect();
+    let question = loaded.ask();
+    let connected =
+        connect(&loaded.site, &names, &connect_options(at, None), |_| question.clone(), &Quiet).await;
+    let mut rows: Vec<StatusRow> = connected
+        .failed
+        .iter()
+        .filter(|(host, _)| limit.contains(*host))
+        .map(|(host, error)| StatusRow {
+            host: host.clone(),
+            state: "unreachable".into(),
+            about: error.to_string(),
+            ..StatusRow::default()
+        })
+        .collect();
+    let Some(first) = connected.machines.keys().next().cloned() else { return Ok(rows) };
+    let facts = facts(&connected.looks);
+    let scopes = loaded.scopes(&facts);
+    let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
+    let whole = loaded.plan(&facts, &scopes, &hosts)?;
+    let Some(phase) = named("deploy") else { return Ok(rows) };
+    let selection = Selection { hosts: Some(limit), ..loaded.tags(at)? };
+    let crew = crew(connected, shared(at, scopes.host(&first))?);
+    for node in whole.select(phase, &selection).nodes {
+        let (Some(Op::Container(container)), Some(me)) = (&node.op, crew.peers.get(&node.host)) else { continue };
+        let view = View { me: me.clone(), peers: crew.peers.clone(), shared: crew.shared.clone() };
+        let now = me.container(&container.spec.name);
+        let drift = match node.op.as_ref().map(Op::operation) {
+            Some(operation) => operation.diff(&view).await,
+            None => continue,
+        };
+        let engine = now.as_ref().map(|now| now.status.clone()).unwrap_or_default();
+        let (state, about) = match (&now, drift) {
+            (None, _) => ("missing", String::new()),
+            (Some(_), Err(error)) => ("foreign", error.to_string()),
+            (Some(now), _) if !now.running() => ("stopped", engine),
+            (Some(now), _) if now.unhealthy() => ("unhealthy", engine),
+            (Some(_), Ok(Diff::Same(_))) => ("running", engine),
+            (Some(_), Ok(Diff::Replace(parts) | Diff::Update(parts))) => {
+                ("running", format!("{engine}; differs: {}", parts.join(", ")))
+            }
+            (Some(_), Ok(_)) => ("running", format!("{engine}; differs")),
+        };
+        rows.push(StatusRow {
+            host: node.host.clone(),
+            role: node.role.clone(),
+            service: container.service.clone(),
+            state: state.into(),
+            about,
+        });
+    }
+    rows.sort_by(|a, b| (&a.role, &a.service, &a.host).cmp(&(&b.role, &b.service, &b.host)));
+    Ok(rows)
+}
+
+/// Nodes and edges (before, after) of a phase's plan.
+///
+/// # Errors
+/// Input errors.
+pub async fn graph(at: &Invocation, phase: &str) -> Result<(Vec<GraphNode>, Vec<(String, String)>)> {
+    let loaded = Loaded::read(at)?;
+    let Some(phase) = named(phase) else { return Err(Error::input(format!("there is no phase `{phase}`"))) };
+    let limit = loaded.limit(at)?;
+    let selection = Selection { hosts: at.global.limit.is_some().then_some(limit), ..loaded.tags(at)? };
+    let plan = loaded.offline_plan(&loaded.members())?.select(phase, &selection);
+    let nodes = plan
+        .nodes
+        .iter()
+        .map(|node| GraphNode {
+            id: node.id.clone(),
+            host: node.host.clone(),
+            role: node.role.clone(),
+            label: node.op.as_ref().map_or_else(|| node.id.clone(), |op| op.operation().subject()),
+        })
+        .collect();
+    let edges = plan
+        .nodes
+        .iter()
+        .flat_map(|node| node.after.iter().map(|other| (plan.nodes[*other].id.clone(), node.id.clone())))
+        .collect();
+    Ok((nodes, edges))
+}
+
+/// Fills the empty entries of a file of passwords; how many.
+///
+/// # Errors
+/// When the file cannot be read, understood or written.
+pub async fn genpwd(file: &Path) -> Result<usize> {
+    crate::site::genpwd(file)
+}
+
+async fn machine(at: &Invocation, host: &str) -> Result<Arc<dyn Machine>> {
+    let loaded = Loaded::read(at)?;
+    known_host(&loaded, host)?;
+    let names = [host.to_owned()];
+    let mut connected = connect(&loaded.site, &names, &connect_options(at, None), |_| Ask::default(), &Quiet).await;
+    match (connected.machines.shift_remove(host), connected.failed.shift_remove(host)) {
+        (Some(machine), _) => Ok(machine),
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(Error::input(format!("there is no host `{host}`"))),
+    }
+}
+
+async fn container(machine: &dyn Machine, service: &str) -> Result<String> {
+    let there = machine.containers().await?;
+    let name = service.replace('-', "_");
+    if there.contains_key(&name) {
+        return Ok(name);
+    }
+    let hint = match nearest(&name, there.keys().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("containers there: {}", there.keys().cloned().collect::<Vec<_>>().join(", ")),
+    };
+    Err(Error::input(format!("there is no container {name} on {}", machine.name())).with_hint(hint))
+}
+
+/// The last lines that a service's container wrote; with `follow`, prints new ones until interrupted.
+///
+/// # Errors
+/// A host or service that is not there or does not answer.
+pub async fn logs(at: &Invocation, host: &str, service: &str, lines: usize, follow: bool) -> Result<()> {
+    let machine = machine(at, host).await?;
+    let name = container(&*machine, service).await?;
+    let mut seen = machine.logs(&name, lines).await?;
+    for line in &seen {
+        at.screen.out(line);
+    }
+    while follow && !at.stop.is_cancelled() {
+        tokio::select! {
+            () = at.stop.cancelled() => break,
+            () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+        }
+        let now = machine.logs(&name, lines.max(1000)).await?;
+        for line in new_lines(&seen, &now) {
+            at.screen.out(line);
+        }
+        seen = now;
+    }
+    Ok(())
+}
+
+/// What of `now` came after the end of `seen`.
+fn new_lines<'a>(seen: &[String], now: &'a [String]) -> &'a [String] {
+    let known = (0..=now.len()).rev().find(|end| *end <= seen.len() && seen[seen.len() - end..] == now[..*end]);
+    &now[known.unwrap_or(0)..]
+}
+
+/// Runs a program in a service's container.
+///
+/// # Errors
+/// A host or service that is not there or does not answer.
+pub async fn exec(at: &Invocation, host: &str, service: &str, argv: &[String], stdin: &[u8]) -> Result<Output> {
+    let machine = machine(at, host).await?;
+    let name = container(&*machine, service).await?;
+    machine.exec(&name, "", argv, stdin).await
+}

@@ -1,0 +1,227 @@
+//! From files to a loaded site, and from a loaded site to connected hosts and a plan.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indexmap::{IndexMap, IndexSet};
+
+use crate::cli::Invocation;
+use crate::error::{Error, Result};
+use crate::host::{Ask, Facts, LockNote, Look, Observe};
+use crate::op::{Peer, Shared};
+use crate::plan::{Input, Overrides, Plan, Selection};
+use crate::report::RunRecord;
+use crate::role::{HostKind, Roles};
+use crate::run::Crew;
+use crate::run::connect::{ConnectOptions, Connected};
+use crate::site::{Site, SiteOptions};
+use crate::template::{Scope, Scopes};
+
+/// All that was read before any host was asked.
+pub(super) struct Loaded {
+    pub(super) roles: Roles,
+    pub(super) site: Site,
+    pub(super) overrides: Overrides,
+}
+
+impl Loaded {
+    pub(super) fn read(at: &Invocation) -> Result<Self> {
+        let (global, environment) = (&at.global, &at.environment);
+        let config_dir = global.configdir(environment);
+        let mut folders: Vec<_> = global.role_folders(environment);
+        // Later ones win in `Roles::load`; a folder that is not there is an error only where it was named.
+        let own = folders.pop().filter(|folder| folder.is_dir());
+        folders.reverse();
+        folders.splice(0..0, own);
+        let roles = Roles::load(&folders)?;
+        let site = Site::load(
+            &SiteOptions {
+                config_dir: config_dir.clone(),
+                inventories: global.inventories(environment),
+                passwords: Some(global.passwords(environment)),
+                extra_vars: global.extra_vars.clone(),
+                user: environment.user.clone(),
+                home: Some(environment.home.clone()),
+            },
+            roles.layers(),
+        )?;
+        let overrides = Overrides::read(&config_dir.join("config"))?;
+        Ok(Self { roles, site, overrides })
+    }
+
+    /// Hosts that `--limit` selects; all without one. `localhost` only where a service or role wants it.
+    pub(super) fn limit(&self, at: &Invocation) -> Result<IndexSet<String>> {
+        let patterns: Vec<String> = at.global.limit.iter().cloned().collect();
+        if patterns.is_empty() {
+            return Ok(self.members());
+        }
+        let selected = self.site.select(&patterns)?;
+        if selected.is_empty() {
+            return Err(Error::input(format!("`--limit {}` selects no host", patterns.join(" ")))
+                .with_hint("`kolla inventory` lists hosts and groups"));
+        }
+        Ok(selected)
+    }
+
+    /// Hosts of the cloud. A deployment host that is in no other group is not one of them: nothing of ours
+    /// ever touches the control machine because the inventory names it.
+    pub(super) fn members(&self) -> IndexSet<String> {
+        let deployment: Vec<&str> = self.site.group("deployment");
+        let elsewhere: IndexSet<&str> = self.site.group("baremetal").into_iter().collect();
+        self.site
+            .hosts
+            .keys()
+            .filter(|host| !deployment.contains(&host.as_str()) || elsewhere.contains(host.as_str()))
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn tags(&self, at: &Invocation) -> Result<Selection> {
+        let names: Vec<&str> = self.roles.0.keys().map(String::as_str).collect();
+        for tag in at.global.tags.iter().chain(&at.global.skip_tags) {
+            if !names.contains(&tag.as_str()) {
+                let hint = match crate::error::nearest(tag, names.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("roles: {}", names.join(", ")),
+                };
+                return Err(Error::input(format!("there is no role `{tag}`")).with_hint(hint));
+            }
+        }
+        Ok(Selection { hosts: None, tags: at.global.tags.clone(), skip_tags: at.global.skip_tags.clone() })
+    }
+
+    pub(super) fn scopes(&self, facts: &BTreeMap<String, Facts>) -> Scopes {
+        let facts: IndexMap<String, serde_json::Value> = self
+            .site
+            .hosts
+            .keys()
+            .filter_map(|host| {
+                let facts = facts.get(host).cloned().unwrap_or_else(|| stand_in(host));
+                Some((host.clone(), serde_json::to_value(facts).ok()?))
+            })
+            .collect();
+        self.site.scopes(facts)
+    }
+
+    pub(super) fn plan(&self, facts: &BTreeMap<String, Facts>, scopes: &Scopes, hosts: &IndexSet<String>) -> Result<Plan> {
+        Plan::whole(&Input {
+            site: &self.site,
+            roles: &self.roles,
+            scopes,
+            facts,
+            overrides: &self.overrides,
+            hosts,
+        })
+    }
+
+    /// The plan without any host having been asked.
+    pub(super) fn offline_plan(&self, hosts: &IndexSet<String>) -> Result<Plan> {
+        let facts = BTreeMap::new();
+        self.plan(&facts, &self.scopes(&facts), hosts)
+    }
+
+    /// What the batched look has to bring: the files that are ours, and what roles prepare on hosts.
+    pub(super) fn ask(&self) -> Ask {
+        let scopes = self.scopes(&BTreeMap::new());
+        let scope = self.site.hosts.keys().next().map(|host| scopes.host(host).clone());
+        let mut ask = Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() };
+        for role in self.roles.0.values() {
+            for item in &role.host {
+                match &item.kind {
+                    HostKind::File(spec) => ask.files.push(spec.to.clone()),
+                    HostKind::Unit { files, .. } => ask.files.extend(files.iter().map(|spec| spec.to.clone())),
+                    HostKind::Block { .. } => {}
+                    HostKind::Packages(node) => {
+                        let names = scope.as_ref().and_then(|scope| scope.eval_list(&role.document, node).ok());
+                        ask.packages.extend(names.unwrap_or_default());
+                    }
+                    HostKind::Sysctl(node) => {
+                        ask.files.push(format!("/etc/sysctl.d/90-kolla-{}.conf", role.name));
+                        let value = scope.as_ref().and_then(|scope| scope.eval(&role.document, node).ok());
+                        let keys = value.and_then(|value| Some(value.try_iter().ok()?.map(|key| key.to_string()).collect()));
+                        ask.sysctls.extend::<Vec<String>>(keys.unwrap_or_default());
+                    }
+                }
+            }
+        }
+        ask
+    }
+}
+
+/// Facts of an ordinary host, for one that was not asked or does not answer: enough to render what others need
+/// to know of it, and to find mistakes before any host is asked.
+fn stand_in(host: &str) -> Facts {
+    Facts {
+        hostname: host.split('.').next().unwrap_or(host).to_owned(),
+        os: "debian".into(),
+        os_version: "13".into(),
+        os_codename: "trixie".into(),
+        arch: "x86_64".into(),
+        cpus: 4,
+        memory_mib: 8192,
+        open_files: 1_048_576,
+        cgroup: 2,
+        systemd: true,
+        virt: "none".into(),
+        engine_root: "/var/lib/docker".into(),
+        ..Facts::default()
+    }
+}
+
+pub(super) fn connect_options(at: &Invocation, record: Option<&Arc<RunRecord>>) -> ConnectOptions {
+    let observe = record.map(|record| {
+        let record = record.clone();
+        let observe: Observe = Arc::new(move |request| {
+            let outcome = match request.outcome {
+                Ok(text) => text.to_owned(),
+                Err(error) => error.to_string(),
+            };
+            record.request(request.host, request.what, request.took, &outcome);
+        });
+        observe
+    });
+    ConnectOptions {
+        accept_new_host_keys: at.global.accept_new_host_keys,
+        agent_socket: at.environment.ssh_auth_sock.clone(),
+        observe,
+    }
+}
+
+pub(super) fn lock_note(at: &Invocation) -> LockNote {
+    LockNote {
+        owner: format!("{}@{}", at.environment.user, at.environment.machine),
+        since: crate::report::time::rfc3339(std::time::SystemTime::now()),
+        command: at.command_line.clone(),
+    }
+}
+
+pub(super) fn facts(looks: &BTreeMap<String, Look>) -> BTreeMap<String, Facts> {
+    looks.iter().map(|(host, look)| (host.clone(), look.facts.clone())).collect()
+}
+
+/// Variables that the run itself needs, from the first host's eyes.
+pub(super) fn shared(at: &Invocation, scope: &Scope) -> Result<Shared> {
+    let text = |name: &str| -> Result<String> {
+        Ok(scope.get(name).map(|value| if value.is_none() { String::new() } else { value.to_string() })?)
+    };
+    let user = text("docker_registry_username")?;
+    let login = if user.is_empty() {
+        None
+    } else {
+        let password = crate::shell::Secret::new(text("docker_registry_password")?);
+        Some(crate::host::RegistryLogin { user, password })
+    };
+    Ok(Shared::new(text("kolla_site_name")?, at.global.diff, at.global.adopt, login))
+}
+
+pub(super) fn crew(connected: Connected, shared: Shared) -> Crew {
+    let Connected { machines, mut looks, .. } = connected;
+    let peers = machines
+        .iter()
+        .map(|(name, machine)| {
+            let look = looks.remove(name).unwrap_or_default();
+            (name.clone(), Peer::new(crate::host::Observer::new(machine.clone()), look))
+        })
+        .collect();
+    Crew { machines: Arc::new(machines.into_iter().collect()), peers: Arc::new(peers), shared: Arc::new(shared) }
+}

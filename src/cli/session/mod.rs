@@ -1,0 +1,108 @@
+//! What commands need of the layers below: each function here is one act of a command, and the only place of
+//! `cli` that knows site, roles, plans and hosts. Commands only ask and print.
+
+mod ask;
+mod load;
+mod local;
+mod phase;
+
+use serde::Serialize;
+
+pub use ask::{exec, genpwd, graph, inventory, logs, status, validate, vars};
+pub use local::{build, lab, quickstart, registry};
+pub use phase::phase;
+
+/// What [`validate`] looked at.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Validated {
+    /// Hosts of the inventory.
+    pub hosts: usize,
+    /// Enabled roles.
+    pub roles: Vec<String>,
+    /// What deserves a word but is no error.
+    pub warnings: Vec<String>,
+}
+
+/// A host of the inventory.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct HostRow {
+    /// Its name.
+    pub name: String,
+    /// Where it is reached, as `root@10.0.0.11:22`, or `local`.
+    pub address: String,
+    /// Groups that it is in.
+    pub groups: Vec<String>,
+}
+
+/// A variable of a host.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct VariableRow {
+    /// Its name.
+    pub name: String,
+    /// Its value, secrets hidden.
+    pub value: serde_json::Value,
+    /// Where the value comes from, as `/etc/kolla/globals.yml:12`.
+    pub from: String,
+    /// Why it has no value.
+    pub error: Option<String>,
+}
+
+/// A service on a host.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct StatusRow {
+    /// The host.
+    pub host: String,
+    /// The role.
+    pub role: String,
+    /// The service, as `glance-api`.
+    pub service: String,
+    /// `running`, `unhealthy`, `stopped`, `missing`, `foreign`, `leftover`, or `unreachable`.
+    pub state: String,
+    /// More words: the engine's status, the image, what differs.
+    pub about: String,
+}
+
+/// What to build.
+#[derive(Debug, Clone, Default)]
+pub struct BuildRequest {
+    /// Image names; empty for those the enabled services need.
+    pub images: Vec<String>,
+    /// Push them.
+    pub push: bool,
+    /// Where to push, as `127.0.0.1:4000`.
+    pub registry: Option<String>,
+    /// Their tag.
+    pub tag: Option<String>,
+    /// Where Debian packages come from.
+    pub mirror: Option<String>,
+    /// Build what is there already.
+    pub again: bool,
+    /// Images built at once.
+    pub jobs: Option<u16>,
+}
+
+/// What to do with the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistryAct {
+    /// Start it.
+    Up,
+    /// Stop it; `true` also removes its images.
+    Down(bool),
+    /// Tell whether it runs and what it holds.
+    Status,
+}
+
+/// What to do with the lab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LabAct {
+    /// Raise it with so many hosts, and so many more that only compute.
+    Up(u16, u16),
+    /// Cut a host's power, or give it back.
+    Power(String, bool),
+    /// Remove it.
+    Down,
+    /// Tell about its hosts.
+    Status,
+    /// A shell or a command on a host.
+    Ssh(String, Vec<String>),
+}

@@ -1,0 +1,245 @@
+//! A phase from the command line to its last event.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexSet;
+
+use super::load::{Loaded, connect_options, crew, facts, lock_note, shared};
+use crate::cli::phases::Request;
+use crate::cli::reporting::Reporting;
+use crate::cli::{Invocation, phases};
+use crate::error::{Error, HostCause, Result};
+use crate::host::Ask;
+use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL};
+use crate::op::{Op, Want};
+use crate::plan::phase::{PHASES, named};
+use crate::plan::{Node, Phase, Plan};
+use crate::run::connect::{Connected, connect};
+use crate::run::event::{Event, Sink, Summary};
+use crate::run::{Crew, WalkOptions, walk};
+
+/// Loads, connects, plans and walks a phase.
+///
+/// # Errors
+/// Whatever stops the run as a whole; failures of operations are in the summary.
+pub async fn phase(at: &Invocation, request: &Request) -> Result<Summary> {
+    let Some(phase) = named(&request.phase) else {
+        let names: Vec<&str> = PHASES.iter().map(|phase| phase.name).collect();
+        let hint = match crate::error::nearest(&request.phase, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("phases: {}", names.join(", ")),
+        };
+        return Err(Error::input(format!("there is no phase `{}`", request.phase)).with_hint(hint));
+    };
+    let loaded = Loaded::read(at)?;
+    if let Some(dir) = &request.dir {
+        return offline(at, &loaded, dir).await;
+    }
+    let reporting = Reporting::begin(at, &loaded.site.mask);
+    let result = run(at, request, phase, &loaded, &reporting).await;
+    let exit = result.as_ref().map(|summary| phases::exit(*summary, request.check && at.global.exit_code, at.stop.is_cancelled()));
+    reporting.end(at, exit);
+    result
+}
+
+async fn run(
+    at: &Invocation,
+    request: &Request,
+    phase: &'static Phase,
+    loaded: &Loaded,
+    reporting: &Reporting,
+) -> Result<Summary> {
+    let limit = loaded.limit(at)?;
+    let mut selection = loaded.tags(at)?;
+    let check = request.check || phase.looks;
+    // Input errors that need no facts are told before any host is asked.
+    let names: Vec<String> = loaded.members().into_iter().chain(limit.iter().cloned()).collect::<IndexSet<_>>().into_iter().collect();
+    loaded.offline_plan(&names.iter().cloned().collect())?;
+    let question = loaded.ask();
+    let note = (!check).then(|| lock_note(at));
+    let ask = |host: &str| Ask { lock: note.clone().filter(|_| limit.contains(host)), ..question.clone() };
+    let options = connect_options(at, reporting.record.as_ref());
+    let mut connected = connect(&loaded.site, &names, &options, ask, &*reporting.sink).await;
+    let missing = absent(&mut connected, &limit, &*reporting.sink)?;
+    let facts = facts(&connected.looks);
+    let scopes = loaded.scopes(&facts);
+    let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
+    let whole = loaded.plan(&facts, &scopes, &hosts)?;
+    for warning in loaded.site.warnings() {
+        reporting.sink.event(&Event::Warning { host: String::new(), message: warning });
+    }
+    selection.hosts = at.global.limit.is_some().then_some(limit);
+    let mut plan = whole.select(phase, &selection);
+    let first = hosts.first().map(String::as_str).unwrap_or_default();
+    let shared = shared(at, scopes.host(first))?;
+    let strays = strays(&whole, &connected, &shared.site, selection.hosts.as_ref());
+    if phase.want == Want::Absent || (at.global.prune && phase.name == "deploy") {
+        plan.nodes.splice(0..0, strays.into_iter().map(gone));
+        shift(&mut plan);
+    } else if phase.name == "deploy" {
+        for stray in &strays {
+            let message = format!("container {} is left over: remove it with `kolla deploy --prune`", stray.1.spec.name);
+            reporting.sink.event(&Event::Warning { host: stray.0.clone(), message });
+        }
+    }
+    if let Some(file) = &request.save {
+        let text = serde_json::to_string_pretty(&plan).map_err(|error| Error::local("write the plan", error))?;
+        std::fs::write(file, text + "\n").map_err(|error| Error::local(format!("write {}", file.display()), error))?;
+    }
+    let crew = crew(connected, shared);
+    let options = WalkOptions { check, forks: usize::from(at.global.forks.unwrap_or(0)), stop: at.stop.clone() };
+    let sink: Arc<dyn Sink> = reporting.sink.clone();
+    let mut summary = walk(&plan, &crew, &options, sink).await;
+    summary.failed += missing;
+    if request.include_images && !check {
+        remove_images(&whole, &crew).await?;
+    }
+    Ok(summary)
+}
+
+/// What of the hosts that did not answer stops the run. Some of them away is a failure in the end; all of them,
+/// or a lock that another run holds, ends it before anything is touched.
+fn absent(connected: &mut Connected, limit: &IndexSet<String>, sink: &dyn Sink) -> Result<usize> {
+    let locked = connected.failed.values().position(
+        |error| matches!(error, Error::Host(host) if matches!(host.cause, HostCause::Locked(_))),
+    );
+    if let Some(index) = locked
+        && let Some((_, error)) = connected.failed.swap_remove_index(index)
+    {
+        return Err(error);
+    }
+    if connected.machines.is_empty() || limit.iter().all(|host| connected.failed.contains_key(host)) {
+        let error = connected.failed.swap_remove_index(0).map(|(_, error)| error);
+        return Err(error.unwrap_or_else(|| Error::input("the inventory has no host")));
+    }
+    let mut missing = 0;
+    for (host, error) in &connected.failed {
+        if limit.contains(host) {
+            missing += 1;
+        }
+        let hint = match error {
+            Error::Host(error) => error.hint.clone().or_else(|| error.cause.hint()),
+            _ => None,
+        };
+        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        sink.event(&Event::Warning { host: host.clone(), message: format!("not connected: {error}{hint}") });
+    }
+    Ok(missing)
+}
+
+/// Containers of this site that its plan does not know.
+fn strays(
+    whole: &Plan,
+    connected: &Connected,
+    site: &str,
+    hosts: Option<&IndexSet<String>>,
+) -> Vec<(String, Container)> {
+    let mut known: BTreeSet<(String, String)> = BTreeSet::new();
+    for node in &whole.nodes {
+        if let Some(Op::Container(container)) = &node.op {
+            let name = &container.spec.name;
+            for suffix in ["", "_previous", "_next", "_seed"] {
+                known.insert((node.host.clone(), format!("{name}{suffix}")));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (host, look) in &connected.looks {
+        if hosts.is_some_and(|hosts| !hosts.contains(host)) {
+            continue;
+        }
+        for state in look.containers.values() {
+            let label = |name: &str| state.labels.get(name).cloned().unwrap_or_default();
+            if label(SITE_LABEL) == site && !known.contains(&(host.clone(), state.name.clone())) {
+                let mut container =
+                    Container { role: label(ROLE_LABEL), service: label(SERVICE_LABEL), ..Container::default() };
+                container.spec.name.clone_from(&state.name);
+                found.push((host.clone(), container));
+            }
+        }
+    }
+    found
+}
+
+fn gone((host, mut container): (String, Container)) -> Node {
+    container.want = Want::Absent;
+    let id = format!("{host}/container {}", container.spec.name);
+    Node { id, role: container.role.clone(), op: Some(Op::Container(container)), host, after: Vec::new(), gate: None }
+}
+
+/// Positions count from the start: what was put before the others moves them.
+fn shift(plan: &mut Plan) {
+    let added = plan.nodes.iter().take_while(|node| node.after.is_empty() && is_gone(node)).count();
+    for node in plan.nodes.iter_mut().skip(added) {
+        for other in &mut node.after {
+            *other += added;
+        }
+    }
+}
+
+fn is_gone(node: &Node) -> bool {
+    matches!(&node.op, Some(Op::Container(container)) if container.spec.image.is_empty())
+}
+
+async fn remove_images(whole: &Plan, crew: &Crew) -> Result<()> {
+    for reference in whole.images().keys() {
+        for machine in crew.machines.values() {
+            machine.image_remove(reference).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the files of all services into a folder here, a folder a host.
+async fn offline(at: &Invocation, loaded: &Loaded, dir: &Path) -> Result<Summary> {
+    let limit = loaded.limit(at)?;
+    let mut selection = loaded.tags(at)?;
+    selection.hosts = Some(limit);
+    let mut summary = Summary::default();
+    let whole = loaded.offline_plan(&loaded.members())?;
+    let Some(phase) = named("genconfig") else { return Ok(summary) };
+    for node in whole.select(phase, &selection).nodes {
+        let Some(Op::FileSet(set)) = node.op else { continue };
+        let folder = dir.join(&node.host).join(&set.service);
+        for file in &set.files {
+            let path = folder.join(&file.name);
+            if std::fs::read(&path).is_ok_and(|content| *content == *file.content) {
+                summary.same += 1;
+            } else {
+                write_private(&path, &file.content)?;
+                summary.changed += 1;
+            }
+        }
+    }
+    at.answer(
+        || serde_json::json!({ "folder": dir, "changed": summary.changed, "same": summary.same }),
+        || format!("{}: changed {}, same {}", dir.display(), summary.changed, summary.same),
+    );
+    Ok(summary)
+}
+
+/// Writes a file that may hold secrets: whole or not at all, and for its owner alone.
+fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    use std::io::Write as _;
+    let act = || format!("write {}", path.display());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(|error| Error::local(act(), error))?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| Error::local(act(), error))?;
+    file.write_all(content).map_err(|error| Error::local(act(), error))?;
+    file.persist(path).map_err(|error| Error::local(act(), error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Exit;
+
+    #[test]
+    fn an_exit_code_is_known_for_every_phase() {
+        assert!(PHASES.iter().all(|phase| named(phase.name).is_some()));
+        assert_eq!(phases::exit(Summary::default(), false, false), Exit::DONE);
+    }
+}

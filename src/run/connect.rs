@@ -1,0 +1,152 @@
+//! Connects the hosts of a site and takes the one look at each that everything after it goes by.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use indexmap::IndexMap;
+
+use super::event::{Event, Sink};
+use crate::error::{Error, HostCause, HostError, Result};
+use crate::host::{Ask, Look, Machine, Observe, here, ssh};
+use crate::site::{HostSpec, Site};
+
+/// Connections opened at once: sshd's are many, but their logins cost processor time here.
+const STARTS: usize = 64;
+
+/// How hosts are connected.
+#[derive(Clone, Default)]
+pub struct ConnectOptions {
+    /// Record keys of hosts that are not known.
+    pub accept_new_host_keys: bool,
+    /// Socket of an SSH agent.
+    pub agent_socket: Option<PathBuf>,
+    /// Told of each request.
+    pub observe: Option<Observe>,
+}
+
+/// Hosts that answered, and why the others did not.
+#[derive(Default)]
+pub struct Connected {
+    /// Machines by name, in the order asked for.
+    pub machines: IndexMap<String, Arc<dyn Machine>>,
+    /// What the look brought.
+    pub looks: BTreeMap<String, Look>,
+    /// The others.
+    pub failed: IndexMap<String, Error>,
+}
+
+/// Connects hosts and looks at each; `ask` says what at which. Failures are collected, not returned: what they
+/// mean is the caller's to say.
+pub async fn connect(
+    site: &Site,
+    names: &[String],
+    options: &ConnectOptions,
+    ask: impl Fn(&str) -> Ask,
+    sink: &dyn Sink,
+) -> Connected {
+    sink.event(&Event::Connecting { hosts: names.to_vec() });
+    let starts = tokio::sync::Semaphore::new(STARTS);
+    let mut answers: FuturesUnordered<_> = names
+        .iter()
+        .map(|name| {
+            let (starts, ask) = (&starts, ask(name));
+            async move {
+                let begin = Instant::now();
+                let permit = starts.acquire().await;
+                let machine = one(site, name, options).await;
+                drop(permit);
+                let answer = match machine {
+                    Ok(machine) => machine.look(&ask).await.map(|look| (machine, look)),
+                    Err(error) => Err(error),
+                };
+                (name.clone(), begin.elapsed(), answer)
+            }
+        })
+        .collect();
+    let mut connected = Connected::default();
+    let mut machines = BTreeMap::new();
+    while let Some((name, took, answer)) = answers.next().await {
+        let (error, requests) = match answer {
+            Ok((machine, look)) => {
+                let requests = machine.requests();
+                machines.insert(name.clone(), machine);
+                connected.looks.insert(name.clone(), look);
+                (None, requests)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                connected.failed.insert(name.clone(), error);
+                (Some(text), 0)
+            }
+        };
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        sink.event(&Event::Host { host: name, error, requests, took_ms });
+    }
+    for name in names {
+        if let Some(machine) = machines.remove(name) {
+            connected.machines.insert(name.clone(), machine);
+        }
+    }
+    connected
+}
+
+async fn one(site: &Site, name: &str, options: &ConnectOptions) -> Result<Arc<dyn Machine>> {
+    let Some(spec) = site.hosts.get(name) else {
+        return Err(Error::host(name, "connect", HostCause::Unreachable("it is not in the inventory".into())));
+    };
+    if spec.local {
+        return here::connect(name, spec.become_root, &spec.engine_socket, options.observe.clone());
+    }
+    ssh::connect(&target(spec, options)?, options.observe.clone()).await
+}
+
+fn target(spec: &HostSpec, options: &ConnectOptions) -> Result<ssh::Target> {
+    let jump = match &spec.jump {
+        None => None,
+        Some(text) => Some(Box::new(jump(spec, text, options)?)),
+    };
+    Ok(ssh::Target {
+        name: spec.name.clone(),
+        address: spec.address.clone(),
+        port: spec.port,
+        user: spec.user.clone(),
+        become_root: spec.become_root,
+        key_files: spec.key_files.clone(),
+        known_hosts: spec.known_hosts.clone(),
+        accept_new_host_keys: options.accept_new_host_keys,
+        jump,
+        agent_socket: options.agent_socket.clone(),
+        engine_socket: spec.engine_socket.clone(),
+        connect_timeout: Duration::from_secs(10),
+    })
+}
+
+/// `user@host:port`, with the host's own user and port 22 where they are left out.
+fn jump(spec: &HostSpec, text: &str, options: &ConnectOptions) -> Result<ssh::Target> {
+    let (user, rest) = text.split_once('@').map_or((spec.user.as_str(), text), |(user, rest)| (user, rest));
+    let (address, port) = match rest.rsplit_once(':') {
+        Some((address, port)) => (address, port.parse().ok()),
+        None => (rest, Some(22)),
+    };
+    let Some(port) = port else {
+        return Err(Error::Host(Box::new(HostError {
+            host: spec.name.clone(),
+            address: None,
+            act: "connect".into(),
+            cause: HostCause::Unreachable(format!("`{text}` is no jump host")),
+            hint: Some("write it as `user@host:port`".into()),
+        })));
+    };
+    Ok(ssh::Target {
+        port,
+        user: user.to_owned(),
+        key_files: spec.key_files.clone(),
+        known_hosts: spec.known_hosts.clone(),
+        accept_new_host_keys: options.accept_new_host_keys,
+        agent_socket: options.agent_socket.clone(),
+        ..ssh::Target::new(address, address)
+    })
+}

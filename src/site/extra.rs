@@ -1,0 +1,44 @@
+//! Values of `-e`: `k=v k2=v2`, `@file`, or a mapping in JSON or YAML.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::words;
+use crate::error::{InputError, Place};
+use crate::source::{Data, Document, Node};
+use crate::template::{Layer, Sourced};
+
+/// The layer of one `-e`. Values of `k=v` are text, as they are for Ansible.
+pub(super) fn layer(value: &str) -> Result<Layer, InputError> {
+    let trimmed = value.trim();
+    if let Some(file) = trimmed.strip_prefix('@') {
+        return super::files::layer("-e", Path::new(file), false);
+    }
+    let at = |column| Place::within("-e", value, 1, column);
+    if trimmed.starts_with(['{', '[']) {
+        return Layer::of("-e", Document::parse("-e", value)?, false);
+    }
+    let words = words::split(value).map_err(|column| InputError::new("a quotation is not closed").at(at(column)))?;
+    if words.is_empty() {
+        return Err(InputError::new("empty `-e`").at(at(1)).hint("write `-e name=value` or `-e @file`"));
+    }
+    let document = Arc::new(Document::made("-e", value, Node::bare(Data::Null)));
+    let mut vars = IndexMap::new();
+    for word in words {
+        let Some((key, text)) = word.text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            let error = InputError::new(format!("expected `name=value`, found `{}`", word.text)).at(at(word.column));
+            let hint = if Path::new(&word.text).exists() {
+                format!("read a file with `-e @{}`", word.text)
+            } else {
+                "quote values with spaces, as in `-e \"name='a value'\"`".to_owned()
+            };
+            return Err(error.hint(hint));
+        };
+        let column = word.column + key.chars().count() + 1;
+        let node = Node { line: 1, column, data: Data::Str(text.to_owned()) };
+        vars.insert(key.to_owned(), Sourced { node, document: document.clone() });
+    }
+    Ok(Layer { name: "-e".into(), vars, secret: false })
+}

@@ -1,0 +1,158 @@
+//! What deserves a word but stops nothing: values that lose where Kolla-Ansible lets them win, names nobody reads.
+
+use std::collections::HashSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::Layers;
+use super::groups::{Groups, parents};
+use crate::error::{Place, nearest};
+use crate::source::{Data, Node};
+use crate::template::{Layer, Sourced, words_of};
+
+/// Variables that the program itself reads, beside those of roles.
+const KNOWN: &[&str] = &[
+    "ansible_host",
+    "ansible_port",
+    "ansible_user",
+    "ansible_become",
+    "ansible_connection",
+    "ansible_ssh_private_key_file",
+    "ansible_private_key_file",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+    "ansible_group_priority",
+    "ansible_python_interpreter",
+];
+
+/// Ansible's variables that ask for a login with a password, which is not offered.
+const PASSWORD_LOGIN: &[&str] =
+    &["ansible_password", "ansible_ssh_pass", "ansible_become_password", "ansible_become_pass"];
+
+/// All warnings of a site.
+pub(super) fn of(
+    layers: &Layers,
+    groups: &Groups,
+    group_vars: &IndexMap<String, Vec<Arc<Layer>>>,
+    host_vars: &IndexMap<String, Vec<Arc<Layer>>>,
+    passwords: &Path,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let specific = distinct(layers.hosts.values().flatten());
+    shadowed(layers, &specific, &mut warnings);
+    unknown(layers, &specific, &mut warnings);
+    for layer in &specific {
+        for (name, sourced) in layer.vars.iter().filter(|(name, _)| PASSWORD_LOGIN.contains(&name.as_str())) {
+            warnings.push(format!("{}: `{name}` is not used: logins are by key, sudo without a password", at(sourced)));
+        }
+    }
+    let group_known = |name: &str| groups.names().any(|group| group == name);
+    for (name, files) in group_vars.iter().filter(|(name, _)| !group_known(name)) {
+        let near = nearest(name, groups.names()).map(|near| format!("; did you mean `{near}`?"));
+        let why = if parents(name).is_some() {
+            "; add a section for the group to the inventory".to_owned()
+        } else {
+            near.unwrap_or_default()
+        };
+        warnings.push(format!("{}: the inventory has no group `{name}`{why}", file_of(files)));
+    }
+    for (name, files) in host_vars.iter().filter(|(name, _)| !layers.hosts.contains_key(*name)) {
+        let near = nearest(name, layers.hosts.keys().map(String::as_str));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        warnings.push(format!("{}: the inventory has no host `{name}`{near}", file_of(files)));
+    }
+    if std::fs::metadata(passwords).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
+        let file = passwords.display();
+        warnings.push(format!("{file} can be read by others: run `chmod 600 {file}`"));
+    }
+    warnings
+}
+
+fn distinct<'a>(layers: impl Iterator<Item = &'a Arc<Layer>>) -> Vec<&'a Arc<Layer>> {
+    let mut seen = HashSet::new();
+    layers.filter(|layer| seen.insert(Arc::as_ptr(layer))).collect()
+}
+
+fn file_of(layers: &[Arc<Layer>]) -> String {
+    let first = layers.first().and_then(|layer| layer.vars.values().next());
+    first.map(|sourced| sourced.document.file().display().to_string()).unwrap_or_default()
+}
+
+fn at(sourced: &Sourced) -> Place {
+    Place { column: 0, ..sourced.document.place(&sourced.node) }
+}
+
+/// Values of globals.yml under a more specific one, which there is no mistake here, but another value than before
+/// for who comes from Kolla-Ansible.
+fn shadowed(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String>) {
+    for (name, global) in layers.globals.iter().flat_map(|layer| &layer.vars) {
+        let over: Vec<_> = specific
+            .iter()
+            .filter_map(|layer| Some((layer, layer.vars.get(name)?)))
+            .filter(|(_, own)| own.node.to_json() != global.node.to_json())
+            .collect();
+        if let Some((layer, own)) = over.first() {
+            let more = match over.len() {
+                1 => String::new(),
+                count => format!(" (and {} more)", count - 1),
+            };
+            warnings.push(format!(
+                "`{name}` is set in {} and for {} in {}{more}: the more specific one wins, unlike in Kolla-Ansible",
+                at(global),
+                layer.name,
+                at(own),
+            ));
+        }
+    }
+}
+
+/// Variables that nothing reads: with a near name most likely a slip, without one most likely of a service that
+/// is not deployed by this program.
+fn unknown(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String>) {
+    if layers.roles.is_empty() {
+        return;
+    }
+    let mut defined: HashSet<&str> = KNOWN.iter().chain(PASSWORD_LOGIN).copied().chain(super::documented()).collect();
+    defined.extend(layers.roles.iter().flat_map(|layer| layer.vars.keys().map(String::as_str)));
+    defined
+        .extend(layers.top.iter().filter(|layer| layer.secret).flat_map(|layer| layer.vars.keys().map(String::as_str)));
+    let mut mentioned = HashSet::new();
+    let user = layers.globals.iter().chain(specific.iter().copied()).chain(&layers.top);
+    for sourced in layers.roles.iter().chain(user.clone()).flat_map(|layer| layer.vars.values()) {
+        mention(&sourced.node, &mut mentioned);
+    }
+    let mut strangers = Vec::new();
+    for layer in user.filter(|layer| !layer.secret) {
+        for (name, sourced) in &layer.vars {
+            // Every service may have a tag or an image of its own.
+            let of_image = name.ends_with("_tag") || name.ends_with("_image_full");
+            if of_image || defined.contains(name.as_str()) || mentioned.contains(name.as_str()) {
+                continue;
+            }
+            match nearest(name, defined.iter().copied()) {
+                Some(near) => {
+                    warnings.push(format!("{}: no role reads `{name}`; did you mean `{near}`?", at(sourced)));
+                }
+                None if layer.name.starts_with("globals") && !strangers.contains(&name.as_str()) => {
+                    strangers.push(name);
+                }
+                None => {}
+            }
+        }
+    }
+    if !strangers.is_empty() {
+        warnings.push(format!("no role reads these variables of globals.yml: {}", strangers.join(", ")));
+    }
+}
+
+fn mention<'a>(node: &'a Node, found: &mut HashSet<&'a str>) {
+    match &node.data {
+        Data::Str(text) if text.contains('{') => found.extend(words_of(text)),
+        Data::Seq(items) => items.iter().for_each(|item| mention(item, found)),
+        Data::Map(map) => map.values().for_each(|entry| mention(&entry.value, found)),
+        _ => {}
+    }
+}
