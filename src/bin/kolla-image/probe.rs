@@ -128,7 +128,10 @@ fn held(process: &str) -> Result<(BTreeSet<String>, bool)> {
             continue;
         };
         for link in links.flatten() {
-            let target = fs::read_link(link.path()).unwrap_or_default();
+            let target = fs::read_link(link.path());
+            // One that was closed meanwhile is not hidden.
+            hidden |= target.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied);
+            let target = target.unwrap_or_default();
             let target = target.to_string_lossy();
             if let Some(inode) = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) {
                 inodes.insert(inode.to_owned());
