@@ -257,4 +257,23 @@ mod tests {
         assert_eq!(split("127.0.0.1:4000/kolla/base:2025.1"), ("127.0.0.1:4000/kolla/base", "2025.1"));
         assert_eq!(split("127.0.0.1:4000/kolla/base"), ("127.0.0.1:4000/kolla/base", "latest"));
     }
+
+    /// Needs a container engine.
+    #[cfg(feature = "lab-tests")]
+    #[tokio::test]
+    async fn a_build_that_fails_tells_its_last_lines() {
+        use crate::host::apt::{AptFile, archive};
+        let dockerfile = b"FROM scratch\nCOPY Dockerfile /\nRUN [\"/nothing\"]\n".to_vec();
+        let context = archive(&[AptFile { path: "Dockerfile".into(), mode: 0o644, content: dockerfile }]).unwrap();
+        let recipe = Recipe {
+            reference: "kolla-test/fails:1",
+            context,
+            arguments: HashMap::new(),
+            labels: HashMap::new(),
+            fresh: false,
+        };
+        let failure = Engine::connect().await.unwrap().build(recipe, |_| ()).await.unwrap_err();
+        assert!(failure.cause.contains("/nothing"), "{}", failure.cause);
+        assert!(failure.log.iter().any(|line| line.contains("RUN")), "{:?}", failure.log);
+    }
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
+
 use super::api;
 use super::engine::{Engine, Server};
 use crate::error::{Error, OperationError, Result};
@@ -77,6 +79,10 @@ impl Registry {
         if there.is_some() && !labels.is_some_and(|labels| labels.contains_key(LABEL)) {
             return Err(Error::local(format!("start {name}"), "a container of that name is not ours")
                 .with_hint(format!("rename or remove it, or choose another port than {}", self.port)));
+        }
+        if !running && TcpStream::connect(self.address()).await.is_ok() {
+            return Err(Error::local(format!("start {name}"), format!("port {} is taken", self.port))
+                .with_hint("stop what listens there, or choose another port by `--port`"));
         }
         let raised = match (same, running) {
             (true, true) if api::answers(&self.address()).await => return Ok(Raised::Same),
