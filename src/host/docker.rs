@@ -332,6 +332,10 @@ impl Engine {
             BollardError::RequestTimeoutError => HostCause::TimedOut(ANSWER.as_secs()),
             BollardError::JsonDataError { message, .. } => HostCause::Answer(message.clone()),
             BollardError::JsonSerdeError { err } => HostCause::Answer(err.to_string()),
+            // The engine answered, and then its stream ended in the middle.
+            BollardError::IOError { err } if err.get_ref().is_none_or(|inner| !inner.is::<OpenFailure>()) => {
+                HostCause::Answer(format!("its answer was cut: {err}"))
+            }
             other => self.transport_cause(other),
         }
     }

@@ -259,7 +259,7 @@ async fn a_lost_session_is_made_anew_for_reads_and_told_for_writes() {
     });
     let machine = ssh::connect(&server.target("control01"), Some(observe)).await.unwrap();
     let began = server.at("began");
-    let script = format!("touch {}; cat /dev/zero >/dev/null", began.display());
+    let script = format!("touch {}; exec sleep 60", began.display());
     let (write, ()) = tokio::join!(machine.run(&script, b"secret"), async {
         let limit = Instant::now();
         while !began.exists() {

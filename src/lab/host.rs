@@ -89,8 +89,7 @@ pub(super) async fn create(engine: &Engine, host: &LabHost, making: &Making<'_>)
     engine.network_attach(&Role::External.network(making.lab), &host.container, end(host.external_address, 0)).await?;
     let mut files = making.apt.access();
     files.push(making.apt.sources());
-    let mut entries: Vec<Entry> =
-        files.into_iter().map(|file| Entry::file(file.path, file.mode, file.content)).collect();
+    let entries: Vec<Entry> = files.into_iter().map(|file| Entry::file(file.path, file.mode, file.content)).collect();
     engine.put(&host.container, &entries).await
 }
 

@@ -4,6 +4,8 @@
 //! was done once is also noted in the deployment's own schema `kolla`, so that a restored backup brings its
 //! receipts along.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -50,37 +52,52 @@ impl Sql {
         Err(Error::operation(format!("the database in container {} refused a statement", self.container)).because(said))
     }
 
-    /// The digest under which a step was last done; `None` where it never was.
+    /// Everything that steps ask of the database, in one question.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn receipt(&self, host: &Observer, step: &str) -> Result<Option<String>> {
-        let there = self
-            .rows(host, "SELECT 1 FROM information_schema.tables WHERE table_schema='kolla' AND table_name='receipt';")
-            .await?;
-        if there.is_empty() {
-            return Ok(None);
+    pub async fn inventory(&self, host: &Observer) -> Result<Inventory> {
+        let mut inventory = Inventory::default();
+        for row in self.rows(host, INVENTORY).await? {
+            match row.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+                ["schema", name] => drop(inventory.schemas.insert(name.to_owned())),
+                ["user", name] => drop(inventory.users.insert(name.to_owned())),
+                ["receipt", step, digest] => drop(inventory.receipts.insert(step.to_owned(), digest.to_owned())),
+                _ => {}
+            }
         }
-        let rows = self.rows(host, &format!("SELECT digest FROM kolla.receipt WHERE step={};", literal(step))).await?;
-        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()))
+        Ok(inventory)
     }
 
     /// Notes that a step was done.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn note(&self, host: &Remote, step: &str, digest: &str) -> Result<()> {
-        self.write(
-            host,
-            &format!(
-                "{RECEIPTS}REPLACE INTO kolla.receipt (step, digest) VALUES ({}, {});",
-                literal(step),
-                literal(digest)
-            ),
-        )
-        .await
+    pub async fn note(&self, at: &View, host: &Remote, step: &str, digest: &str) -> Result<()> {
+        let values = format!("({}, {})", literal(step), literal(digest));
+        self.write(host, &format!("{RECEIPTS}REPLACE INTO kolla.receipt (step, digest) VALUES {values};")).await?;
+        at.shared.forget_database();
+        Ok(())
     }
 }
+
+/// What the database holds that steps ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Databases.
+    pub schemas: BTreeSet<String>,
+    /// Users that may come from any host.
+    pub users: BTreeSet<String>,
+    /// Digests of steps by their names, as they were last done.
+    pub receipts: BTreeMap<String, String>,
+}
+
+/// The table of receipts may not be there yet: a plain SELECT of it would be an error.
+const INVENTORY: &str = "SELECT 'schema', schema_name FROM information_schema.schemata;\n\
+    SELECT 'user', user FROM mysql.user WHERE host='%';\n\
+    SET @ask = IF(EXISTS(SELECT 1 FROM information_schema.tables WHERE table_schema='kolla' AND table_name='receipt'), \
+    'SELECT ''receipt'', step, digest FROM kolla.receipt', 'DO 0');\n\
+    PREPARE ask FROM @ask;\nEXECUTE ask;\n";
 
 const RECEIPTS: &str = "CREATE DATABASE IF NOT EXISTS kolla;\
     CREATE TABLE IF NOT EXISTS kolla.receipt (step VARCHAR(191) PRIMARY KEY, digest VARCHAR(64) NOT NULL, \
@@ -144,35 +161,28 @@ impl Operation for Database {
     }
 
     async fn diff(&self, at: &View) -> Result<Diff> {
-        let question = format!(
-            "SELECT 'schema' FROM information_schema.schemata WHERE schema_name={};\
-             SELECT 'user' FROM mysql.user WHERE user={} AND host='%';",
-            literal(&self.name),
-            literal(&self.user),
-        );
-        let rows = match at.me.container(&self.sql.container) {
-            Some(state) if state.running() => self.sql.rows(at.host(), &question).await?,
+        let inventory = match at.me.container(&self.sql.container) {
+            Some(state) if state.running() => at.shared.database(&self.sql, at.host()).await?,
             // Seen by a dry run of a first deployment.
             _ => return Ok(Diff::Create(vec![format!("container {} does not run yet", self.sql.container)])),
         };
-        let has = |what: &str| rows.iter().any(|row| row.first().is_some_and(|cell| cell == what));
         let mut missing = Vec::new();
-        if !self.name.is_empty() && !has("schema") {
+        if !self.name.is_empty() && !inventory.schemas.contains(&self.name) {
             missing.push(format!("database {}", self.name));
         }
-        if !has("user") {
+        if !inventory.users.contains(&self.user) {
             missing.push(format!("user {}", self.user));
         }
         if !missing.is_empty() {
             return Ok(Diff::Create(missing));
         }
-        if self.sql.receipt(at.host(), &self.step()).await?.as_deref() == Some(&self.digest()) {
+        if inventory.receipts.get(&self.step()) == Some(&self.digest()) {
             return Ok(Diff::Same("there, with its user".into()));
         }
         Ok(Diff::Update(vec!["password or rights".into()]))
     }
 
-    async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
         let user = format!("{}@'%'", literal(&self.user));
         let password = literal(self.password.reveal());
         let mut statements = String::new();
@@ -189,7 +199,7 @@ impl Operation for Database {
              GRANT {rights} ON {scope} TO {user};\n"
         ));
         self.sql.write(host, &statements).await?;
-        self.sql.note(host, &self.step(), &self.digest()).await
+        self.sql.note(at, host, &self.step(), &self.digest()).await
     }
 }
 

@@ -1,14 +1,21 @@
 //! An image on a host, known by the digest its reference has in the registry now, not by its tag.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{Diff, Operation, Tell, View};
-use crate::error::{Error, Result};
+use crate::error::{Error, HostCause, Result};
 use crate::host::Remote;
 
 /// The label that says of which digest a container was made.
 pub const IMAGE_LABEL: &str = "kolla.image";
+
+/// Tries of a pull that fails in a way that may pass.
+const TRIES: u32 = 4;
+/// Between two of them.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// An image.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +32,18 @@ impl Image {
             _ => reference,
         };
         format!("{name}@{digest}")
+    }
+}
+
+/// It may go better next time: the stream was cut, or a server was at its limits.
+fn passing(error: &Error) -> bool {
+    match error {
+        Error::Host(host) => match &host.cause {
+            HostCause::Engine { status, .. } => *status == 429 || *status >= 500,
+            HostCause::Answer(_) | HostCause::TimedOut(_) => true,
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -62,7 +81,16 @@ impl Operation for Image {
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
         let login = at.shared.login.as_ref();
-        host.act().pull(&self.reference, login, &|done, total| tell.progress(done, total)).await?;
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match host.act().pull(&self.reference, login, &|done, total| tell.progress(done, total)).await {
+                Ok(()) => break,
+                // A registry under load cuts streams and answers 5xx; the engine keeps the layers it has.
+                Err(error) if tries > 0 && passing(&error) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
         if let Some(digest) = at.shared.image_digest(&self.reference, at.host()).await?
             && at.host().image(&Self::pinned(&self.reference, &digest)).await?.is_none()
         {

@@ -71,8 +71,8 @@ impl Operation for Task {
         if !at.me.container(&self.sql.container).is_some_and(|state| state.running()) {
             return Ok(Diff::Run("the database does not run yet".into()));
         }
-        Ok(match self.sql.receipt(at.host(), &self.subject()).await? {
-            Some(digest) if digest == self.digest(at).await? => Diff::Same("done with this image and input".into()),
+        Ok(match at.shared.database(&self.sql, at.host()).await?.receipts.get(&self.subject()) {
+            Some(digest) if *digest == self.digest(at).await? => Diff::Same("done with this image and input".into()),
             Some(_) => Diff::Run("image or input changed".into()),
             None => Diff::Run("never done".into()),
         })
@@ -80,6 +80,6 @@ impl Operation for Task {
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
         run_once(&self.spec, at, host).await?;
-        self.sql.note(host, &self.subject(), &self.digest(at).await?).await
+        self.sql.note(at, host, &self.subject(), &self.digest(at).await?).await
     }
 }

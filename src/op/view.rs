@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::OnceCell;
 
+use super::database::{Inventory, Sql};
 use crate::error::Result;
 use crate::host::{ContainerState, FileState, Look, Observer, RegistryLogin};
 
@@ -84,12 +85,27 @@ pub struct Shared {
     /// Credentials of the registry.
     pub login: Option<RegistryLogin>,
     digests: Mutex<BTreeMap<String, Arc<OnceCell<Option<String>>>>>,
+    databases: Mutex<Arc<OnceCell<Arc<Inventory>>>>,
 }
 
 impl Shared {
     /// For one run.
     pub fn new(site: impl Into<String>, hunks: bool, adopt: bool, login: Option<RegistryLogin>) -> Self {
-        Self { site: site.into(), hunks, adopt, login, digests: Mutex::default() }
+        Self { site: site.into(), hunks, adopt, login, digests: Mutex::default(), databases: Mutex::default() }
+    }
+
+    /// What the database holds, read by whoever asks first; read again after it was [`Self::forget_database`].
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn database(&self, sql: &Sql, host: &Observer) -> Result<Arc<Inventory>> {
+        let cell = self.databases.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        cell.get_or_try_init(async || sql.inventory(host).await.map(Arc::new)).await.cloned()
+    }
+
+    /// What was read of the database is no longer true.
+    pub fn forget_database(&self) {
+        *self.databases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
 
     /// The digest that an image reference names in its registry, asked through `host`'s engine by whoever

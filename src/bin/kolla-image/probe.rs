@@ -67,10 +67,12 @@ pub(crate) fn port(arguments: &[String], listening: bool) -> Result<u8> {
     if ports.is_empty() {
         return Err(usage());
     }
-    let held = held(process)?;
+    let (held, hidden) = held(process)?;
     let mut table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
     table.push_str(&fs::read_to_string("/proc/net/tcp6").unwrap_or_default());
-    let found = ports_of(&table, &held, listening);
+    // A process of another user hides its sockets (HAProxy's workers do): any listener on the port must do then.
+    let held = (!(hidden && listening)).then_some(&held);
+    let found = ports_of(&table, held, listening);
     if ports.iter().any(|port| found.contains(port)) {
         return Ok(0);
     }
@@ -83,21 +85,21 @@ pub(crate) fn socket(arguments: &[String]) -> Result<u8> {
     let [process, path] = arguments else {
         return Err(Failure::new("usage: healthcheck_socket PROCESS PATH").code(2));
     };
-    let held = held(process)?;
+    let (held, hidden) = held(process)?;
     let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
     let holds = table.lines().any(|line| {
         let mut fields = line.split_whitespace().skip(6);
-        fields.next().is_some_and(|inode| held.contains(inode)) && fields.next() == Some(path)
+        fields.next().is_some_and(|inode| hidden || held.contains(inode)) && fields.next() == Some(path)
     });
     if holds { Ok(0) } else { Err(Failure::new(format!("no process `{process}` holds {path}"))) }
 }
 
 /// Local and remote ports (or only listening ones) of the sockets in a /proc/net/tcp table.
-fn ports_of(table: &str, held: &BTreeSet<String>, listening: bool) -> BTreeSet<u16> {
+fn ports_of(table: &str, held: Option<&BTreeSet<String>>, listening: bool) -> BTreeSet<u16> {
     let mut ports = BTreeSet::new();
     for line in table.lines() {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        if fields.len() < 10 || !held.contains(fields[9]) || (listening && fields[3] != "0A") {
+        if fields.len() < 10 || held.is_some_and(|held| !held.contains(fields[9])) || (listening && fields[3] != "0A") {
             continue;
         }
         let addresses = if listening { &fields[1..2] } else { &fields[1..3] };
@@ -107,9 +109,10 @@ fn ports_of(table: &str, held: &BTreeSet<String>, listening: bool) -> BTreeSet<u
     ports
 }
 
-/// Inodes of the sockets of all processes of that name, as far as this user may look.
-fn held(process: &str) -> Result<BTreeSet<String>> {
+/// Inodes of the sockets of all processes of that name, and whether one of them hides its own from this user.
+fn held(process: &str) -> Result<(BTreeSet<String>, bool)> {
     let mut inodes = BTreeSet::new();
+    let mut hidden = false;
     let mut running = false;
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let folder = entry.path();
@@ -120,7 +123,11 @@ fn held(process: &str) -> Result<BTreeSet<String>> {
             continue;
         }
         running = true;
-        for link in fs::read_dir(folder.join("fd")).into_iter().flatten().flatten() {
+        let Ok(links) = fs::read_dir(folder.join("fd")) else {
+            hidden = true;
+            continue;
+        };
+        for link in links.flatten() {
             let target = fs::read_link(link.path()).unwrap_or_default();
             let target = target.to_string_lossy();
             if let Some(inode) = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) {
@@ -128,7 +135,7 @@ fn held(process: &str) -> Result<BTreeSet<String>> {
             }
         }
     }
-    if running { Ok(inodes) } else { Err(Failure::new(format!("no process `{process}` is running"))) }
+    if running { Ok((inodes, hidden)) } else { Err(Failure::new(format!("no process `{process}` is running"))) }
 }
 
 #[cfg(test)]
@@ -144,11 +151,12 @@ mod tests {
 
     #[test]
     fn ports_are_those_of_the_process_only() {
-        let held = |inode: &str| BTreeSet::from([inode.to_owned()]);
-        assert_eq!(ports_of(TABLE, &held("111"), true), [3306].into());
-        assert_eq!(ports_of(TABLE, &held("222"), true), [].into());
-        assert!(ports_of(TABLE, &held("222"), false).contains(&5672));
-        assert_eq!(ports_of(TABLE, &held("333"), false), [].into());
+        let of = |inode: &str, listening| ports_of(TABLE, Some(&[inode.to_owned()].into()), listening);
+        assert_eq!(of("111", true), [3306].into());
+        assert_eq!(of("222", true), [].into());
+        assert!(of("222", false).contains(&5672));
+        assert_eq!(of("333", false), [].into());
+        assert_eq!(ports_of(TABLE, None, true), [3306].into());
     }
 
     #[test]

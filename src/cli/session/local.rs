@@ -1,21 +1,88 @@
 //! Commands about this machine: images, the registry, the lab, and the whole from nothing.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde_json::json;
+
+use super::load::Loaded;
 use super::{BuildRequest, LabAct, RegistryAct};
-use crate::cli::Invocation;
 use crate::cli::lab::Which;
-use crate::error::{Error, Result};
-use crate::lab;
+use crate::cli::phases::Request;
+use crate::cli::{Global, Invocation};
+use crate::error::{Error, Result, numbered};
 use crate::run::event::Summary;
+use crate::{image, lab};
+
+/// The images' tag where no site says it.
+const TAG: &str = "2025.1-debian-trixie";
 
 /// Builds images.
 ///
 /// # Errors
 /// The first image that cannot be built, with the end of its log.
 pub async fn build(at: &Invocation, request: &BuildRequest) -> Result<()> {
-    let _ = (at, request);
-    Err(not_yet("build"))
+    let site = Loaded::read(at).ok();
+    let variable = |name: &str| {
+        let loaded = site.as_ref()?;
+        let host = loaded.site.hosts.keys().next()?;
+        let value = loaded.scopes(&BTreeMap::new()).host(host).get(name).ok()?;
+        Some(value.to_string()).filter(|text| !text.is_empty())
+    };
+    let tag = request.tag.clone().or_else(|| variable("openstack_tag"));
+    let mut options = image::BuildOptions::new(tag.unwrap_or_else(|| TAG.into()));
+    options.images.clone_from(&request.images);
+    if options.images.is_empty()
+        && let Some(loaded) = &site
+    {
+        options.images = needed(loaded)?;
+    }
+    if let Some(registry) = request.registry.clone().or_else(|| variable("docker_registry")) {
+        options.registry = registry;
+    }
+    if let Some(namespace) = variable("docker_namespace") {
+        options.namespace = namespace;
+    }
+    options.push = request.push;
+    options.again = request.again;
+    options.mirror.clone_from(&request.mirror);
+    options.proxies.clone_from(&at.environment.proxies);
+    options.jobs = request.jobs.map_or(options.jobs, usize::from);
+    let built = build_images(at, &options).await?;
+    at.answer(
+        || built.iter().map(|image| json!({ "name": image.name, "reference": image.reference, "built": image.built })).collect(),
+        || format!("{} ready", numbered(built.len(), "image")),
+    );
+    Ok(())
+}
+
+/// Names of the images that the site's enabled services need.
+fn needed(loaded: &Loaded) -> Result<Vec<String>> {
+    let plan = loaded.offline_plan(&loaded.members())?;
+    let name = |reference: &String| {
+        let name = reference.rsplit('/').next().unwrap_or(reference);
+        name.split(':').next().unwrap_or(name).to_owned()
+    };
+    Ok(plan.images().keys().map(name).collect())
+}
+
+async fn build_images(at: &Invocation, options: &image::BuildOptions) -> Result<Vec<image::Built>> {
+    image::build(options, &|event| match event {
+        image::Event::Installs(names) => at.screen.err(&format!("installing {} on this machine", names.join(", "))),
+        image::Event::Starts { image } => at.screen.err(&format!("image {image}: building")),
+        image::Event::Ends(image) => {
+            let what = match (image.built, image.pushed) {
+                (true, true) => "built and pushed",
+                (true, false) => "built",
+                (false, true) => "pushed",
+                (false, false) => "same",
+            };
+            at.screen.err(&format!("image {}: {what} in {}s", image.name, image.took.as_secs()));
+        }
+        image::Event::Says { image, line } => tracing::debug!("{image}: {line}"),
+        image::Event::Pushes { .. } => {}
+    })
+    .await
 }
 
 /// The registry of this machine.
@@ -23,8 +90,41 @@ pub async fn build(at: &Invocation, request: &BuildRequest) -> Result<()> {
 /// # Errors
 /// What the engine says.
 pub async fn registry(at: &Invocation, act: RegistryAct, port: u16) -> Result<()> {
-    let _ = (at, act, port);
-    Err(not_yet("registry"))
+    let options = image::BuildOptions { registry: format!("127.0.0.1:{port}"), ..image::BuildOptions::new(TAG) };
+    let registry = image::Registry { port, image: options.reference("registry") };
+    match act {
+        RegistryAct::Up => raise_registry(at, &options, &registry).await?,
+        RegistryAct::Down(images) => {
+            registry.down(images).await?;
+        }
+        RegistryAct::Status => {
+            let status = registry.status().await?;
+            at.answer(
+                || json!({ "answers": status.answers, "images": status.images }),
+                || {
+                    let state = if status.answers { "answers" } else { "does not answer" };
+                    let mut text = format!("{} {state}: {}", registry.address(), numbered(status.images.len(), "image"));
+                    status.images.iter().for_each(|image| text.push_str(&format!("\n  {image}")));
+                    text
+                },
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn raise_registry(at: &Invocation, options: &image::BuildOptions, registry: &image::Registry) -> Result<()> {
+    let options = image::BuildOptions {
+        images: vec!["registry".into()],
+        push: false,
+        mirror: options.mirror.clone(),
+        proxies: at.environment.proxies.clone(),
+        ..options.clone()
+    };
+    build_images(at, &options).await?;
+    registry.up().await?;
+    at.screen.err(&format!("registry: answers on {}", registry.address()));
+    Ok(())
 }
 
 fn options(at: &Invocation, which: &Which) -> lab::Options {
@@ -114,10 +214,58 @@ const PASSWORDS: &str = include_str!("../../../etc/passwords.yml");
 /// # Errors
 /// The first step that fails.
 pub async fn quickstart(at: &Invocation, hosts: u16, which: &Which) -> Result<Summary> {
-    let _ = (at, hosts, which);
-    Err(not_yet("quickstart"))
-}
-
-fn not_yet(what: &str) -> Error {
-    Error::local(format!("run `kolla {what}`"), "this build does not have it")
+    let mut lab_options = options(at, which);
+    lab_options.hosts = hosts.into();
+    let mut installs = image::installs().await;
+    installs.extend(lab::preflight(&lab_options).await?.installs);
+    installs.sort();
+    installs.dedup();
+    at.screen.err(&format!(
+        "quickstart: builds images, starts a registry on port {}, raises the lab `{}` of {} as containers of this \
+         machine's engine, and deploys to it{}",
+        which.registry_port,
+        which.name,
+        numbered(hosts.into(), "host"),
+        if installs.is_empty() { String::new() } else { format!("; installs {}", installs.join(", ")) },
+    ));
+    let mut images = image::BuildOptions::new(TAG);
+    images.registry = format!("127.0.0.1:{}", which.registry_port);
+    images.mirror.clone_from(&which.mirror);
+    images.proxies.clone_from(&at.environment.proxies);
+    images.push = true;
+    let registry = image::Registry { port: which.registry_port, image: images.reference("registry") };
+    raise_registry(at, &images, &registry).await?;
+    raise(at, &lab_options).await?;
+    let folder = lab_options.state_dir.clone();
+    let inner = |command: &str| Invocation {
+        environment: at.environment.clone(),
+        global: Global { configdir: Some(folder.clone()), inventory: Vec::new(), ..at.global.clone() },
+        screen: at.screen.clone(),
+        stop: at.stop.clone(),
+        command_line: format!("kolla {command} --configdir {}", folder.display()),
+    };
+    images.images = needed(&Loaded::read(&inner("build"))?)?;
+    build_images(at, &images).await?;
+    let mut last = Summary::default();
+    for name in ["bootstrap-servers", "prechecks", "pull", "deploy"] {
+        if at.stop.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let request = Request { phase: name.into(), check: at.global.check, ..Request::default() };
+        last = super::phase(&inner(name), &request).await?;
+        if last.failed > 0 {
+            return Ok(last);
+        }
+    }
+    at.screen.err(&format!(
+        "\ndone. The site is in {folder}:\n\
+         \x20 export KOLLA_CONFIG_PATH={folder}\n\
+         \x20 kolla status               services by hosts\n\
+         \x20 kolla deploy               again: nothing to change\n\
+         \x20 kolla lab ssh control01{name}    a shell on a host\n\
+         \x20 kolla lab down{name}             remove the lab; `kolla registry down` the registry",
+        folder = folder.display(),
+        name = if which.name == "kolla" { String::new() } else { format!(" --name {}", which.name) },
+    ));
+    Ok(last)
 }

@@ -1,0 +1,108 @@
+//! The registry's own HTTP interface, as far as it tells what is already there.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// Manifests as engines push them.
+const MANIFESTS: &str =
+    "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json";
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What a registry answered: status, digest header and body.
+struct Answer {
+    status: u16,
+    digest: Option<String>,
+    body: Value,
+}
+
+/// What identifies an image in a registry: the digests of its manifest and of its configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// What engines show after `@` in a repository digest.
+    pub(super) manifest: String,
+    /// What most engines use as the image's id.
+    pub(super) config: String,
+}
+
+/// Whether a registry answers at `address`.
+pub(super) async fn answers(address: &str) -> bool {
+    get(address, "/v2/").await.is_some_and(|answer| answer.status == 200)
+}
+
+/// The image under a tag; `None` when there is none, or the registry does not speak plain HTTP.
+pub(super) async fn identity(address: &str, repository: &str, tag: &str) -> Option<Identity> {
+    let answer = get(address, &format!("/v2/{repository}/manifests/{tag}")).await?;
+    let config = answer.body["config"]["digest"].as_str()?.to_owned();
+    Some(Identity { manifest: answer.digest?, config })
+}
+
+/// `REPOSITORY:TAG` of all images.
+pub(super) async fn images(address: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let Some(catalog) = get(address, "/v2/_catalog?n=1000").await else { return found };
+    for repository in catalog.body["repositories"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let tags = get(address, &format!("/v2/{repository}/tags/list")).await.map(|answer| answer.body);
+        let tags = tags.as_ref().and_then(|body| body["tags"].as_array());
+        found.extend(tags.into_iter().flatten().filter_map(Value::as_str).map(|tag| format!("{repository}:{tag}")));
+    }
+    found.sort();
+    found
+}
+
+async fn get(address: &str, path: &str) -> Option<Answer> {
+    tokio::time::timeout(LIMIT, async {
+        let stream = TcpStream::connect(address).await.ok()?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
+        let request =
+            Request::get(path).header("Host", address).header("Accept", MANIFESTS).body(Empty::<Bytes>::new()).ok()?;
+        let exchange = async {
+            let response = sender.send_request(request).await.ok()?;
+            let status = response.status().as_u16();
+            let digest = response.headers().get("Docker-Content-Digest").and_then(|value| value.to_str().ok());
+            let digest = digest.map(str::to_owned);
+            let body = response.into_body().collect().await.ok()?.to_bytes();
+            Some(Answer { status, digest, body: serde_json::from_slice(&body).unwrap_or_default() })
+        };
+        tokio::select! {
+            answer = exchange => answer,
+            _ = connection => None,
+        }
+    })
+    .await
+    .ok()
+    .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn an_image_is_identified_by_header_and_manifest() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let count = stream.read(&mut request).await.unwrap();
+            assert!(request[..count].starts_with(b"GET /v2/kolla/base/manifests/1 "));
+            let body = r#"{"config": {"digest": "sha256:c"}}"#;
+            let head =
+                format!("HTTP/1.1 200 OK\r\nDocker-Content-Digest: sha256:m\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all((head + body).as_bytes()).await.unwrap();
+            // The other end closes first, or its last read could fail.
+            let _ = stream.read(&mut request).await;
+        });
+        let found = identity(&address, "kolla/base", "1").await.unwrap();
+        assert_eq!(found, Identity { manifest: "sha256:m".into(), config: "sha256:c".into() });
+        assert!(!answers("127.0.0.1:1").await);
+    }
+}

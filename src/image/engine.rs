@@ -1,0 +1,260 @@
+//! This machine's container engine, as far as images need it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error as DockerError;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, ImageInspect};
+use bollard::models::{Mount, MountType, RestartPolicy, RestartPolicyNameEnum};
+use bollard::query_parameters as query;
+use futures_util::{StreamExt, TryStreamExt};
+use tokio_util::io::ReaderStream;
+
+use crate::error::{Error, Result};
+
+/// An import or a push may say nothing for long.
+const PATIENCE: Duration = Duration::from_mins(30);
+/// A container of ours gets this long to stop.
+const STOP_S: i32 = 10;
+
+/// This machine's engine.
+#[derive(Debug, Clone)]
+pub(super) struct Engine(Docker);
+
+/// A failed build: why, and the last lines it wrote.
+#[derive(Debug)]
+pub(super) struct BuildFailure {
+    pub(super) cause: String,
+    pub(super) log: Vec<String>,
+}
+
+/// What a build is given.
+#[derive(Debug)]
+pub(super) struct Recipe<'a> {
+    pub(super) reference: &'a str,
+    pub(super) context: Vec<u8>,
+    pub(super) arguments: HashMap<String, String>,
+    pub(super) labels: HashMap<String, String>,
+    pub(super) fresh: bool,
+}
+
+/// A container that serves on this machine's own network.
+#[derive(Debug)]
+pub(super) struct Server<'a> {
+    pub(super) name: &'a str,
+    pub(super) image: &'a str,
+    pub(super) env: Vec<String>,
+    pub(super) labels: HashMap<String, String>,
+    pub(super) volume: (&'a str, &'a str),
+}
+
+impl Engine {
+    /// Connects and asks for a sign of life.
+    pub(super) async fn connect() -> Result<Self> {
+        let hint = "install and start a container engine (`apt-get install docker.io`), \
+                    and run as root or as a member of the group `docker`";
+        let absent = |error: DockerError| Error::local("reach this machine's container engine", error).with_hint(hint);
+        let docker = Docker::connect_with_unix_defaults().map_err(absent)?.with_timeout(PATIENCE);
+        docker.ping().await.map_err(absent)?;
+        Ok(Self(docker))
+    }
+
+    /// An image by name or id, if it is there.
+    pub(super) async fn image(&self, name: &str) -> Result<Option<ImageInspect>> {
+        some(self.0.inspect_image(name).await).map_err(failed(format!("inspect image {name}")))
+    }
+
+    /// The id of an image that has all these labels.
+    pub(super) async fn labelled(&self, labels: &HashMap<String, String>) -> Result<Option<String>> {
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let filters = HashMap::from([("label", labels)]);
+        let options = query::ListImagesOptionsBuilder::new().filters(&filters).build();
+        let images = self.0.list_images(Some(options)).await.map_err(failed("list the engine's images"))?;
+        Ok(images.into_iter().next().map(|image| image.id))
+    }
+
+    /// Gives an image a name; one that has it already keeps it.
+    pub(super) async fn tag(&self, id: &str, reference: &str) -> Result<()> {
+        let (repo, tag) = split(reference);
+        let options = query::TagImageOptionsBuilder::new().repo(repo).tag(tag).build();
+        self.0.tag_image(id, Some(options)).await.map_err(failed(format!("tag image {reference}")))
+    }
+
+    /// Makes an image of a tar file; `changes` are lines as in a Dockerfile.
+    pub(super) async fn import(&self, tar: &Path, reference: &str, changes: Vec<String>) -> Result<()> {
+        let act = format!("import image {reference}");
+        let file = tokio::fs::File::open(tar).await.map_err(|error| Error::local(act.clone(), error))?;
+        let body = bollard::body_try_stream(ReaderStream::with_capacity(file, 1 << 20));
+        let (repo, tag) = split(reference);
+        let options =
+            query::CreateImageOptionsBuilder::new().from_src("-").repo(repo).tag(tag).changes(changes).build();
+        let answers = self.0.create_image(Some(options), Some(body), None);
+        answers.try_for_each(|_| async { Ok(()) }).await.map_err(failed(act))
+    }
+
+    /// Builds an image, telling each line that the build writes.
+    pub(super) async fn build(
+        &self,
+        recipe: Recipe<'_>,
+        mut say: impl FnMut(&str),
+    ) -> std::result::Result<(), BuildFailure> {
+        let options = query::BuildImageOptionsBuilder::new()
+            .t(recipe.reference)
+            .rm(true)
+            .forcerm(true)
+            .nocache(recipe.fresh)
+            // The machine's own network, so that a mirror or proxy on this machine is reached too.
+            .networkmode("host")
+            .buildargs(&recipe.arguments)
+            .labels(&recipe.labels)
+            .build();
+        let body = bollard::body_full(recipe.context.into());
+        let mut answers = Box::pin(self.0.build_image(options, None, Some(body)));
+        let mut log: Vec<String> = Vec::new();
+        while let Some(answer) = answers.next().await {
+            let cause = match answer {
+                Ok(info) => {
+                    for line in info.stream.unwrap_or_default().lines().filter(|line| !line.trim().is_empty()) {
+                        say(line);
+                        log.push(line.to_owned());
+                    }
+                    info.error_detail.map(|detail| detail.message.unwrap_or_else(|| "unknown error".into()))
+                }
+                Err(DockerError::DockerStreamError { error }) => Some(error),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(cause) = cause {
+                let log = log.split_off(log.len().saturating_sub(20));
+                return Err(BuildFailure { cause, log });
+            }
+        }
+        Ok(())
+    }
+
+    /// Pushes an image, telling how many bytes of how many are sent.
+    pub(super) async fn push(&self, reference: &str, mut say: impl FnMut(u64, u64)) -> Result<()> {
+        let (repo, tag) = split(reference);
+        let options = query::PushImageOptionsBuilder::new().tag(tag).build();
+        let mut answers = Box::pin(self.0.push_image(repo, Some(options), None));
+        let mut layers: HashMap<String, (u64, u64)> = HashMap::new();
+        while let Some(answer) = answers.next().await {
+            // The engine answers 200 first; that a push failed stands in the stream.
+            let answer = answer.map_err(failed(format!("push image {reference}")))?;
+            if let Some(error) = answer.error_detail.and_then(|detail| detail.message) {
+                return Err(Error::local(format!("push image {reference}"), error));
+            }
+            let Some(progress) = answer.progress_detail else { continue };
+            let (Some(done), Some(total)) = (progress.current, progress.total) else { continue };
+            let number = |value: i64| u64::try_from(value).unwrap_or_default();
+            // Without ids of layers in the answer, a layer is told from others by its size.
+            layers.insert(total.to_string(), (number(done), number(total)));
+            say(layers.values().map(|layer| layer.0).sum(), layers.values().map(|layer| layer.1).sum());
+        }
+        Ok(())
+    }
+
+    /// A container by name, if it is there.
+    pub(super) async fn container(&self, name: &str) -> Result<Option<ContainerInspectResponse>> {
+        let answer = self.0.inspect_container(name, None::<query::InspectContainerOptions>).await;
+        some(answer).map_err(failed(format!("inspect container {name}")))
+    }
+
+    /// Creates a container on the machine's own network.
+    pub(super) async fn create(&self, server: Server<'_>) -> Result<()> {
+        let (volume, target) = server.volume;
+        let body = ContainerCreateBody {
+            image: Some(server.image.to_owned()),
+            env: Some(server.env),
+            labels: Some(server.labels),
+            host_config: Some(HostConfig {
+                network_mode: Some("host".into()),
+                restart_policy: Some(RestartPolicy {
+                    name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+                    maximum_retry_count: None,
+                }),
+                mounts: Some(vec![Mount {
+                    typ: Some(MountType::VOLUME),
+                    source: Some(volume.to_owned()),
+                    target: Some(target.to_owned()),
+                    ..Default::default()
+                }]),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let options = query::CreateContainerOptionsBuilder::new().name(server.name).build();
+        let created = self.0.create_container(Some(options), body).await;
+        created.map(|_| ()).map_err(failed(format!("create container {}", server.name)))
+    }
+
+    /// Starts a container; one that runs is fine.
+    pub(super) async fn start(&self, name: &str) -> Result<()> {
+        let started = self.0.start_container(name, None::<query::StartContainerOptions>).await;
+        started.map_err(failed(format!("start container {name}")))
+    }
+
+    /// Stops and removes a container; one that is gone is fine.
+    pub(super) async fn remove(&self, name: &str) -> Result<bool> {
+        let options = query::StopContainerOptionsBuilder::new().t(STOP_S).build();
+        let stopped = some(self.0.stop_container(name, Some(options)).await);
+        if stopped.map_err(failed(format!("stop container {name}")))?.is_none() {
+            return Ok(false);
+        }
+        let options = query::RemoveContainerOptionsBuilder::new().force(true).build();
+        let removed = some(self.0.remove_container(name, Some(options)).await);
+        Ok(removed.map_err(failed(format!("remove container {name}")))?.is_some())
+    }
+
+    /// Removes a volume; one that is gone is fine.
+    pub(super) async fn volume_remove(&self, name: &str) -> Result<()> {
+        let removed = some(self.0.remove_volume(name, None::<query::RemoveVolumeOptions>).await);
+        removed.map(|_| ()).map_err(failed(format!("remove volume {name}")))
+    }
+
+    /// The last lines a container wrote.
+    pub(super) async fn logs(&self, name: &str, lines: usize) -> Vec<String> {
+        let options = query::LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();
+        let parts = self.0.logs(name, Some(options)).map_ok(|part| part.to_string()).try_collect::<String>().await;
+        parts.unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+}
+
+/// Repository and tag of a reference; a colon before the last slash belongs to the registry's port.
+pub(super) fn split(reference: &str) -> (&str, &str) {
+    match reference.rsplit_once(':') {
+        Some((repo, tag)) if !tag.contains('/') => (repo, tag),
+        _ => (reference, "latest"),
+    }
+}
+
+fn some<T>(answer: std::result::Result<T, DockerError>) -> std::result::Result<Option<T>, DockerError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(DockerError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn failed(act: impl Into<String>) -> impl FnOnce(DockerError) -> Error {
+    let act = act.into();
+    move |error| match error {
+        DockerError::DockerResponseServerError { status_code, message } => {
+            Error::local(act, format!("the engine answered {status_code}: {}", message.trim()))
+        }
+        DockerError::DockerStreamError { error } => Error::local(act, error),
+        other => Error::local(act, other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_a_registry_is_not_a_tag() {
+        assert_eq!(split("127.0.0.1:4000/kolla/base:2025.1"), ("127.0.0.1:4000/kolla/base", "2025.1"));
+        assert_eq!(split("127.0.0.1:4000/kolla/base"), ("127.0.0.1:4000/kolla/base", "latest"));
+    }
+}
