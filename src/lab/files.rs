@@ -127,7 +127,11 @@ fn inventory(lab: &Lab) -> String {
         }
     }
     let _ = writeln!(text, "\n[deployment]\nlocalhost ansible_connection=local");
-    let _ = writeln!(text, "\n[all:vars]\nansible_ssh_common_args=-o UserKnownHostsFile={}", lab.files.known_hosts.display());
+    let _ = writeln!(
+        text,
+        "\n[all:vars]\nansible_ssh_common_args=-o UserKnownHostsFile={}",
+        lab.files.known_hosts.display()
+    );
     text
 }
 
@@ -216,7 +220,10 @@ mod tests {
         let text = inventory(&lab(&["control01", "control02"]));
         assert_eq!(text.matches("ansible_host=10.71.0.12").count(), 1);
         assert!(text.contains("[compute]\ncontrol01\ncontrol02\n"), "{text}");
-        assert!(text.ends_with("[all:vars]\nansible_ssh_common_args=-o UserKnownHostsFile=/state/known_hosts\n"), "{text}");
+        assert!(
+            text.ends_with("[all:vars]\nansible_ssh_common_args=-o UserKnownHostsFile=/state/known_hosts\n"),
+            "{text}"
+        );
         let text = inventory(&lab(&["control01", "compute01"]));
         assert!(text.contains("[compute]\ncompute01 ansible_host="), "{text}");
         assert!(!text.contains("[storage]\ncompute01"), "{text}");

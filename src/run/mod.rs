@@ -1,7 +1,7 @@
 //! Walks a plan over connected hosts: limits, failure, interruption, events. Knows no operation by name.
 
-pub mod event;
 pub mod connect;
+pub mod event;
 mod gate;
 mod walk;
 

@@ -70,7 +70,12 @@ pub async fn vars(at: &Invocation, host: &str, name: Option<&str>) -> Result<Vec
     let names = match name {
         None => scope.names(),
         Some(name) if scope.has(name) => vec![name.to_owned()],
-        Some(name) => return Err(scope.get(name).err().map_or_else(|| Error::input(format!("there is no variable `{name}`")), Error::from)),
+        Some(name) => {
+            return Err(scope
+                .get(name)
+                .err()
+                .map_or_else(|| Error::input(format!("there is no variable `{name}`")), Error::from));
+        }
     };
     Ok(names
         .into_iter()
@@ -120,8 +125,7 @@ pub async fn status(at: &Invocation) -> Result<Vec<StatusRow>> {
     let limit = loaded.limit(at)?;
     let names: Vec<String> = loaded.members().into_iter().collect();
     let question = loaded.ask();
-    let connected =
-        connect(&loaded.site, &names, &connect_options(at, None), |_| question.clone(), &Quiet).await;
+    let connected = connect(&loaded.site, &names, &connect_options(at, None), |_| question.clone(), &Quiet).await;
     let mut rows: Vec<StatusRow> = connected
         .failed
         .iter()

@@ -103,15 +103,13 @@ impl Loaded {
         self.site.scopes(facts)
     }
 
-    pub(super) fn plan(&self, facts: &BTreeMap<String, Facts>, scopes: &Scopes, hosts: &IndexSet<String>) -> Result<Plan> {
-        Plan::whole(&Input {
-            site: &self.site,
-            roles: &self.roles,
-            scopes,
-            facts,
-            overrides: &self.overrides,
-            hosts,
-        })
+    pub(super) fn plan(
+        &self,
+        facts: &BTreeMap<String, Facts>,
+        scopes: &Scopes,
+        hosts: &IndexSet<String>,
+    ) -> Result<Plan> {
+        Plan::whole(&Input { site: &self.site, roles: &self.roles, scopes, facts, overrides: &self.overrides, hosts })
     }
 
     /// The plan without any host having been asked.
@@ -138,7 +136,8 @@ impl Loaded {
                     HostKind::Sysctl(node) => {
                         ask.files.push(format!("/etc/sysctl.d/90-kolla-{}.conf", role.name));
                         let value = scope.as_ref().and_then(|scope| scope.eval(&role.document, node).ok());
-                        let keys = value.and_then(|value| Some(value.try_iter().ok()?.map(|key| key.to_string()).collect()));
+                        let keys =
+                            value.and_then(|value| Some(value.try_iter().ok()?.map(|key| key.to_string()).collect()));
                         ask.sysctls.extend::<Vec<String>>(keys.unwrap_or_default());
                     }
                 }

@@ -171,7 +171,11 @@ pub async fn lab(at: &Invocation, act: LabAct, which: &Which) -> Result<u8> {
                 .collect();
             let head = ["HOST", "ADDRESS", "STATE", "UP", "ENGINE"];
             at.answer(
-                || rows.iter().map(|row| serde_json::json!({ "host": row[0], "address": row[1], "state": row[2] })).collect(),
+                || {
+                    rows.iter()
+                        .map(|row| serde_json::json!({ "host": row[0], "address": row[1], "state": row[2] }))
+                        .collect()
+                },
                 || {
                     let mut table = crate::report::table::Table::new(head);
                     rows.iter().for_each(|row| table.row(row.clone()));

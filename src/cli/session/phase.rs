@@ -39,7 +39,9 @@ pub async fn phase(at: &Invocation, request: &Request) -> Result<Summary> {
     }
     let reporting = Reporting::begin(at, &loaded.site.mask);
     let result = run(at, request, phase, &loaded, &reporting).await;
-    let exit = result.as_ref().map(|summary| phases::exit(*summary, request.check && at.global.exit_code, at.stop.is_cancelled()));
+    let exit = result
+        .as_ref()
+        .map(|summary| phases::exit(*summary, request.check && at.global.exit_code, at.stop.is_cancelled()));
     reporting.end(at, exit);
     result
 }
@@ -55,7 +57,8 @@ async fn run(
     let mut selection = loaded.tags(at)?;
     let check = request.check || phase.looks;
     // Input errors that need no facts are told before any host is asked.
-    let names: Vec<String> = loaded.members().into_iter().chain(limit.iter().cloned()).collect::<IndexSet<_>>().into_iter().collect();
+    let names: Vec<String> =
+        loaded.members().into_iter().chain(limit.iter().cloned()).collect::<IndexSet<_>>().into_iter().collect();
     loaded.offline_plan(&names.iter().cloned().collect())?;
     let question = loaded.ask();
     let note = (!check).then(|| lock_note(at));
@@ -80,7 +83,8 @@ async fn run(
         shift(&mut plan);
     } else if phase.name == "deploy" {
         for stray in &strays {
-            let message = format!("container {} is left over: remove it with `kolla deploy --prune`", stray.1.spec.name);
+            let message =
+                format!("container {} is left over: remove it with `kolla deploy --prune`", stray.1.spec.name);
             reporting.sink.event(&Event::Warning { host: stray.0.clone(), message });
         }
     }
@@ -102,9 +106,10 @@ async fn run(
 /// What of the hosts that did not answer stops the run. Some of them away is a failure in the end; all of them,
 /// or a lock that another run holds, ends it before anything is touched.
 fn absent(connected: &mut Connected, limit: &IndexSet<String>, sink: &dyn Sink) -> Result<usize> {
-    let locked = connected.failed.values().position(
-        |error| matches!(error, Error::Host(host) if matches!(host.cause, HostCause::Locked(_))),
-    );
+    let locked = connected
+        .failed
+        .values()
+        .position(|error| matches!(error, Error::Host(host) if matches!(host.cause, HostCause::Locked(_))));
     if let Some(index) = locked
         && let Some((_, error)) = connected.failed.swap_remove_index(index)
     {
