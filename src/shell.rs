@@ -52,7 +52,12 @@ pub struct Mask(Arc<Vec<Secret>>);
 impl Mask {
     /// Hides each value of four characters or more; shorter ones would hide ordinary text.
     pub fn new(values: impl IntoIterator<Item = String>) -> Self {
-        let mut values: Vec<String> = values.into_iter().filter(|value| value.len() >= 4).collect();
+        // A key of many lines may be shown line by line.
+        let mut values: Vec<String> = values
+            .into_iter()
+            .flat_map(|value| value.lines().map(str::to_owned).chain([value.clone()]).collect::<Vec<_>>())
+            .filter(|value| value.len() >= 4)
+            .collect();
         // Longest first: a secret that contains another one is hidden whole.
         values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         values.dedup();

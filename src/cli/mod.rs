@@ -221,7 +221,7 @@ fn start(environment: Environment, arguments: &[OsString]) -> u8 {
                 }
             }
             at.screen.err(&text::error(&error, at.screen.paint_err.0));
-            error.exit_code()
+            if at.stop.is_cancelled() { Exit::INTERRUPTED.0 } else { error.exit_code() }
         }
     }
 }

@@ -51,6 +51,7 @@ impl Reporting {
         let Some(record) = &self.record else { return };
         let code = match result {
             Ok(Exit(code)) => code,
+            Err(_) if at.stop.is_cancelled() => Exit::INTERRUPTED.0,
             Err(error) => error.exit_code(),
         };
         match record.finish(code) {

@@ -9,7 +9,8 @@ field() { v=; [ -r "$2" ] && { IFS= read -r v <"$2"; } 2>/dev/null; [ -z "$v" ] 
 
 lock() { # token note: holds the lock as long as this shell lives, and says who holds it otherwise
     exec 9>>/run/kolla.lock || exit 73
-    if ! flock -n 9; then
+    # A run that was just killed holds it until sshd has noticed: a moment.
+    if ! flock -w 2 9; then
         holder=; pid=; IFS=' ' read -r holder pid v </run/kolla.lock.owner 2>/dev/null
         # Our own, of a session that was lost and that sshd has not noticed yet.
         if [ "$holder" != "$1" ] || ! kill "$pid" || ! flock -w 5 9; then

@@ -246,7 +246,7 @@ impl Session {
         let (handle, told, ends) = (self.handle.clone(), self.told.clone(), self.ends.clone());
         let (sender, answer) = oneshot::channel();
         tokio::spawn(async move {
-            match handle.channel_open_session().await {
+            match session_channel(&handle).await {
                 Ok(channel) => channel::run(channel, command, sender, ends, || loss(&told)).await,
                 Err(russh::Error::ChannelOpenFailure(_)) => {
                     let _ = sender.send(Err(HostCause::Answer(
@@ -274,7 +274,7 @@ impl Session {
         };
         let (handle, told, line) = (self.handle.clone(), self.told.clone(), line.to_owned());
         let opened = tokio::spawn(async move {
-            let channel = handle.channel_open_session().await?;
+            let channel = session_channel(&handle).await?;
             channel.exec(true, line).await?;
             Ok::<_, russh::Error>(Box::new(ChannelIo::new(channel, Some(permit), move || loss(&told))) as Stream)
         });
@@ -348,6 +348,17 @@ impl Session {
             _ => OpenFailure::Session(self.loss()),
         }
     }
+}
+
+/// Opens a session channel. sshd counts one as open for a moment after it has closed: a refusal is tried again.
+async fn session_channel(handle: &Handle<Client>) -> Result<Channel<Msg>, russh::Error> {
+    for pause in [5, 20, 50, 100, 200, 400, 800] {
+        match handle.channel_open_session().await {
+            Err(russh::Error::ChannelOpenFailure(_)) => tokio::time::sleep(Duration::from_millis(pause)).await,
+            other => return other,
+        }
+    }
+    handle.channel_open_session().await
 }
 
 fn loss(told: &Told) -> HostCause {

@@ -138,14 +138,14 @@ async fn connect_through(target: &Target, bastions: &Bastions, observe: Option<O
 
 /// One session, with more tries where the server drops connections that come too fast.
 async fn open(target: &Target, bastion: Option<Arc<Session>>) -> Result<Session, HostCause> {
-    const TRIES: u32 = 6;
+    const TRIES: u32 = 8;
     let mut tries = 1;
     loop {
         match Session::open(target, bastion.clone()).await {
             Ok(session) => return Ok(session),
             Err(NoSession { dropped: true, .. }) if tries < TRIES => {
                 // Hosts that were dropped together must not come back together.
-                let longest = 100 << tries;
+                let longest = 3000.min(100 << tries);
                 tokio::time::sleep(Duration::from_millis(rand::random_range(50..=longest))).await;
                 tries += 1;
             }

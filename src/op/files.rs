@@ -92,6 +92,12 @@ impl FileSet {
         format!("/etc/kolla/{}", self.service)
     }
 
+    /// The marks of the service's container, and of one it may have taken over from.
+    fn marks(&self) -> [String; 2] {
+        let container = self.service.replace('-', "_");
+        [format!("{APPLIED}/{container}"), format!("{APPLIED}/{container}_seed")]
+    }
+
     fn linked(&self, at: &View) -> bool {
         self.stable
             || at.me.look(|look| look.files.get(&self.link()).and_then(|file| file.link.clone())) == Some(self.folder())
@@ -147,10 +153,11 @@ impl Operation for FileSet {
     async fn diff(&self, at: &View) -> Result<Diff> {
         if self.want == Want::Absent {
             let prefix = format!("{SETS}/{}-", self.service);
-            let mark = format!("{APPLIED}/{}", self.service.replace('-', "_"));
             let there = at.me.look(|look| {
                 look.files.keys().any(|path| {
-                    path.starts_with(&prefix) || path.starts_with(&format!("{}/", self.link())) || *path == mark
+                    path.starts_with(&prefix)
+                        || path.starts_with(&format!("{}/", self.link()))
+                        || self.marks().contains(path)
                 }) || look.files.contains_key(&self.link())
             });
             return Ok(if there { Diff::Remove } else { Diff::Same("not there".into()) });
@@ -177,12 +184,18 @@ impl Operation for FileSet {
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
         let link = self.link();
         if *diff == Diff::Remove {
-            let mark = format!("{APPLIED}/{}", self.service.replace('-', "_"));
+            let marks = self.marks();
             let digits = "[0-9a-f]".repeat(DIGEST);
             let sets = format!("{}/{}-{digits}", SETS, quote(&self.service));
-            run(host, &format!("rm -rf {} {} {sets}", quote(&link), quote(&mark))).await?;
+            // The folders go with the last file in them.
+            let script = format!(
+                "rm -rf {} {} {sets}\nrmdir {SETS} {APPLIED} 2>/dev/null || :",
+                quote(&link),
+                crate::shell::join(&marks)
+            );
+            run(host, &script).await?;
             for path in at.me.look(|look| look.files.keys().cloned().collect::<Vec<_>>()) {
-                if path == link || path == mark || path.starts_with(&format!("{SETS}/{}-", self.service)) {
+                if path == link || marks.contains(&path) || path.starts_with(&format!("{SETS}/{}-", self.service)) {
                     at.me.note_file(&path, None);
                 }
             }

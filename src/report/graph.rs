@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::terminal::brief;
 use super::timeline::{escape, fill};
 use crate::error::numbered;
 
@@ -104,7 +105,7 @@ pub fn html(title: &str, nodes: &[GraphNode], edges: &[(String, String)]) -> Str
             y + 12,
             x + 7,
             y + 24,
-            escape(&shortened(&node.label)),
+            escape(&shortened(&brief(&node.label))),
         );
     }
     let legend: Vec<String> = roles

@@ -81,6 +81,7 @@ impl RunRecord {
         let what = self.mask.hide(what);
         let what = what.trim_end().replace('\n', "\n            | ");
         let outcome = self.mask.hide(outcome).replace('\n', "; ");
+        let outcome = if outcome.is_empty() { "ok" } else { &outcome };
         let line = format!("{:>10.3}s {host}  {}  {outcome}  {what}\n", seconds(at), duration(milliseconds(took)));
         let mut open = lock(&self.open);
         let written = open.requests.write_all(line.as_bytes()).and_then(|()| open.requests.flush());

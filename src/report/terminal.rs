@@ -2,6 +2,7 @@
 //!
 //! Without a terminal the lines are the same and the bars are left out.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use indexmap::IndexMap;
@@ -57,6 +58,7 @@ impl Terminal {
         state.clear_bars();
         for (host, error) in std::mem::take(&mut state.unusable) {
             if told != Some(host.as_str()) {
+                let error = without_host(&host, &error);
                 self.screen.out(&format!("  {host}  {} {}", self.screen.paint.red("failed:"), clean(&error)));
             }
         }
@@ -68,7 +70,11 @@ impl Terminal {
         state.widths = (width(roles), width(hosts), *SUBJECT_WIDTHS.start());
         state.begun = true;
         state.failures.clear();
-        let what = if state.check { format!("{} (check)", state.phase) } else { state.phase.clone() };
+        let what = if state.check && state.phase != "check" {
+            format!("{} (check)", state.phase)
+        } else {
+            state.phase.clone()
+        };
         let size = format!("{}, {}", numbered(roles.len(), "role"), numbered(operations, "operation"));
         self.screen.out(&format!("{}  {}  ·  {size}", paint.bold(&what), some_hosts(hosts)));
         for (host, error) in std::mem::take(&mut state.unusable) {
@@ -79,7 +85,7 @@ impl Terminal {
                     host: &host,
                     subject: "connection",
                     outcome: Outcome::Failed,
-                    reason: &error,
+                    reason: &without_host(&host, &error),
                     took_ms: 0,
                 },
             );
@@ -138,7 +144,7 @@ impl Sink for Terminal {
                 if let Some(error) = error {
                     if state.begun {
                         let paint = self.screen.paint;
-                        let line = format!("  {host}  {} {}", paint.red("failed:"), clean(error));
+                        let line = format!("  {host}  {} {}", paint.red("failed:"), clean(&without_host(host, error)));
                         self.tell(state, &line, true);
                     } else {
                         state.unusable.insert(host.clone(), error.clone());
@@ -155,7 +161,7 @@ impl Sink for Terminal {
             }
             Event::Started { node, host, role, subject, .. } => {
                 if let Some(bars) = &mut state.bars {
-                    bars.start(node, &format!("{role}  {host}  {subject}"), subject.starts_with("image "));
+                    bars.start(node, &format!("{role}  {host}  {}", brief(subject)), subject.starts_with("image "));
                 }
             }
             Event::Progress { node, done, total } => {
@@ -212,7 +218,7 @@ struct Row<'a> {
 
 impl State {
     fn row(&mut self, paint: Paint, row: &Row<'_>) -> String {
-        let subject = clean(row.subject);
+        let subject = clean(&brief(row.subject));
         self.widths.2 = self.widths.2.max(subject.chars().count()).min(*SUBJECT_WIDTHS.end());
         let (roles, hosts, subjects) = self.widths;
         let word = if self.phase == "prechecks" && row.outcome == Outcome::Same {
@@ -280,6 +286,25 @@ pub fn summary_line(phase: &str, check: bool, summary: Summary, took_ms: u64) ->
     parts.extend((failed > 0).then(|| format!("failed {failed}")));
     parts.extend((skipped > 0).then(|| format!("skipped {skipped}")));
     format!("{} in {}", parts.join(", "), duration(took_ms))
+}
+
+/// A subject as lines show it: an image without its registry, which is the same for all.
+pub fn brief(subject: &str) -> Cow<'_, str> {
+    match subject.strip_prefix("image ").and_then(|image| image.rsplit_once('/')) {
+        Some((_, name)) => format!("image {name}").into(),
+        None => subject.into(),
+    }
+}
+
+/// A host error's text where its host is named already: `10.0.0.12:22: connect: ...`.
+fn without_host(host: &str, error: &str) -> String {
+    match error.strip_prefix(host).and_then(|rest| rest.strip_prefix([':', ' '])) {
+        Some(rest) => match rest.trim_start().strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+            Some((address, rest)) => format!("{address}{rest}"),
+            None => rest.trim_start().to_owned(),
+        },
+        None => error.to_owned(),
+    }
 }
 
 /// All hosts, or the first and last ones and how many there are.
@@ -394,6 +419,12 @@ changed 7, same 50, failed 1, skipped 3 in 1m12s
     }
 
     #[test]
+    fn an_image_is_named_without_its_registry() {
+        assert_eq!(brief("image 10.0.0.1:4000/kolla/haproxy:2025.1"), "image haproxy:2025.1");
+        assert_eq!(brief("file /etc/hosts"), "file /etc/hosts");
+    }
+
+    #[test]
     fn prechecks_pass() {
         let events = [
             begin("prechecks", false, &["a"]),
@@ -418,7 +449,7 @@ changed 7, same 50, failed 1, skipped 3 in 1m12s
     fn hosts_that_cannot_be_used_come_after_the_first_line() {
         let lost = |host: &str| Event::Host {
             host: host.into(),
-            error: Some("connect: no answer within 10 s".into()),
+            error: Some(format!("{host} (10.0.0.12:22): connect: no answer within 10 s")),
             requests: 0,
             took_ms: 10_000,
         };
@@ -427,7 +458,7 @@ changed 7, same 50, failed 1, skipped 3 in 1m12s
             text,
             "\
 deploy  control01 control02  ·  4 roles, 61 operations
-             control02  connection              failed: connect: no answer within 10 s
+             control02  connection              failed: 10.0.0.12:22: connect: no answer within 10 s
 "
         );
         let (screen, out, _) = Screen::captured();
@@ -435,7 +466,7 @@ deploy  control01 control02  ·  4 roles, 61 operations
         terminal.event(&lost("control01"));
         terminal.event(&lost("control02"));
         terminal.close(Some("control01"));
-        assert_eq!(out.text(), "  control02  failed: connect: no answer within 10 s\n");
+        assert_eq!(out.text(), "  control02  failed: 10.0.0.12:22: connect: no answer within 10 s\n");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::terminal::{summary_line, word};
@@ -17,8 +18,9 @@ use crate::shell::Mask;
 const PAGE: &str = include_str!("timeline.html");
 /// Rows of the table of what took longest.
 const SLOWEST: usize = 15;
-/// Failures that are shown in full above the chart.
+/// Failures that are listed above the chart, and how many of them are unfolded.
 const FAILURES: usize = 10;
+const OPEN: usize = 2;
 /// A pause of so many milliseconds between two operations ends a chain of them.
 const CHAIN_GAP: u64 = 2_000;
 
@@ -171,14 +173,21 @@ impl Timeline {
     }
 
     fn failed(&self) -> String {
+        // The same on several hosts is one failure.
+        let mut groups: IndexMap<(&str, &str), (Vec<&str>, &Bar)> = IndexMap::new();
+        for bar in self.bars.iter().filter(|bar| bar.outcome == Outcome::Failed) {
+            let group = groups.entry((&bar.subject, &bar.reason)).or_insert_with(|| (Vec::new(), bar));
+            group.0.push(&self.hosts[bar.host]);
+        }
+        let open = if groups.len() <= OPEN { " open" } else { "" };
         let mut text = String::new();
-        for bar in self.bars.iter().filter(|bar| bar.outcome == Outcome::Failed).take(FAILURES) {
+        for ((subject, reason), (hosts, first)) in groups.into_iter().take(FAILURES) {
             text += &format!(
-                "<div class=\"card failures\"><b>{} on {}</b><p>{}</p><pre>{}</pre></div>\n",
-                escape(&bar.subject),
-                escape(&self.hosts[bar.host]),
-                escape(&bar.reason),
-                escape(&bar.details.join("\n"))
+                "<details class=\"card failures\"{open}><summary><b>{}</b> <span>on {}:</span> {}</summary><pre>{}</pre></details>\n",
+                escape(subject),
+                escape(&hosts.join(", ")),
+                escape(reason),
+                escape(&first.details.join("\n"))
             );
         }
         text

@@ -77,7 +77,11 @@ pub async fn connect(
                 (None, requests)
             }
             Err(error) => {
-                let text = error.to_string();
+                let hint = match &error {
+                    Error::Host(host) => host.hint.clone().or_else(|| host.cause.hint()),
+                    _ => None,
+                };
+                let text = hint.map_or_else(|| error.to_string(), |hint| format!("{error} ({hint})"));
                 connected.failed.insert(name.clone(), error);
                 (Some(text), 0)
             }

@@ -64,8 +64,11 @@ async fn run(
     let note = (!check).then(|| lock_note(at));
     let ask = |host: &str| Ask { lock: note.clone().filter(|_| limit.contains(host)), ..question.clone() };
     let options = connect_options(at, reporting.record.as_ref());
-    let mut connected = connect(&loaded.site, &names, &options, ask, &*reporting.sink).await;
-    let missing = absent(&mut connected, &limit, &*reporting.sink)?;
+    let mut connected = tokio::select! {
+        connected = connect(&loaded.site, &names, &options, ask, &*reporting.sink) => connected,
+        () = at.stop.cancelled() => return Err(Error::Interrupted),
+    };
+    let missing = absent(&mut connected, &limit)?;
     let facts = facts(&connected.looks);
     let scopes = loaded.scopes(&facts);
     let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
@@ -105,7 +108,7 @@ async fn run(
 
 /// What of the hosts that did not answer stops the run. Some of them away is a failure in the end; all of them,
 /// or a lock that another run holds, ends it before anything is touched.
-fn absent(connected: &mut Connected, limit: &IndexSet<String>, sink: &dyn Sink) -> Result<usize> {
+fn absent(connected: &mut Connected, limit: &IndexSet<String>) -> Result<usize> {
     let locked = connected
         .failed
         .values()
@@ -119,19 +122,7 @@ fn absent(connected: &mut Connected, limit: &IndexSet<String>, sink: &dyn Sink) 
         let error = connected.failed.swap_remove_index(0).map(|(_, error)| error);
         return Err(error.unwrap_or_else(|| Error::input("the inventory has no host")));
     }
-    let mut missing = 0;
-    for (host, error) in &connected.failed {
-        if limit.contains(host) {
-            missing += 1;
-        }
-        let hint = match error {
-            Error::Host(error) => error.hint.clone().or_else(|| error.cause.hint()),
-            _ => None,
-        };
-        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-        sink.event(&Event::Warning { host: host.clone(), message: format!("not connected: {error}{hint}") });
-    }
-    Ok(missing)
+    Ok(connected.failed.keys().filter(|host| limit.contains(*host)).count())
 }
 
 /// Containers of this site that its plan does not know.

@@ -1,0 +1,420 @@
+#!/usr/bin/python3
+"""The main job on real parts: from nothing to a deployed infrastructure, and all that an operator does to it.
+
+Usage: deployment.py PROGRAM [--keep]. The lab is named `test` (KOLLA_TEST_LAB), with a registry on port 4001, so
+that it stands beside any other. KOLLA_TEST_KILLS says at how many moments the program is killed (4).
+"""
+
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pika
+import pymysql
+
+from lab import Lab, expect, main, say, wait_until
+
+KILLS = int(os.environ.get("KOLLA_TEST_KILLS", "4"))
+
+
+def sql(lab, host=None):
+    return pymysql.connect(
+        host=host or lab.vip, user="root", password=lab.password("database_password"),
+        connect_timeout=3, read_timeout=10, write_timeout=10, autocommit=True)
+
+
+def ask(lab, question, host=None):
+    connection = sql(lab, host)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(question)
+            return cursor.fetchall()
+    finally:
+        connection.close()
+
+
+def galera(lab, host):
+    rows = dict(ask(lab, "SHOW GLOBAL STATUS LIKE 'wsrep%'", lab.address(host)))
+    return rows["wsrep_local_state_comment"], int(rows["wsrep_cluster_size"])
+
+
+def all_synced(lab):
+    return all(galera(lab, host) == ("Synced", 3) for host in lab.hosts)
+
+
+def quickstart(lab):
+    """the README's first command ends with a deployed infrastructure"""
+    lab.kolla("quickstart", "--infra-only", "--name", "test" if "KOLLA_TEST_LAB" not in os.environ
+              else os.environ["KOLLA_TEST_LAB"], "--state-dir", lab.site, "--registry-port", "4001", within=2400)
+    say(f"quickstart took {lab.took:.0f} s")
+    expect(all_synced(lab), "not all members are Synced")
+    lab.kolla("check")
+
+
+quickstart.needed = True
+
+
+def nothing_to_do(lab):
+    """the same deploy again changes nothing, in two requests a host"""
+    before = lab.everything()
+    events = lab.events("deploy")
+    end = events[-1]
+    expect(end["summary"]["changed"] == 0, f"changed something: {end}")
+    expect(end["summary"]["failed"] == 0, f"failed: {end}")
+    expect(lab.everything() == before, "a container or file is not as it was")
+    requests = dict(map(tuple, end["requests"]))
+    say(f"requests a host: {requests}, {lab.took:.2f} s")
+    expect(sorted(requests.values())[:2] == [2, 2], f"more than two requests: {requests}")
+    text = lab.kolla("deploy", "-v", quiet=True)
+    expect(re.search(r"^requests  control01 \d+, control02 2, control03 2$", text, re.M), f"-v does not tell:\n{text}")
+
+
+def one_option(lab):
+    """a changed option is told by --check --diff, then touches just its containers"""
+    lab.option("cache", memcached_max_memory=300)
+    before = lab.everything()
+    text = lab.kolla("deploy", "--check", "--diff")
+    expect("+" in text and "-m 300" in text, f"the hunk is not shown:\n{text}")
+    expect(text.count("container memcached") == 3 and "configuration" in text, f"the containers are not named:\n{text}")
+    expect(lab.everything() == before, "--check changed something")
+    lab.kolla("deploy", "--check", "--exit-code", code=3, quiet=True)
+    changed = lab.changed("deploy")
+    expect(set(subject for _, subject in changed) == {"files memcached", "container memcached"}, f"changed {changed}")
+    after = lab.everything()[0]
+    for host in lab.hosts:
+        for name, state in before[0][host].items():
+            touched = after[host].get(name) != state
+            expect(touched == (name == "memcached"), f"{host}: {name}: {state} became {after[host].get(name)}")
+    lab.option("cache")
+    lab.kolla("reconfigure", "--tags", "memcached")
+
+
+def balancer_reload(lab):
+    """a changed load balancer takes its file over without dropping a connection or its container"""
+    connection = sql(lab)
+    before = {host: lab.containers(host)["haproxy"] for host in lab.hosts}
+    lab.option("lb", haproxy_client_timeout="2m")
+    lab.kolla("reconfigure", "--tags", "loadbalancer")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    connection.close()
+    expect({host: lab.containers(host)["haproxy"] for host in lab.hosts} == before, "a container was replaced")
+    lab.option("lb", haproxy_client_timeout="soon")
+    text = lab.kolla("deploy", "--tags", "loadbalancer", code=1)
+    expect("are not valid; nothing was changed" in text, f"a broken file was not refused:\n{text}")
+    expect(ask(lab, "SELECT 1") == ((1,),), "the load balancer is gone")
+    lab.option("lb")
+    lab.kolla("deploy", "--tags", "loadbalancer")
+    lab.kolla("check")
+
+
+def put_back(lab):
+    """the old container comes back when the new one fails"""
+    host = "control01"
+    before = lab.containers(host)["memcached"]
+    lab.option("cache", memcached_max_memory="64 --no-such-option")
+    text = lab.kolla("deploy", "--tags", "memcached", "--limit", host, code=1)
+    expect("the container that was there before is back" in text, f"not told:\n{text}")
+    after = lab.containers(host)["memcached"]
+    expect(after[0] == before[0] and after[1] == "running", f"{before} became {after}")
+    lab.option("cache", memcached_tag="never-built")
+    text = lab.kolla("deploy", "--tags", "memcached", "--limit", host, code=1)
+    expect("is not in its registry" in text, f"not told:\n{text}")
+    expect(lab.containers(host)["memcached"] == after, "it was touched for an image that is not there")
+    lab.option("cache")
+    lab.kolla("deploy", "--tags", "memcached")
+    expect(set(lab.containers(host)) == {name for name in lab.containers(host) if "_" not in name or name == "mariadb_clustercheck"},
+           f"something is left over: {set(lab.containers(host))}")
+
+
+def own_role(lab):
+    """a role in a folder of one's own deploys a service, behind the load balancer, without a change of the program"""
+    role = os.path.join(lab.folder, "roles", "toy")
+    os.makedirs(role, exist_ok=True)
+    with open(os.path.join(role, "role.yml"), "w", encoding="utf-8") as file:
+        file.write("""about: A second cache.
+vars:
+  toy_port: 11999
+services:
+  toy:
+    group: memcached
+    image: memcached
+    command: memcached -l {{ api_address }} -p {{ toy_port }} -U 0
+    ready: { tcp: "{{ api_address }}:{{ toy_port }}" }
+    proxy: { port: "{{ toy_port }}", mode: tcp }
+""")
+    lab.kolla("deploy", "--roles", os.path.dirname(role))
+    with socket.create_connection((lab.vip, 11999), 5) as connection:
+        connection.sendall(b"version\r\n")
+        expect(connection.recv(100).startswith(b"VERSION"), "no answer through the load balancer")
+    text = lab.kolla("deploy")
+    expect("container toy is left over" in text, f"what is left over is not told:\n{text}")
+    lab.kolla("deploy", "--prune")
+    expect(all("toy" not in lab.containers(host) for host in lab.hosts), "it is still there")
+
+
+def two_runs(lab):
+    """a second run is refused while one holds the lock, and is told whose it is"""
+    lab.option("cache", memcached_max_memory=301)
+    first = subprocess.Popen(lab.command("deploy", "--tags", "memcached"), env=lab.environment,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    refused = None
+    while first.poll() is None and refused is None:
+        second = subprocess.run(lab.command("deploy", "--tags", "memcached"), env=lab.environment, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if "another run holds the lock" in second.stdout:
+            refused = second
+    expect(first.wait() in (0, 1), "the first run did not end")
+    expect(refused is not None and refused.returncode == 1, "the second run was never refused")
+    expect("deploy --tags memcached" in refused.stdout, f"it does not say whose the lock is:\n{refused.stdout}")
+    lab.option("cache")
+    lab.kolla("deploy")
+
+
+def stored(lab):
+    with sql(lab) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE IF NOT EXISTS proof")
+        cursor.execute("CREATE TABLE IF NOT EXISTS proof.rows (id BIGINT PRIMARY KEY)")
+
+
+class Inserts:
+    """Inserts rows through the load balancer until told to stop; knows which were committed, and when."""
+
+    def __init__(self, lab):
+        self.lab, self.committed, self.times, self.stop = lab, [], [], False
+        stored(lab)
+        self.next = (ask(lab, "SELECT COALESCE(MAX(id), 0) FROM proof.rows")[0][0] or 0) + 1
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        connection = None
+        while not self.stop:
+            try:
+                if connection is None:
+                    connection = sql(self.lab)
+                with connection.cursor() as cursor:
+                    cursor.execute("INSERT INTO proof.rows VALUES (%s)", (self.next,))
+                self.committed.append(self.next)
+                self.times.append(time.monotonic())
+            except pymysql.MySQLError:
+                connection = None
+                time.sleep(0.1)
+            # A row that failed may still have been written: its number is not used again.
+            self.next += 1
+
+    def end(self):
+        self.stop = True
+        self.thread.join()
+
+    def lost(self):
+        there = {row[0] for row in ask(self.lab, "SELECT id FROM proof.rows")}
+        return [row for row in self.committed if row not in there]
+
+    def gap(self):
+        return max((b - a for a, b in zip(self.times, self.times[1:])), default=0)
+
+
+def writer_killed(lab):
+    """the MariaDB that takes the writes is killed: writes succeed again within 10 s, none is lost"""
+    inserts = Inserts(lab)
+    time.sleep(2)
+    writer = ask(lab, "SELECT @@hostname")[0][0]
+    lab.kill(writer, "mariadb")
+    count = len(inserts.committed)
+    wait_until("writes", 30, lambda: len(inserts.committed) > count + 20)
+    inserts.end()
+    say(f"{writer} was the writer; {len(inserts.committed)} rows committed; longest pause {inserts.gap():.1f} s")
+    expect(inserts.gap() < 10, f"no write for {inserts.gap():.1f} s")
+    # Killed from outside by the API, the engine takes it for stopped on purpose: the next run starts it.
+    lab.kolla("deploy", "--tags", "mariadb")
+    wait_until("three members Synced", 60, lambda: all_synced(lab))
+    expect(inserts.lost() == [], f"lost {inserts.lost()[:5]}")
+
+
+def messages(lab):
+    """10,000 confirmed messages to a quorum queue while a RabbitMQ node is killed: none is lost"""
+    credentials = pika.PlainCredentials("openstack", lab.password("rabbitmq_password"))
+
+    def connect():
+        targets = [pika.ConnectionParameters(lab.address(host), 5672, "/", credentials, connection_attempts=1,
+                                             socket_timeout=3, blocked_connection_timeout=20, heartbeat=10)
+                   for host in lab.hosts]
+        connection = pika.BlockingConnection(targets)
+        channel = connection.channel()
+        channel.queue_declare("proof", durable=True, arguments={"x-queue-type": "quorum"})
+        channel.confirm_delivery()
+        return connection, channel
+
+    connection, channel = connect()
+    channel.queue_purge("proof")
+    confirmed, number = set(), 0
+    while len(confirmed) < 10000:
+        if len(confirmed) == 3000 and number == 3000:
+            lab.kill("control01", "rabbitmq")
+        try:
+            channel.basic_publish("", "proof", str(number).encode(), pika.BasicProperties(delivery_mode=2), mandatory=True)
+            confirmed.add(number)
+        except pika.exceptions.AMQPError:
+            def again():
+                nonlocal connection, channel
+                connection, channel = connect()
+                return True
+            say(f"reconnected in {wait_until('a connection', 60, again):.1f} s, after {len(confirmed)} messages")
+        number += 1
+    connection.close()
+    lab.kolla("deploy", "--tags", "rabbitmq")
+    connection, channel = connect()
+    got = set()
+    for method, _, body in channel.consume("proof", inactivity_timeout=10):
+        if method is None:
+            break
+        got.add(int(body))
+        channel.basic_ack(method.delivery_tag)
+        if confirmed <= got:
+            break
+    connection.close()
+    say(f"{len(confirmed)} confirmed, {len(confirmed - got)} lost")
+    expect(not confirmed - got, f"lost {sorted(confirmed - got)[:5]}")
+
+
+def power_cut(lab):
+    """the host with the virtual address loses its power: the address answers within 3 s"""
+    holder = lab.holder(lab.vip)
+    expect(holder is not None, "nobody holds the address")
+
+    def answers():
+        with socket.create_connection((lab.vip, 3306), 0.3) as connection:
+            connection.settimeout(0.5)
+            return len(connection.recv(10)) > 0
+
+    expect(answers(), "it does not answer before")
+    lab.power_off(holder)
+    took = wait_until("the address", 15, answers, every=0.05)
+    say(f"{holder} held it; it answers after {took:.1f} s")
+    expect(took < 3, f"it took {took:.1f} s")
+    wait_until("a write", 15, lambda: ask(lab, "REPLACE INTO proof.rows VALUES (0)") is not None)
+    others = [host for host in lab.hosts if host != holder]
+    text = lab.kolla("deploy", code=1)
+    expect(re.search(rf"{holder} .*cannot be reached", text), f"the host that is off is not told:\n{text}")
+    expect(all(lab.containers(host)["mariadb"][1] == "running" for host in others), "the others were touched")
+    lab.power_on(holder)
+    lab.kolla("deploy")
+    wait_until("three members Synced", 90, lambda: all_synced(lab))
+    lab.kolla("check")
+
+
+def all_crash(lab):
+    """all MariaDB are killed at once in the middle of inserts: mariadb-recovery brings every committed row back"""
+    inserts = Inserts(lab)
+    wait_until("rows", 20, lambda: len(inserts.committed) > 200)
+    threads = [threading.Thread(target=lab.kill, args=(host, "mariadb")) for host in lab.hosts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    time.sleep(1)
+    inserts.end()
+    text = lab.kolla("deploy", "--tags", "mariadb", code=1)
+    expect("mariadb-recovery" in text, f"deploy does not say what to do:\n{text}")
+    lab.kolla("mariadb-recovery")
+    expect(all_synced(lab), "not all members are Synced")
+    lost = inserts.lost()
+    say(f"{len(inserts.committed)} committed, {len(lost)} lost")
+    expect(not lost, f"lost {lost[:5]}")
+    lab.kolla("deploy")
+
+
+def stop_and_start(lab):
+    """stop wants its flag; the whole infrastructure stops in order and starts again with its data"""
+    rows = ask(lab, "SELECT COUNT(*) FROM proof.rows")
+    lab.kolla("stop", code=2)
+    lab.kolla("stop", "--yes-i-really-really-mean-it")
+    expect(all(state[1] != "running" for host in lab.hosts for state in lab.containers(host).values()), "something runs")
+    lab.kolla("deploy")
+    expect(all_synced(lab), "not all members are Synced")
+    expect(ask(lab, "SELECT COUNT(*) FROM proof.rows") == rows, "rows are lost")
+
+
+def killed_reconfigure(lab):
+    """kill -9 of the program at random moments of a reconfigure: the rerun converges, no row is lost"""
+    inserts = Inserts(lab)
+    try:
+        for round_ in range(KILLS):
+            lab.option("change", memcached_max_memory=310 + round_, mariadb_binlog_expire_seconds=1209000 + round_,
+                       haproxy_client_timeout=f"{61 + round_}s")
+            kill_at_random(lab, "reconfigure", 40)
+        lab.option("change")
+        lab.kolla("deploy")
+    finally:
+        inserts.end()
+    wait_until("three members Synced", 60, lambda: all_synced(lab))
+    lost = inserts.lost()
+    say(f"{len(inserts.committed)} committed, {len(lost)} lost, longest pause {inserts.gap():.1f} s")
+    expect(not lost, f"lost {lost[:5]}")
+
+
+def kill_at_random(lab, command, longest):
+    moment = random.uniform(0.2, longest)
+    process = subprocess.Popen(lab.command(command), env=lab.environment, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+    try:
+        process.wait(moment)
+        say(f"kolla {command} ended before it was killed at {moment:.1f} s")
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    # The lock goes when sshd notices that the session is gone.
+    lab.kolla(command, quiet=True)
+    again = lab.events(command)[-1]["summary"]
+    expect((again["changed"], again["failed"]) == (0, 0), f"{command} did not converge: {again}")
+    lab.kolla("check", quiet=True)
+    say(f"killed at {moment:.1f} s: the rerun converged")
+
+
+def destroyed(lab):
+    """destroy refuses without its flag, and leaves no container, volume, address or file of ours"""
+    lab.kolla("destroy", code=2)
+    lab.kolla("destroy", "--yes-i-really-really-mean-it")
+    for host in lab.hosts:
+        expect(lab.containers(host) == {}, f"{host}: containers are left: {lab.containers(host)}")
+        volumes = lab.engine(host, "/volumes")["Volumes"] or []
+        expect(volumes == [], f"{host}: volumes are left: {volumes}")
+        left = lab.on(host, "find /etc/kolla -mindepth 1 ! -path '*/.applied' ! -name 'unit-*' 2>/dev/null", code=None)
+        expect(left == "", f"{host}: files are left:\n{left}")
+        expect(lab.vip not in lab.on(host, "ip -o addr"), f"{host} holds the address")
+
+
+def killed_deploy(lab):
+    """kill -9 of the program at random moments of a first deploy: the rerun converges"""
+    for _ in range(KILLS):
+        kill_at_random(lab, "deploy", 60)
+        expect(all_synced(lab), "not all members are Synced")
+        lab.kolla("destroy", "--yes-i-really-really-mean-it", quiet=True)
+
+
+TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, own_role, two_runs, messages, writer_killed,
+         power_cut, all_crash, stop_and_start, killed_reconfigure, destroyed, killed_deploy]
+
+
+def run():
+    lab = Lab(sys.argv[1])
+    chosen = os.environ.get("KOLLA_TEST_ONLY", "").split()
+    tests = [test for test in TESTS if not chosen or test.__name__ in chosen]
+    try:
+        main(tests, lab)
+    finally:
+        if "--keep" not in sys.argv:
+            lab.lab("down", quiet=True, code=None)
+            subprocess.run([lab.program, "registry", "down", "--include-images", "--port", "4001"], env=lab.environment,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    run()
