@@ -1,0 +1,193 @@
+//! As much of a container engine's API as a deployment asks for, before a host in memory.
+
+use std::collections::BTreeMap;
+
+use kolla::error::{Error, HostCause};
+use kolla::host::fake::Fake;
+use kolla::host::{ContainerSpec, Machine};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+/// Answers requests until the other side closes.
+pub(crate) async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, fake: &Fake) {
+    let mut bytes = Vec::new();
+    loop {
+        let Some(request) = Request::read(&mut stream, &mut bytes).await else { return };
+        let (status, body) = match answer(&request, fake).await {
+            Ok((status, body)) => (status, body),
+            Err(Error::Host(error)) => match error.cause {
+                HostCause::Engine { status, message } => (status, json!({ "message": message })),
+                other => (500, json!({ "message": other.to_string() })),
+            },
+            Err(other) => (500, json!({ "message": other.to_string() })),
+        };
+        fake.forget_calls();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let length = if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let head = format!(
+            "HTTP/1.1 {status} .\r\nServer: Docker/26.1.5 (linux)\r\nContent-Type: application/json\r\n{length}\r\n"
+        );
+        if stream.write_all((head + &body).as_bytes()).await.is_err() || stream.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+struct Request {
+    method: String,
+    path: String,
+    query: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// The next one; `bytes` is what has come so far. Bodies have a length: `kolla` sends no others.
+    async fn read(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> Option<Self> {
+        loop {
+            if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+                let length = head.lines().find_map(|line| {
+                    let (name, value) = line.split_once(':')?;
+                    name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+                });
+                let whole = end + 4 + length.unwrap_or(0);
+                if bytes.len() >= whole {
+                    let body = bytes[end + 4..whole].to_vec();
+                    bytes.drain(..whole);
+                    return Self::of(&head, body);
+                }
+            }
+            if stream.read_buf(bytes).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+
+    fn of(head: &str, body: Vec<u8>) -> Option<Self> {
+        let mut words = head.lines().next()?.split(' ');
+        let (method, target) = (words.next()?.to_owned(), words.next()?);
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        // `/v1.47/containers/json`
+        let path = path.strip_prefix("/v1.").and_then(|rest| rest.split_once('/')).map_or(path, |(_, rest)| rest);
+        let query = query.split('&').filter_map(|pair| pair.split_once('='));
+        Some(Self {
+            method,
+            path: decoded(path.trim_start_matches('/')),
+            query: query.map(|(name, value)| (name.to_owned(), decoded(value))).collect(),
+            body,
+        })
+    }
+
+    fn asked(&self, name: &str) -> String {
+        self.query.get(name).cloned().unwrap_or_default()
+    }
+}
+
+async fn answer(request: &Request, fake: &Fake) -> Result<(u16, Value), Error> {
+    let (kind, rest) = request.path.split_once('/').unwrap_or((&request.path, ""));
+    let (name, act) = rest.rsplit_once('/').unwrap_or((rest, ""));
+    Ok(match (request.method.as_str(), kind, name, act) {
+        ("GET", "containers", "json", _) => (200, containers(fake).await?),
+        ("GET", "distribution", name, "json") => {
+            // Every image is in the registry.
+            fake.world().publish(name, name);
+            let digest = fake.registry_digest(name, None).await?;
+            let descriptor = json!({ "mediaType": "x", "digest": digest, "size": 1 });
+            (200, json!({ "Descriptor": descriptor, "Platforms": [] }))
+        }
+        ("GET", "images", name, "json") => match fake.image(name).await? {
+            Some(id) => (200, json!({ "Id": id })),
+            None => (404, json!({ "message": format!("No such image: {name}") })),
+        },
+        ("POST", "images", "create", _) => {
+            let (image, tag) = (request.asked("fromImage"), request.asked("tag"));
+            let reference = if tag.is_empty() { image } else { format!("{image}:{tag}") };
+            fake.world().publish(&reference, &reference);
+            fake.pull(&reference, None, &|_, _| {}).await?;
+            (200, json!({ "status": "done" }))
+        }
+        ("POST", "containers", "create", _) => {
+            let id = fake.create(&spec(&request.asked("name"), &request.body)).await?;
+            (201, json!({ "Id": id, "Warnings": [] }))
+        }
+        ("POST", "containers", name, "start") => (204, fake.start(name).await.map(|()| Value::Null)?),
+        ("POST", "containers", name, "stop") => (204, fake.stop(name, 0).await.map(|()| Value::Null)?),
+        ("POST", "containers", name, "rename") => {
+            (204, fake.rename(name, &request.asked("name")).await.map(|()| Value::Null)?)
+        }
+        ("DELETE", "containers", name, _) if fake.containers().await?.contains_key(name) => {
+            (204, fake.remove(name).await.map(|()| Value::Null)?)
+        }
+        ("POST", "volumes", "create", _) => {
+            let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+            let name = body["Name"].as_str().unwrap_or_default();
+            fake.volume_create(name, &texts(&body["Labels"])).await?;
+            let volume = json!({
+                "Name": name, "Driver": "local", "Mountpoint": "/x", "Labels": {}, "Scope": "local", "Options": {},
+            });
+            (201, volume)
+        }
+        _ => (404, json!({ "message": format!("no such thing: {} {}", request.method, request.path) })),
+    })
+}
+
+/// With what the real list has besides what is read of it, so that it is as long.
+async fn containers(fake: &Fake) -> Result<Value, Error> {
+    let list = fake.containers().await?.into_values().map(|state| {
+        json!({
+            "Id": state.id, "Names": [format!("/{}", state.name)], "Image": state.image_id, "ImageID": state.image_id,
+            "Command": "dumb-init --single-child -- kolla_start", "Created": state.created, "Ports": [],
+            "Labels": state.labels, "State": state.state, "Status": state.status,
+            "HostConfig": { "NetworkMode": "host" },
+            "NetworkSettings": { "Networks": { "host": {
+                "IPAMConfig": null, "Links": null, "Aliases": null, "MacAddress": "", "DriverOpts": null,
+                "NetworkID": state.id, "EndpointID": state.id, "Gateway": "", "IPAddress": "", "IPPrefixLen": 0,
+                "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": null,
+            } } },
+            "Mounts": [{
+                "Type": "bind", "Source": "/etc/localtime", "Destination": "/etc/localtime", "Mode": "ro", "RW": false,
+                "Propagation": "rprivate",
+            }],
+        })
+    });
+    Ok(list.collect())
+}
+
+/// The parts of a container that a host in memory goes by.
+fn spec(name: &str, body: &[u8]) -> ContainerSpec {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let mounts = body["HostConfig"]["Binds"].as_array().into_iter().flatten();
+    ContainerSpec {
+        name: name.to_owned(),
+        image: body["Image"].as_str().unwrap_or_default().to_owned(),
+        mounts: mounts.filter_map(|mount| mount.as_str().map(str::to_owned)).collect(),
+        labels: texts(&body["Labels"]),
+        restart: true,
+        ..ContainerSpec::default()
+    }
+}
+
+fn texts(map: &Value) -> BTreeMap<String, String> {
+    let pairs = map.as_object().into_iter().flatten();
+    pairs.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// `%2F` and the like as what they stand for.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match (first, code.and_then(|code| u8::from_str_radix(code, 16).ok())) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            (first, _) => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
