@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The main job on real parts: from nothing to a deployed infrastructure, and all that an operator does to it.
 
-Usage: deployment.py PROGRAM [--keep]. The lab is named `test` (KOLLA_TEST_LAB), with a registry on port 4001, so
+Usage: deployment.py PROGRAM. The lab is named `test` (KOLLA_TEST_LAB), with a registry on port 4001, so
 that it stands beside any other. KOLLA_TEST_KILLS says at how many moments the program is killed (4).
 """
 
@@ -18,7 +18,7 @@ import time
 import pika
 import pymysql
 
-from lab import Lab, expect, main, say, wait_until
+from lab import NAME, REGISTRY_PORT, Lab, expect, main, say, wait_until
 
 KILLS = int(os.environ.get("KOLLA_TEST_KILLS", "4"))
 
@@ -50,8 +50,8 @@ def all_synced(lab):
 
 def quickstart(lab):
     """the README's first command ends with a deployed infrastructure"""
-    lab.kolla("quickstart", "--infra-only", "--name", "test" if "KOLLA_TEST_LAB" not in os.environ
-              else os.environ["KOLLA_TEST_LAB"], "--state-dir", lab.site, "--registry-port", "4001", within=2400)
+    lab.kolla("quickstart", "--infra-only", "--name", NAME, "--state-dir", lab.site,
+              "--registry-port", str(REGISTRY_PORT), within=2400)
     say(f"quickstart took {lab.took:.0f} s")
     expect(all_synced(lab), "not all members are Synced")
     lab.kolla("check")
@@ -410,9 +410,9 @@ def run():
     try:
         main(tests, lab)
     finally:
-        if "--keep" not in sys.argv:
+        if "KOLLA_TEST_SITE" not in os.environ:
             lab.lab("down", quiet=True, code=None)
-            subprocess.run([lab.program, "registry", "down", "--include-images", "--port", "4001"], env=lab.environment,
+            subprocess.run([lab.program, "registry", "down", "--include-images", "--port", str(REGISTRY_PORT)], env=lab.environment,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

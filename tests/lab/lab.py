@@ -45,7 +45,8 @@ class Lab:
     def __init__(self, program):
         self.program = os.path.abspath(program)
         self.folder = tempfile.mkdtemp(prefix="kolla-test-")
-        self.site = os.path.join(self.folder, "site")
+        # A lab that stands already can be tested, too: KOLLA_TEST_SITE names its folder.
+        self.site = os.environ.get("KOLLA_TEST_SITE", os.path.join(self.folder, "site"))
         self.environment = dict(os.environ, XDG_STATE_HOME=self.folder)
         self.hosts = ["control01", "control02", "control03"]
 
