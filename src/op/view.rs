@@ -84,6 +84,8 @@ pub struct Shared {
     pub adopt: bool,
     /// Credentials of the registry.
     pub login: Option<RegistryLogin>,
+    /// The host whose engine asks the registry, so that the others are not asked at all.
+    pub asks: Option<Observer>,
     digests: Mutex<BTreeMap<String, Arc<OnceCell<Option<String>>>>>,
     databases: Mutex<Arc<OnceCell<Arc<Inventory>>>>,
 }
@@ -91,7 +93,7 @@ pub struct Shared {
 impl Shared {
     /// For one run.
     pub fn new(site: impl Into<String>, hunks: bool, adopt: bool, login: Option<RegistryLogin>) -> Self {
-        Self { site: site.into(), hunks, adopt, login, digests: Mutex::default(), databases: Mutex::default() }
+        Self { site: site.into(), hunks, adopt, login, asks: None, digests: Mutex::default(), databases: Mutex::default() }
     }
 
     /// What the database holds, read by whoever asks first; read again after it was [`Self::forget_database`].
@@ -108,8 +110,8 @@ impl Shared {
         *self.databases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
 
-    /// The digest that an image reference names in its registry, asked through `host`'s engine by whoever
-    /// comes first; `None` when the registry does not have it.
+    /// The digest that an image reference names in its registry, asked once through the engine of the host that
+    /// asks for all, or of `host` where that one cannot; `None` when the registry does not have it.
     ///
     /// # Errors
     /// When the registry cannot be asked; the next one who asks tries again.
@@ -118,7 +120,15 @@ impl Shared {
             let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
             digests.entry(reference.to_owned()).or_default().clone()
         };
-        cell.get_or_try_init(|| host.registry_digest(reference, self.login.as_ref())).await.cloned()
+        let ask = async || {
+            if let Some(first) = &self.asks
+                && let Ok(digest) = first.registry_digest(reference, self.login.as_ref()).await
+            {
+                return Ok(digest);
+            }
+            host.registry_digest(reference, self.login.as_ref()).await
+        };
+        cell.get_or_try_init(ask).await.cloned()
     }
 }
 

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 import flat
 
@@ -101,6 +103,14 @@ class Lab:
             for key, value in variables.items():
                 file.write(f"{key}: {json.dumps(value)}\n")
 
+    def settle(self):
+        """After a test that failed: everything on and as the site says, so that the others are not blamed for it."""
+        shutil.rmtree(os.path.join(self.site, "globals.d"), ignore_errors=True)
+        for host in self.hosts:
+            self.lab("power", host, "on", quiet=True, code=None)
+        time.sleep(5)
+        self.kolla("deploy", "--prune", code=None)
+
     # Hosts
 
     def container(self, host):
@@ -182,12 +192,15 @@ def main(tests, lab):
             test(lab)
             passed += 1
             say(f"ok in {time.monotonic() - begin:.0f} s")
-        except (Failed, subprocess.SubprocessError, OSError, AssertionError) as error:
+        except Exception as error:  # whatever a client of what was broken on purpose throws
             failed.append((test, error))
             say(f"FAILED: {error}")
+            if not isinstance(error, Failed):
+                traceback.print_exc()
             if getattr(test, "needed", False):
                 say("the others need it: stopping")
                 break
+            lab.settle()
     for test, error in failed:
         say(f"failed: {test.__doc__.splitlines()[0]}: {error}")
     print(f"\n{passed} passed, {len(failed)} failed", flush=True)

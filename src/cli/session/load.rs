@@ -213,8 +213,9 @@ pub(super) fn shared(at: &Invocation, scope: &Scope) -> Result<Shared> {
     Ok(Shared::new(text("kolla_site_name")?, at.global.diff, at.global.adopt, login))
 }
 
-pub(super) fn crew(connected: Connected, shared: Shared) -> Crew {
+pub(super) fn crew(connected: Connected, mut shared: Shared) -> Crew {
     let Connected { machines, mut looks, .. } = connected;
+    shared.asks = machines.values().next().map(|machine| crate::host::Observer::new(machine.clone()));
     let peers = machines
         .iter()
         .map(|(name, machine)| {
