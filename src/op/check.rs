@@ -1,6 +1,7 @@
 //! What must hold before anything is deployed. A check only reads: its `diff` is the verdict.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +12,36 @@ use serde::{Deserialize, Serialize};
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, Result, numbered};
 use crate::host::{Reach, Remote};
+
+/// Addresses by host name. Every host's check names all hosts: they share one list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names(Arc<IndexMap<String, String>>);
+
+impl From<IndexMap<String, String>> for Names {
+    fn from(names: IndexMap<String, String>) -> Self {
+        Self(Arc::new(names))
+    }
+}
+
+impl std::ops::Deref for Names {
+    type Target = IndexMap<String, String>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Serialize for Names {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IndexMap::deserialize(deserializer).map(Self::from)
+    }
+}
 
 /// A condition on a host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,7 +65,7 @@ pub enum Check {
     /// Every host knows every other by name, at the right address.
     HostnamesResolve {
         /// Addresses by host name.
-        names: IndexMap<String, String>,
+        names: Names,
     },
     /// The registry has every image.
     ImagesPresent {
@@ -66,7 +97,7 @@ pub enum Check {
     /// Other hosts can be reached.
     PeersReachable {
         /// Addresses by host name.
-        names: IndexMap<String, String>,
+        names: Names,
         /// A port on which something listens or nothing does: both say reachable.
         ports: Vec<u16>,
     },

@@ -6,8 +6,8 @@ use super::build::Builder;
 use super::service::image_reference;
 use super::values::{Values, items};
 use crate::op::Op;
-use crate::op::check::Check as CheckOp;
-use crate::role::{Check, Role};
+use crate::op::check::{Check as CheckOp, Names};
+use crate::role::{Check, Role, Service};
 use crate::source::{Fields, Node};
 
 impl<'a> Builder<'a> {
@@ -20,10 +20,11 @@ impl<'a> Builder<'a> {
             let names = if matches!(check.kind.as_str(), "hostnames_resolve" | "peers_reachable") {
                 self.names(role, &hosts)
             } else {
-                IndexMap::new()
+                Names::default()
             };
+            let places = if check.kind == "images_present" { self.places(enabled) } else { Vec::new() };
             for host in &hosts {
-                let images = if check.kind == "images_present" { self.images_on(enabled, host) } else { Vec::new() };
+                let images = self.images_on(&places, host);
                 let used_by = format!("check {} on {host}", check.kind);
                 let found = self.values(role, host, used_by, |values| {
                     if values.flag(check.when.as_ref(), true) {
@@ -40,30 +41,30 @@ impl<'a> Builder<'a> {
     }
 
     /// Addresses by the host's own name, which is what its services are known by.
-    fn names(&mut self, role: &'a Role, hosts: &[String]) -> IndexMap<String, String> {
-        hosts
+    fn names(&mut self, role: &'a Role, hosts: &[String]) -> Names {
+        let names: IndexMap<String, String> = hosts
             .iter()
             .map(|host| {
                 let name =
                     self.input.facts.get(host).map(|facts| facts.hostname.clone()).filter(|name| !name.is_empty());
                 (name.unwrap_or_else(|| host.clone()), self.api_address(role, host))
             })
-            .collect()
+            .collect();
+        names.into()
     }
 
-    fn images_on(&mut self, enabled: &[&'a Role], host: &str) -> Vec<String> {
+    /// Every enabled service with the hosts it is on.
+    fn places(&self, enabled: &[&'a Role]) -> Vec<(&'a Role, &'a Service, IndexSet<String>)> {
+        let services = enabled.iter().flat_map(|role| role.services.values().map(move |service| (*role, service)));
+        services.map(|(role, service)| (role, service, self.hosts_of(&service.group).into_iter().collect())).collect()
+    }
+
+    fn images_on(&mut self, places: &[(&'a Role, &'a Service, IndexSet<String>)], host: &str) -> Vec<String> {
         let mut images = IndexSet::new();
-        for role in enabled {
-            for service in role.services.values() {
-                if self.hosts_of(&service.group).iter().any(|other| other == host) {
-                    let used_by = format!("service {} on {host}", service.name);
-                    images.insert(
-                        self.values(role, host, used_by, |values| {
-                            image_reference(&service.name, &service.image, values)
-                        }),
-                    );
-                }
-            }
+        for (role, service, _) in places.iter().filter(|(_, _, hosts)| hosts.contains(host)) {
+            let used_by = format!("service {} on {host}", service.name);
+            let read = |values: &mut Values<'_>| image_reference(&service.name, &service.image, values);
+            images.insert(self.values(role, host, used_by, read));
         }
         images.into_iter().collect()
     }
@@ -79,7 +80,7 @@ fn whole(node: &Node, values: &mut Values<'_>) -> u64 {
 
 fn operations(
     check: &Check,
-    names: &IndexMap<String, String>,
+    names: &Names,
     images: Vec<String>,
     values: &mut Values<'_>,
 ) -> Vec<CheckOp> {

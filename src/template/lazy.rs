@@ -14,8 +14,9 @@ use super::scope::{Scope, WeakScope};
 /// The name under which filters find the scope they run in.
 const SCOPE: &str = "\0scope";
 
-/// A scope as the engine's top mapping.
-pub(super) struct Root(Scope);
+/// A scope as the engine's top mapping; or, where the second is true, another host's, as `hostvars` gives it: what
+/// that holds is the same from wherever it is asked.
+pub(super) struct Root(Scope, bool);
 
 impl fmt::Debug for Root {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,12 +26,12 @@ impl fmt::Debug for Root {
 
 impl Root {
     pub(super) fn value(scope: &Scope) -> Value {
-        Value::from_object(Self(scope.clone()))
+        Value::from_object(Self(scope.clone(), false))
     }
 
     /// The scopes of all hosts by name.
     pub(super) fn hostvars(scope: &Scope) -> Value {
-        Value::from_object(HostVars(scope.downgrade()))
+        Value::from_object(HostVars(scope.without_layer().downgrade()))
     }
 
     /// The scope that a filter or function runs in.
@@ -50,7 +51,8 @@ impl Object for Root {
         if key == SCOPE {
             return Some(Value::from_dyn_object(DynObject::new(self.clone())));
         }
-        Some(match self.0.lookup(key)? {
+        let found = if self.1 { self.0.lookup_from_afar(key) } else { self.0.lookup(key) };
+        Some(match found? {
             // Undefined through another variable: as nothing at all it gets a name of its own in errors.
             Ok(value) if value.is_undefined() => return None,
             Ok(value) => value,
@@ -79,7 +81,7 @@ impl fmt::Debug for HostVars {
 impl Object for HostVars {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let scope = self.0.upgrade()?;
-        scope.other(key.as_str()?).map(|scope| Root::value(&scope))
+        scope.other(key.as_str()?).map(|scope| Value::from_object(Root(scope, true)))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {

@@ -32,6 +32,8 @@ pub struct Scope {
 /// A further layer over a host's variables.
 struct Child {
     vars: HashMap<String, Value>,
+    /// The names of `vars`, sorted.
+    names: String,
     affected: Affected,
     memo: Memo,
 }
@@ -101,6 +103,11 @@ impl Scope {
         Some(Self { shared: self.shared.clone(), host: index, child: None })
     }
 
+    /// The same host without a further layer.
+    pub(super) fn without_layer(&self) -> Self {
+        Self { child: None, ..self.clone() }
+    }
+
     /// The host's name.
     pub(super) fn host_name(&self) -> Option<&str> {
         self.shared.hosts.get_index(self.host).map(|(name, _)| name.as_str())
@@ -127,6 +134,9 @@ impl Scope {
 
     /// Some layer sets the variable.
     pub fn has(&self, name: &str) -> bool {
+        if self.shared.varies(name) {
+            narrow(Reach::Host);
+        }
         self.child.as_ref().is_some_and(|child| child.vars.contains_key(name))
             || self.special(name).is_some()
             || self.definition(name).is_some()
@@ -142,11 +152,16 @@ impl Scope {
             Data::Str(text) => {
                 let spot = Spot::of(document, node, false);
                 let compiled = engine::text(text).map_err(|error| part::syntax(&error, text, &spot))?;
-                let value = self.run(text, &compiled, &spot)?;
-                if value.is_undefined() {
-                    return Err(self.why_empty(text, &spot));
+                if matches!(*compiled, Text::Plain) {
+                    return Ok(Value::from(text.as_str()));
                 }
-                settle(&value).map_err(|error| self.explain_error(&error, text, 0, &|_, _| Some(spot.place())))?
+                self.once_for_site("text", text, || {
+                    let value = self.run(text, &compiled, &spot)?;
+                    if value.is_undefined() {
+                        return Err(self.why_empty(text, &spot));
+                    }
+                    settle(&value).map_err(|error| self.explain_error(&error, text, 0, &|_, _| Some(spot.place())))
+                })?
             }
             Data::Seq(items) => {
                 items.iter().map(|item| self.eval(document, item)).collect::<Result<Vec<_>, _>>()?.into()
@@ -213,7 +228,40 @@ impl Scope {
         })?;
         let at = |line, column| Some(Place::within(file, source, line + compiled.skipped, column));
         let text = compiled.template.source();
-        compiled.template.render(Root::value(self)).map_err(|error| self.explain_error(&error, text, 0, &at))
+        let rendered = self.once_for_site("file", source, || {
+            let rendered = compiled.template.render(Root::value(self));
+            rendered.map(Value::from).map_err(|error| self.explain_error(&error, text, 0, &at))
+        })?;
+        Ok(rendered.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Evaluates a text once for all hosts, where nothing that it was made from depends on a host. A list of all
+    /// hosts that every host has would else take a time that grows with their square.
+    fn once_for_site(
+        &self,
+        kind: &str,
+        text: &str,
+        evaluate: impl FnOnce() -> Result<Value, InputError>,
+    ) -> Result<Value, InputError> {
+        // Under another layer other names are defined.
+        let layer = self.child.as_ref().map_or("", |child| child.names.as_str());
+        let key = format!("{kind} {layer}\0{text}");
+        if let Some(Ok(known)) = self.shared.texts.get(&key) {
+            return Ok(known);
+        }
+        let outer = REACH.replace(Reach::Site);
+        let value = evaluate();
+        let reach = REACH.replace(outer.max(REACH.get()));
+        // Nothing that holds a scope: the scopes hold what is kept here.
+        let plain = |value: &Value| {
+            matches!(value.kind(), ValueKind::None | ValueKind::Bool | ValueKind::Number | ValueKind::String)
+        };
+        if let (Ok(value), Reach::Site) = (&value, reach)
+            && plain(value)
+        {
+            self.shared.texts.put(&key, Ok(value.clone()));
+        }
+        value
     }
 
     /// The same variables under one more layer, the highest.
@@ -222,7 +270,9 @@ impl Scope {
         let mut all = self.child.as_ref().map(|child| child.vars.clone()).unwrap_or_default();
         all.extend(vars);
         let affected = self.shared.affected(all.keys().cloned().collect());
-        let child = Child { vars: all, affected, memo: Memo::default() };
+        let mut names: Vec<&str> = all.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let child = Child { names: names.join(" "), vars: all, affected, memo: Memo::default() };
         Self { child: Some(Arc::new(child)), ..self.clone() }
     }
 
@@ -244,6 +294,14 @@ impl Scope {
         names.sort();
         names.dedup();
         names
+    }
+
+    /// As [`Scope::lookup`], for another host that is named: the value depends on that name alone.
+    pub(super) fn lookup_from_afar(&self, name: &str) -> Option<Outcome> {
+        let outer = REACH.get();
+        let found = self.lookup(name);
+        REACH.set(outer);
+        found
     }
 
     /// What the engine finds under a name; `None` where nothing sets it.
@@ -312,9 +370,11 @@ impl Scope {
         if !is_special(name) {
             return None;
         }
+        if name == "hostvars" {
+            return Some(Root::hostvars(self));
+        }
         narrow(Reach::Host);
         match name {
-            "hostvars" => Some(Root::hostvars(self)),
             "vars" => Some(Root::value(self)),
             // Before a host was looked at its facts are empty, not undefined: `facts.x | default(..)` works.
             "facts" | "ansible_facts" if !self.knows_facts() => Some(Value::from_pairs(Vec::<(Value, Value)>::new())),

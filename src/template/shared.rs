@@ -154,6 +154,8 @@ pub(super) struct Shared {
     /// Names that mean different things on different hosts.
     varying: HashSet<String>,
     pub(super) memo: Memo,
+    /// Texts and template files that came out the same for the whole site.
+    pub(super) texts: Memo,
     words: OnceLock<HashMap<String, Vec<String>>>,
     affected: Mutex<HashMap<Vec<String>, Affected>>,
     all: Vec<Arc<Variable>>,
@@ -200,6 +202,7 @@ impl Shared {
             documented: layers.documented,
             varying,
             memo: Memo::default(),
+            texts: Memo::default(),
             words: OnceLock::new(),
             affected: Mutex::default(),
             all,

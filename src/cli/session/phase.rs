@@ -95,13 +95,16 @@ async fn run(
         let text = serde_json::to_string_pretty(&plan).map_err(|error| Error::local("write the plan", error))?;
         std::fs::write(file, text + "\n").map_err(|error| Error::local(format!("write {}", file.display()), error))?;
     }
+    // On many hosts these are large, and the walk needs none of them.
+    let images: Vec<String> = whole.images().into_keys().collect();
+    drop((whole, scopes, facts));
     let crew = crew(connected, shared);
     let options = WalkOptions { check, forks: usize::from(at.global.forks.unwrap_or(0)), stop: at.stop.clone() };
     let sink: Arc<dyn Sink> = reporting.sink.clone();
     let mut summary = walk(&plan, &crew, &options, sink).await;
     summary.failed += missing;
     if request.include_images && !check {
-        remove_images(&whole, &crew).await?;
+        remove_images(&images, &crew).await?;
     }
     Ok(summary)
 }
@@ -179,8 +182,8 @@ fn is_gone(node: &Node) -> bool {
     matches!(&node.op, Some(Op::Container(container)) if container.spec.image.is_empty())
 }
 
-async fn remove_images(whole: &Plan, crew: &Crew) -> Result<()> {
-    for reference in whole.images().keys() {
+async fn remove_images(images: &[String], crew: &Crew) -> Result<()> {
+    for reference in images {
         for machine in crew.machines.values() {
             machine.image_remove(reference).await?;
         }
