@@ -115,13 +115,11 @@ impl Values<'_> {
             "h" => Some(3600),
             _ => None,
         };
-        match (number.parse::<u64>(), factor) {
-            (Ok(number), Some(factor)) => number * factor,
-            _ => {
-                self.fail(node, format!("`{text}` is no length of time, as `30s` or `5m`"));
-                0
-            }
-        }
+        let seconds = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+        seconds.unwrap_or_else(|| {
+            self.fail(node, format!("`{text}` is no length of time, as `30s` or `5m`"));
+            0
+        })
     }
 
     /// `512m`, `4g`, or a number of bytes.
@@ -138,13 +136,11 @@ impl Values<'_> {
             "g" => Some(1 << 30),
             _ => None,
         };
-        match (number.parse::<i64>(), factor) {
-            (Ok(number), Some(factor)) => number * factor,
-            _ => {
-                self.fail(node, format!("`{text}` is no size, as `512m` or `4g`"));
-                0
-            }
-        }
+        let bytes = number.parse::<i64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+        bytes.unwrap_or_else(|| {
+            self.fail(node, format!("`{text}` is no size, as `512m` or `4g`"));
+            0
+        })
     }
 
     /// A probe; running is enough where it is absent.
@@ -190,13 +186,12 @@ impl Values<'_> {
     }
 
     fn address(&mut self, node: &Node, text: &str) -> (String, u16) {
-        match text.rsplit_once(':').map(|(address, port)| (address, port.parse::<u16>())) {
-            Some((address, Ok(port))) => (address.trim_matches(['[', ']']).to_owned(), port),
-            _ => {
-                self.fail(node, format!("`{text}` is no address with a port"));
-                (String::new(), 0)
-            }
-        }
+        let parts = text.rsplit_once(':').and_then(|(address, port)| Some((address, port.parse::<u16>().ok()?)));
+        let Some((address, port)) = parts else {
+            self.fail(node, format!("`{text}` is no address with a port, as `10.0.0.1:80`"));
+            return (String::new(), 0);
+        };
+        (address.trim_matches(['[', ']']).to_owned(), port)
     }
 }
 

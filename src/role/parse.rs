@@ -227,7 +227,7 @@ impl Parser<'_> {
         kinds.extend(fields.take("packages").cloned().map(HostKind::Packages));
         kinds.extend(fields.take("sysctl").cloned().map(HostKind::Sysctl));
         if let Some(file) = fields.take("file") {
-            kinds.push(HostKind::File(self.file(file)));
+            kinds.push(HostKind::File(Box::new(self.file(file))));
         }
         if let Some(block) = fields.take("block") {
             let mut inner = Fields::of(self.document, block);

@@ -178,7 +178,9 @@ pub async fn lab(at: &Invocation, act: LabAct, which: &Which) -> Result<u8> {
                 },
                 || {
                     let mut table = crate::report::table::Table::new(head);
-                    rows.iter().for_each(|row| table.row(row.clone()));
+                    for row in &rows {
+                        table.row(row.clone());
+                    }
                     table.render()
                 },
             );

@@ -35,7 +35,7 @@ pub async fn phase(at: &Invocation, request: &Request) -> Result<Summary> {
     };
     let loaded = Loaded::read(at)?;
     if let Some(dir) = &request.dir {
-        return offline(at, &loaded, dir).await;
+        return offline(at, &loaded, dir);
     }
     let reporting = Reporting::begin(at, &loaded.site.mask);
     let result = run(at, request, phase, &loaded, &reporting).await;
@@ -198,7 +198,7 @@ async fn remove_images(whole: &Plan, crew: &Crew) -> Result<()> {
 }
 
 /// Writes the files of all services into a folder here, a folder a host.
-async fn offline(at: &Invocation, loaded: &Loaded, dir: &Path) -> Result<Summary> {
+fn offline(at: &Invocation, loaded: &Loaded, dir: &Path) -> Result<Summary> {
     let limit = loaded.limit(at)?;
     let mut selection = loaded.tags(at)?;
     selection.hosts = Some(limit);

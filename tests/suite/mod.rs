@@ -1,0 +1,4 @@
+mod layers;
+mod operations;
+mod walk;
+mod world;
