@@ -23,19 +23,8 @@ use super::{
 use crate::error::{Error, HostCause, Result};
 
 /// Methods that leave the host as it is, container `exec`s counted among them.
-const READS: [&str; 11] = [
-    "look",
-    "containers",
-    "volumes",
-    "image",
-    "registry_digest",
-    "logs",
-    "read",
-    "http",
-    "reach",
-    "exec",
-    "wait",
-];
+const READS: [&str; 11] =
+    ["look", "containers", "volumes", "image", "registry_digest", "logs", "read", "http", "reach", "exec", "wait"];
 
 fn writes(call: &str) -> bool {
     !READS.contains(&call.split(' ').next().unwrap_or_default())

@@ -157,9 +157,10 @@ impl Operation for FileSet {
         if self.want == Want::Absent {
             let mark = format!("{APPLIED}/{}", self.service.replace('-', "_"));
             let there = at.me.look(|look| {
-                look.files.keys().any(|path| {
-                    self.in_sets(path) || path.starts_with(&format!("{}/", self.link())) || *path == mark
-                }) || look.files.contains_key(&self.link())
+                look.files
+                    .keys()
+                    .any(|path| self.in_sets(path) || path.starts_with(&format!("{}/", self.link())) || *path == mark)
+                    || look.files.contains_key(&self.link())
             });
             return Ok(if there { Diff::Remove } else { Diff::Same("not there".into()) });
         }
@@ -171,10 +172,7 @@ impl Operation for FileSet {
                     .get(&format!("{folder}/{}", file.name))
                     .is_some_and(|state| state.digest == file.digest && state.mode == format!("{:04o}", file.mode))
             });
-            (
-                whole,
-                look.files.contains_key(&self.link()) || look.files.keys().any(|path| path.starts_with(&inside)),
-            )
+            (whole, look.files.contains_key(&self.link()) || look.files.keys().any(|path| path.starts_with(&inside)))
         });
         if whole && self.linked(at) {
             return Ok(Diff::Same("content, mode and owner match".into()));

@@ -311,8 +311,8 @@ fn from_positions(found: &[(String, Option<Position>)]) -> Result<Decision> {
 impl Operation for Galera {
     fn subject(&self) -> String {
         match self.stage {
-            Stage::Position => "galera position".into(),
-            Stage::Seed => "galera seed".into(),
+            Stage::Position => format!("galera position of {}", self.sql.container),
+            Stage::Seed => format!("galera seed of {}", self.sql.container),
         }
     }
 

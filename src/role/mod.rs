@@ -376,7 +376,9 @@ fn read_folder(folder: &Path) -> Result<RoleFiles> {
     let act = |path: &Path| format!("read {}", path.display());
     let mut roles = Vec::new();
     let entries = std::fs::read_dir(folder).map_err(|error| {
-        Error::local(act(folder), error).with_hint("`--roles` names a folder that holds a folder for each role")
+        Error::input(format!("cannot read the roles in {}", folder.display()))
+            .because(error.to_string())
+            .with_hint("`--roles` names a folder that holds a folder for each role: correct its path")
     })?;
     for entry in entries.flatten().filter(|entry| entry.path().join("role.yml").is_file()) {
         let mut files = BTreeMap::new();

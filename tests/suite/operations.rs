@@ -165,8 +165,12 @@ impl Host {
             let image = "other/image:1";
             fake.world().publish(image, "other");
             host.act().pull(image, None, &|_, _| {}).await.unwrap();
-            let spec =
-                kolla::host::ContainerSpec { name: name.clone(), image: image.into(), restart: true, ..Default::default() };
+            let spec = kolla::host::ContainerSpec {
+                name: name.clone(),
+                image: image.into(),
+                restart: true,
+                ..Default::default()
+            };
             host.act().create(&spec).await.unwrap();
             host.act().start(name).await.unwrap();
         }
@@ -401,7 +405,8 @@ impl After {
                 .containers
                 .iter()
                 .map(|(name, found)| {
-                    let content = ["v1", "v2", "other"].into_iter().find(|c| super::world::image_id(c) == found.image_id);
+                    let content =
+                        ["v1", "v2", "other"].into_iter().find(|c| super::world::image_id(c) == found.image_id);
                     (name.clone(), format!("{} {}", found.state, content.unwrap_or("?")))
                 })
                 .collect();
@@ -501,7 +506,8 @@ const KINDS: [Kind; 15] = [
 #[allow(dead_code)]
 fn all_kinds_are_listed(kind: Kind) {
     match kind {
-        Kind::Check | Kind::Container | Kind::Database | Kind::Exec | Kind::FileSet | Kind::HostFile | Kind::Galera => {}
+        Kind::Check | Kind::Container | Kind::Database | Kind::Exec | Kind::FileSet | Kind::HostFile | Kind::Galera => {
+        }
         Kind::Image | Kind::MessageQueue | Kind::Packages | Kind::Ready | Kind::Sysctl | Kind::Task => {}
         Kind::Unit | Kind::Volume => {}
     }

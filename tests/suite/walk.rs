@@ -74,7 +74,12 @@ impl Cloud {
             fake.machine().pull(&format!("reg/web:{version}"), None, &|_, _| {}).await.unwrap();
         }
         let container = |version: &str| Container {
-            spec: ContainerSpec { name: "web".into(), image: format!("reg/web:{version}"), restart: true, ..Default::default() },
+            spec: ContainerSpec {
+                name: "web".into(),
+                image: format!("reg/web:{version}"),
+                restart: true,
+                ..Default::default()
+            },
             role: "r".into(),
             service: "web".into(),
             ready: Probe { within: 30, ..Probe::default() },
@@ -128,14 +133,8 @@ async fn a_failure_stops_only_what_depends_on_it() {
     let first = cloud.volume("a", "one", &[]);
     let second = cloud.volume("a", "two", &[first]);
     // A milestone hands the blame on.
-    let milestone = Node {
-        id: "r/ready".into(),
-        host: String::new(),
-        role: "r".into(),
-        op: None,
-        after: vec![second],
-        gate: None,
-    };
+    let milestone =
+        Node { id: "r/ready".into(), host: String::new(), role: "r".into(), op: None, after: vec![second], gate: None };
     cloud.plan.nodes.push(milestone);
     cloud.volume("b", "three", &[2]);
     cloud.volume("b", "four", &[]);
@@ -189,7 +188,8 @@ async fn a_gate_lets_nobody_through_after_a_failure() {
     assert_eq!((summary.failed, summary.skipped), (1, 2), "{lines:?}");
     let failed = lines.iter().find(|line| line.contains(": failed ")).unwrap();
     let host = failed.split('/').next().unwrap();
-    let skipped = lines.iter().filter(|line| line.ends_with(&format!("skipped waits for {host} container web"))).count();
+    let skipped =
+        lines.iter().filter(|line| line.ends_with(&format!("skipped waits for {host} container web"))).count();
     assert_eq!(skipped, 2, "{lines:?}");
 }
 

@@ -90,7 +90,8 @@ fn script_effect(world: &mut World, script: &str, stdin: &[u8]) -> bool {
         world.facts.hosts_file = String::from_utf8_lossy(stdin).into_owned();
         return true;
     }
-    if let Some(found) = Regex::new(r"s/\^safe_to_bootstrap:\.\*/safe_to_bootstrap: 1/' (\S+)").unwrap().captures(script)
+    if let Some(found) =
+        Regex::new(r"s/\^safe_to_bootstrap:\.\*/safe_to_bootstrap: 1/' (\S+)").unwrap().captures(script)
     {
         let text = world.content(&unquoted(&found[1])).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).replace("safe_to_bootstrap: 0", "safe_to_bootstrap: 1");

@@ -50,7 +50,12 @@ pub async fn build(at: &Invocation, request: &BuildRequest) -> Result<()> {
     options.jobs = request.jobs.map_or(options.jobs, usize::from);
     let built = build_images(at, &options).await?;
     at.answer(
-        || built.iter().map(|image| json!({ "name": image.name, "reference": image.reference, "built": image.built })).collect(),
+        || {
+            built
+                .iter()
+                .map(|image| json!({ "name": image.name, "reference": image.reference, "built": image.built }))
+                .collect()
+        },
         || format!("{} ready", numbered(built.len(), "image")),
     );
     Ok(())
@@ -58,7 +63,7 @@ pub async fn build(at: &Invocation, request: &BuildRequest) -> Result<()> {
 
 /// Names of the images that the site's enabled services need.
 fn needed(loaded: &Loaded) -> Result<Vec<String>> {
-    let plan = loaded.offline_plan(&loaded.members())?;
+    let plan = loaded.draft(&loaded.members())?;
     let name = |reference: &String| {
         let name = reference.rsplit('/').next().unwrap_or(reference);
         name.split(':').next().unwrap_or(name).to_owned()
@@ -103,7 +108,8 @@ pub async fn registry(at: &Invocation, act: RegistryAct, port: u16) -> Result<()
                 || json!({ "answers": status.answers, "images": status.images }),
                 || {
                     let state = if status.answers { "answers" } else { "does not answer" };
-                    let mut text = format!("{} {state}: {}", registry.address(), numbered(status.images.len(), "image"));
+                    let mut text =
+                        format!("{} {state}: {}", registry.address(), numbered(status.images.len(), "image"));
                     status.images.iter().for_each(|image| text.push_str(&format!("\n  {image}")));
                     text
                 },

@@ -59,7 +59,7 @@ async fn run(
     // Input errors that need no facts are told before any host is asked.
     let names: Vec<String> =
         loaded.members().into_iter().chain(limit.iter().cloned()).collect::<IndexSet<_>>().into_iter().collect();
-    loaded.offline_plan(&names.iter().cloned().collect())?;
+    loaded.draft(&names.iter().cloned().collect())?;
     let question = loaded.ask();
     let note = (!check).then(|| lock_note(at));
     let ask = |host: &str| Ask { lock: note.clone().filter(|_| limit.contains(host)), ..question.clone() };
