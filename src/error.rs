@@ -213,7 +213,7 @@ pub enum HostCause {
     /// The name or address could not be reached.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
-    /// The host's key is not in known_hosts.
+    /// The host's key is not in `known_hosts`.
     #[error("host key {fingerprint} is not known")]
     UnknownHostKey {
         /// SHA256 fingerprint of the key that was offered.

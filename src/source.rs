@@ -80,7 +80,9 @@ impl Document {
         } else {
             serde_yaml::from_str_with_options::<Node>(text, options).map_err(|error| {
                 let (line, column) = error.location().map_or((0, 0), |l| (position(l.line()), position(l.column())));
-                InputError::new(error_text(&error)).at(Place::within(&file, text, line, column))
+                let place = Place::within(&file, text, line, column);
+                let hint = syntax_hint(text.lines().nth(line.saturating_sub(1)).unwrap_or_default());
+                InputError { hint: hint.map(str::to_owned), ..InputError::new(error_text(&error)).at(place) }
             })?
         };
         Ok(Self { file: file.as_ref().into(), text: text.into(), root })
@@ -121,6 +123,19 @@ impl Document {
     }
 }
 
+/// What to do about the two mistakes that everybody makes once.
+fn syntax_hint(line: &str) -> Option<&'static str> {
+    let indent = &line[..line.len() - line.trim_start().len()];
+    let value = line.split_once(": ").map_or("", |(_, value)| value.trim_start());
+    if indent.contains('\t') {
+        Some("indent with spaces")
+    } else if value.starts_with("{{") || value.starts_with("{%") {
+        Some("quote a value that begins with a template, as in `name: \"{{ other }}\"`")
+    } else {
+        None
+    }
+}
+
 /// The parser's own words without its place, which is printed beside them.
 fn error_text(error: &serde_yaml::Error) -> String {
     let text = error.without_snippet().to_string();
@@ -129,6 +144,12 @@ fn error_text(error: &serde_yaml::Error) -> String {
     let mut text = text.split(" at line ").next().unwrap_or(text).to_owned();
     if let Some(rest) = text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
         text = rest.1.to_owned();
+    }
+    if let Some(key) = text.strip_prefix("duplicate mapping key: ") {
+        return format!(
+            "duplicate key `{}`: it stands in this mapping already",
+            key.split(", set ").next().unwrap_or(key)
+        );
     }
     text.trim_end_matches('.').to_owned()
 }
@@ -350,6 +371,11 @@ impl<'a> Fields<'a> {
             }
             None => Vec::new(),
         }
+    }
+
+    /// There are keys that nobody asked for: what seems missing is then probably misspelt.
+    pub fn has_unknown(&self) -> bool {
+        !self.left.is_empty()
     }
 
     /// Notes an error at a node.

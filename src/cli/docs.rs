@@ -81,6 +81,7 @@ mod tests {
     #[test]
     fn topics_are_found_by_name() {
         assert!(text("events").unwrap().contains("took_ms"));
+        assert!(text("role").unwrap().contains("services:"));
         let Error::Input(errors) = text("evetns").unwrap_err() else { panic!() };
         assert_eq!(errors[0].hint.as_deref(), Some("did you mean `events`?"));
     }

@@ -22,6 +22,14 @@ use super::{
 };
 use crate::error::{Error, HostCause, Result};
 
+/// Methods that leave the host as it is, container `exec`s counted among them.
+const READS: [&str; 11] =
+    ["look", "containers", "volumes", "image", "registry_digest", "logs", "read", "http", "reach", "exec", "wait"];
+
+fn writes(call: &str) -> bool {
+    !READS.contains(&call.split(' ').next().unwrap_or_default())
+}
+
 /// A machine in memory. Clones share one [`World`].
 #[derive(Clone)]
 pub struct Fake {
@@ -59,21 +67,7 @@ impl Fake {
 
     /// Calls that write: all but reads, probes and container `exec`s.
     pub fn writes(&self) -> Vec<String> {
-        const READS: [&str; 11] = [
-            "look",
-            "containers",
-            "volumes",
-            "image",
-            "registry_digest",
-            "logs",
-            "read",
-            "http",
-            "reach",
-            "exec",
-            "wait",
-        ];
-        let reads = |call: &String| READS.contains(&call.split(' ').next().unwrap_or_default());
-        self.world().calls.iter().filter(|call| !reads(call)).cloned().collect()
+        self.world().calls.iter().filter(|call| writes(call)).cloned().collect()
     }
 
     /// Forgets the calls so far.
@@ -148,8 +142,15 @@ impl Fake {
         if !subject.is_empty() {
             let _ = write!(call, " {subject}");
         }
-        world.calls.push(call);
         world.requests += requests;
+        if writes(&call) {
+            match &mut world.dies_after {
+                Some(0) => world.gone = Some(HostCause::Lost("the run was killed".into())),
+                Some(left) => *left -= 1,
+                None => {}
+            }
+        }
+        world.calls.push(call);
         let ordered = world.failures.get_mut(method).and_then(std::collections::VecDeque::pop_front);
         match ordered.or_else(|| world.gone.clone()) {
             Some(cause) => Err(self.error(method, subject, cause)),

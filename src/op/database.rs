@@ -5,6 +5,7 @@
 //! receipts along.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -189,15 +190,16 @@ impl Operation for Database {
         let (rights, scope) = if self.name.is_empty() {
             (if self.grants.is_empty() { "USAGE" } else { &self.grants }, "*.*".to_owned())
         } else {
-            statements.push_str(&format!("CREATE DATABASE IF NOT EXISTS {};\n", identifier(&self.name)));
+            let _ = writeln!(statements, "CREATE DATABASE IF NOT EXISTS {};", identifier(&self.name));
             let rights = if self.grants.is_empty() { "ALL PRIVILEGES" } else { &self.grants };
             (rights, format!("{}.*", identifier(&self.name)))
         };
-        statements.push_str(&format!(
+        let _ = write!(
+            statements,
             "CREATE USER IF NOT EXISTS {user} IDENTIFIED BY {password};\n\
              ALTER USER {user} IDENTIFIED BY {password};\n\
              GRANT {rights} ON {scope} TO {user};\n"
-        ));
+        );
         self.sql.write(host, &statements).await?;
         self.sql.note(at, host, &self.step(), &self.digest()).await
     }

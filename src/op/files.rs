@@ -1,6 +1,7 @@
 //! Files on a host: a service's immutable set, and the few files of the host itself that are ours.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -98,6 +99,14 @@ impl FileSet {
         [format!("{APPLIED}/{container}"), format!("{APPLIED}/{container}_seed")]
     }
 
+    /// The path is that of one of this service's sets, or in it. A set of `web-api` is none of `web`.
+    fn in_sets(&self, path: &str) -> bool {
+        path.strip_prefix(&format!("{SETS}/{}-", self.service)).is_some_and(|rest| {
+            let digest = rest.split('/').next().unwrap_or_default();
+            digest.len() == DIGEST && digest.chars().all(|c| c.is_ascii_hexdigit())
+        })
+    }
+
     fn linked(&self, at: &View) -> bool {
         self.stable
             || at.me.look(|look| look.files.get(&self.link()).and_then(|file| file.link.clone())) == Some(self.folder())
@@ -152,27 +161,22 @@ impl Operation for FileSet {
 
     async fn diff(&self, at: &View) -> Result<Diff> {
         if self.want == Want::Absent {
-            let prefix = format!("{SETS}/{}-", self.service);
             let there = at.me.look(|look| {
                 look.files.keys().any(|path| {
-                    path.starts_with(&prefix)
-                        || path.starts_with(&format!("{}/", self.link()))
-                        || self.marks().contains(path)
+                    self.in_sets(path) || path.starts_with(&format!("{}/", self.link())) || self.marks().contains(path)
                 }) || look.files.contains_key(&self.link())
             });
             return Ok(if there { Diff::Remove } else { Diff::Same("not there".into()) });
         }
         let folder = self.folder();
+        let inside = format!("{}/", self.link());
         let (whole, any) = at.me.look(|look| {
             let whole = self.files.iter().all(|file| {
                 look.files
                     .get(&format!("{folder}/{}", file.name))
                     .is_some_and(|state| state.digest == file.digest && state.mode == format!("{:04o}", file.mode))
             });
-            (
-                whole,
-                look.files.contains_key(&self.link()) || look.files.keys().any(|path| path.starts_with(&self.link())),
-            )
+            (whole, look.files.contains_key(&self.link()) || look.files.keys().any(|path| path.starts_with(&inside)))
         });
         if whole && self.linked(at) {
             return Ok(Diff::Same("content, mode and owner match".into()));
@@ -195,7 +199,7 @@ impl Operation for FileSet {
             );
             run(host, &script).await?;
             for path in at.me.look(|look| look.files.keys().cloned().collect::<Vec<_>>()) {
-                if path == link || marks.contains(&path) || path.starts_with(&format!("{SETS}/{}-", self.service)) {
+                if path == link || marks.contains(&path) || self.in_sets(&path) {
                     at.me.note_file(&path, None);
                 }
             }
@@ -210,7 +214,7 @@ impl Operation for FileSet {
         if !self.stable {
             // A link beside it, renamed over: there is no moment without one.
             let (folder, link) = (quote(&folder), quote(&link));
-            script.push_str(&format!(" && ln -sfn {folder} {link}.new && mv -Tf {link}.new {link}"));
+            let _ = write!(script, " && ln -sfn {folder} {link}.new && mv -Tf {link}.new {link}");
         }
         run(host, &script).await?;
         for file in &self.files {
@@ -332,7 +336,7 @@ impl HostFile {
             text.push('\n');
         }
         if self.want != Want::Absent {
-            text.push_str(&format!("{BLOCK_BEGIN}\n{}\n{BLOCK_END}\n", lines.trim_end()));
+            let _ = writeln!(text, "{BLOCK_BEGIN}\n{}\n{BLOCK_END}", lines.trim_end());
         }
         text
     }

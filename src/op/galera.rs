@@ -311,8 +311,8 @@ fn from_positions(found: &[(String, Option<Position>)]) -> Result<Decision> {
 impl Operation for Galera {
     fn subject(&self) -> String {
         match self.stage {
-            Stage::Position => "galera position".into(),
-            Stage::Seed => "galera seed".into(),
+            Stage::Position => format!("galera position of {}", self.sql.container),
+            Stage::Seed => format!("galera seed of {}", self.sql.container),
         }
     }
 
@@ -351,8 +351,8 @@ mod tests {
         parse_saved(text)
     }
 
-    fn position(seqno: i64) -> Option<Position> {
-        Some(Position { cluster: "a".into(), seqno })
+    fn position(seqno: i64) -> Position {
+        Position { cluster: "a".into(), seqno }
     }
 
     #[test]
@@ -380,9 +380,9 @@ mod tests {
 
     #[test]
     fn a_recovery_takes_the_furthest_and_refuses_two_clusters() {
-        let found = [("a".to_owned(), position(5)), ("b".to_owned(), position(9)), ("c".to_owned(), None)];
+        let found = [("a".to_owned(), Some(position(5))), ("b".to_owned(), Some(position(9))), ("c".to_owned(), None)];
         assert!(matches!(from_positions(&found), Ok(Decision::Start { host, .. }) if host == "b"));
         let other = Some(Position { cluster: "z".into(), seqno: 7 });
-        assert!(from_positions(&[("a".to_owned(), position(5)), ("b".to_owned(), other)]).is_err());
+        assert!(from_positions(&[("a".to_owned(), Some(position(5))), ("b".to_owned(), other)]).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! Kernel parameters: set now, and again at each boot from a file of ours.
 
+use std::fmt::Write as _;
+
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,11 @@ pub struct Sysctl {
 
 impl Sysctl {
     fn content(&self) -> String {
-        self.values.iter().map(|(name, value)| format!("{name} = {value}\n")).collect()
+        let mut text = String::new();
+        for (name, value) in &self.values {
+            let _ = writeln!(text, "{name} = {value}");
+        }
+        text
     }
 }
 
@@ -55,7 +61,7 @@ impl Operation for Sysctl {
         let mut script = String::from("set -e\n");
         for (name, value) in &self.values {
             let path = quote(&format!("/proc/sys/{}", name.replace('.', "/")));
-            script.push_str(&format!("[ ! -e {path} ] || echo {} > {path}\n", quote(value)));
+            let _ = writeln!(script, "[ ! -e {path} ] || echo {} > {path}", quote(value));
         }
         let output = host.act().run(&script, &[]).await?;
         if output.code != 0 {

@@ -11,7 +11,7 @@ use super::files::digest_of;
 use super::image::Image;
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, OperationError, Result};
-use crate::host::{ContainerSpec, Remote};
+use crate::host::{ContainerSpec, ContainerState, Remote};
 
 /// A one-shot container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub(super) async fn run_once(spec: &ContainerSpec, at: &View, host: &Remote) -> 
     let labels = BTreeMap::from([(SITE_LABEL.to_owned(), at.shared.site.clone())]);
     let spec = ContainerSpec { image, labels, restart: false, ..spec.clone() };
     // One of a killed run may still be at it: two of them at once would be worse than waiting.
-    if host.containers().await?.get(&spec.name).is_some_and(|state| state.running()) {
+    if host.containers().await?.get(&spec.name).is_some_and(ContainerState::running) {
         host.act().wait(&spec.name).await?;
     }
     host.act().remove(&spec.name).await?;

@@ -1,5 +1,7 @@
 //! A unit of systemd with its files: restarted only when it has not yet taken over what they say now.
 
+use std::fmt::Write as _;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -23,7 +25,10 @@ impl Unit {
     /// Says which content the unit runs with: written after it was restarted, so that a run which is killed
     /// between the two restarts it once more rather than never.
     fn mark(&self) -> PutFile {
-        let content: String = self.files.iter().map(|file| format!("{} {}\n", file.digest, file.name)).collect();
+        let mut content = String::new();
+        for file in &self.files {
+            let _ = writeln!(content, "{} {}", file.digest, file.name);
+        }
         PutFile {
             path: format!("{APPLIED}/unit-{}", self.name),
             content: Arc::from(content.as_bytes()),

@@ -93,7 +93,15 @@ pub struct Shared {
 impl Shared {
     /// For one run.
     pub fn new(site: impl Into<String>, hunks: bool, adopt: bool, login: Option<RegistryLogin>) -> Self {
-        Self { site: site.into(), hunks, adopt, login, asks: None, digests: Mutex::default(), databases: Mutex::default() }
+        Self {
+            site: site.into(),
+            hunks,
+            adopt,
+            login,
+            asks: None,
+            digests: Mutex::default(),
+            databases: Mutex::default(),
+        }
     }
 
     /// What the database holds, read by whoever asks first; read again after it was [`Self::forget_database`].

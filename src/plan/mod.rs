@@ -151,7 +151,7 @@ impl Plan {
 
 fn kept(node: &Node, phase: &Phase, selection: &Selection) -> bool {
     let Some(op) = &node.op else { return true };
-    let role = |names: &[String]| names.iter().any(|name| *name == node.role);
+    let role = |names: &[String]| names.contains(&node.role);
     let stage = match op {
         Op::Galera(galera) => phase.recover || galera.stage == crate::op::galera::Stage::Seed,
         _ => true,

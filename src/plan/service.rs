@@ -123,8 +123,9 @@ pub(super) fn image_reference(service: &str, image: &str, values: &mut Values<'_
     let tag = if values.scope.has(&tag) { values.variable(&tag) } else { values.variable("openstack_tag") };
     let parts = [values.variable("docker_registry"), values.variable("docker_namespace")];
     let prefix = values.variable("docker_image_name_prefix");
-    let place = parts.iter().filter(|part| !part.is_empty()).map(|part| format!("{part}/")).collect::<String>();
-    format!("{place}{prefix}{image}:{tag}")
+    let image = format!("{prefix}{image}:{tag}");
+    let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).chain([&*image]).collect();
+    parts.join("/")
 }
 
 fn file_set(role: &Role, service: &Service, host: &str, overrides: &Overrides, values: &mut Values<'_>) -> FileSet {

@@ -3,6 +3,7 @@
 use super::build::Builder;
 use super::service::image_reference;
 use super::values::Values;
+use crate::error::{InputError, nearest};
 use crate::host::ContainerSpec;
 use crate::op::Op;
 use crate::op::database::{Database, Sql};
@@ -35,10 +36,7 @@ impl<'a> Builder<'a> {
             }
         }
         .or_else(|| {
-            let place = role.document.place(&step.node);
-            let error = crate::error::InputError::new("no enabled service can do this step").at(place);
-            self.errors
-                .push(error.hint("a database needs a service with `sql`, a message queue one with `management`"));
+            self.errors.push(nobody(role, step));
             None
         })?;
         let host = self.hosts_of(&service.group).first().cloned()?;
@@ -77,6 +75,29 @@ impl<'a> Builder<'a> {
             }
         };
         Some((host, op))
+    }
+}
+
+/// Why there is no service that could do a step.
+fn nobody(role: &Role, step: &Step) -> InputError {
+    let place = role.document.place(&step.node);
+    let needs = |what: &str, key: &str| {
+        InputError::new(format!("no enabled role has {what} for this step"))
+            .at(place.clone())
+            .hint(format!("enable one that has: its service has the key `{key}`"))
+    };
+    match &step.kind {
+        StepKind::Database(_) => needs("a database", "sql"),
+        StepKind::MessageQueue(_) => needs("a message queue", "management"),
+        StepKind::Task { service, .. } | StepKind::Exec { service, .. } => {
+            let names: Vec<&str> = role.services.keys().map(String::as_str).collect();
+            let hint = match nearest(service, names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if names.is_empty() => "describe it under `services`".to_owned(),
+                None => format!("name one of {}", names.join(", ")),
+            };
+            InputError::new(format!("role {} has no service `{service}`", role.name)).at(place).hint(hint)
+        }
     }
 }
 

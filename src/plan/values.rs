@@ -22,18 +22,38 @@ pub(super) struct Values<'a> {
 impl Values<'_> {
     pub(super) fn note(&mut self, mut error: InputError) {
         error.used_by.get_or_insert_with(|| self.used_by.clone());
-        // The same mistake shows on every host: once is enough.
-        if !self.errors.iter().any(|known| known.place == error.place && known.message == error.message) {
+        // The same mistake shows on every host, and a variable that is missing wherever it is used: once is enough.
+        let missing = error.message.starts_with("undefined variable");
+        let same = |known: &InputError| known.message == error.message && (missing || known.place == error.place);
+        if !self.errors.iter().any(same) {
             self.errors.push(error);
         }
     }
 
     pub(super) fn fail(&mut self, node: &Node, message: impl Into<String>) {
-        self.note(InputError::new(message).at(self.document.place(node)));
+        let error = InputError::new(message).at(self.document.place(node));
+        let error = self.with_origin(node, error);
+        self.note(error);
     }
 
-    fn kept<T>(&mut self, result: Result<T, InputError>) -> Option<T> {
-        result.map_err(|error| self.note(error)).ok()
+    fn kept<T>(&mut self, node: &Node, result: Result<T, InputError>) -> Option<T> {
+        result
+            .map_err(|error| {
+                let error = self.with_origin(node, error);
+                self.note(error);
+            })
+            .ok()
+    }
+
+    /// A value that is nothing but a variable is wrong where the variable is set.
+    fn with_origin(&self, node: &Node, error: InputError) -> InputError {
+        let name = node.as_str().and_then(|text| text.trim().strip_prefix("{{")?.strip_suffix("}}"));
+        let Some(name) = name.map(str::trim).filter(|_| error.hint.is_none()) else { return error };
+        let here = error.place.as_ref().is_some_and(|place| *place == self.document.place(node));
+        match self.scope.explain(name).into_iter().next().filter(|_| here) {
+            Some(origin) => error.hint(format!("correct `{name}`, which is set at {}", origin.place)),
+            None => error,
+        }
     }
 
     pub(super) fn variable(&mut self, name: &str) -> String {
@@ -47,27 +67,32 @@ impl Values<'_> {
     }
 
     pub(super) fn text(&mut self, node: &Node) -> String {
-        self.kept(self.scope.eval_text(self.document, node)).unwrap_or_default()
+        self.some_text(node).unwrap_or_default()
+    }
+
+    /// Nothing where it failed, so that nobody complains of an empty text after that.
+    fn some_text(&mut self, node: &Node) -> Option<String> {
+        self.kept(node, self.scope.eval_text(self.document, node))
     }
 
     pub(super) fn flag(&mut self, node: Option<&Node>, absent: bool) -> bool {
         match node {
             None => absent,
-            Some(node) => self.kept(self.scope.eval_flag(self.document, node)).unwrap_or(false),
+            Some(node) => self.kept(node, self.scope.eval_flag(self.document, node)).unwrap_or(false),
         }
     }
 
     pub(super) fn number(&mut self, node: &Node) -> i64 {
-        self.kept(self.scope.eval_number(self.document, node)).unwrap_or_default()
+        self.kept(node, self.scope.eval_number(self.document, node)).unwrap_or_default()
     }
 
     pub(super) fn value(&mut self, node: &Node) -> Value {
-        self.kept(self.scope.eval(self.document, node)).unwrap_or_default()
+        self.kept(node, self.scope.eval(self.document, node)).unwrap_or_default()
     }
 
     /// Words: a list, or text split at white space.
     pub(super) fn words(&mut self, node: &Node) -> Vec<String> {
-        match self.kept(self.scope.eval(self.document, node)) {
+        match self.kept(node, self.scope.eval(self.document, node)) {
             None => Vec::new(),
             Some(value) if value.kind() == ValueKind::Seq => {
                 value.try_iter().map(|items| items.map(|item| text_of(&item)).collect()).unwrap_or_default()
@@ -78,7 +103,7 @@ impl Values<'_> {
 
     /// A mapping of texts.
     pub(super) fn map(&mut self, node: &Node) -> IndexMap<String, String> {
-        let value = self.value(node);
+        let Some(value) = self.kept(node, self.scope.eval(self.document, node)) else { return IndexMap::new() };
         let Ok(keys) = value.try_iter() else {
             self.fail(node, "expected a mapping");
             return IndexMap::new();
@@ -87,13 +112,13 @@ impl Values<'_> {
     }
 
     pub(super) fn list(&mut self, node: &Node) -> Vec<String> {
-        self.kept(self.scope.eval_list(self.document, node)).unwrap_or_default()
+        self.kept(node, self.scope.eval_list(self.document, node)).unwrap_or_default()
     }
 
     pub(super) fn port(&mut self, node: &Node) -> u16 {
-        let number = self.number(node);
+        let Some(number) = self.kept(node, self.scope.eval_number(self.document, node)) else { return 0 };
         u16::try_from(number).ok().filter(|port| *port > 0).unwrap_or_else(|| {
-            self.fail(node, format!("`{number}` is no port"));
+            self.fail(node, format!("`{number}` is no port: ports are 1 to 65535"));
             0
         })
     }
@@ -104,7 +129,7 @@ impl Values<'_> {
 
     /// `30s`, `5m`, or a number of seconds.
     pub(super) fn seconds(&mut self, node: &Node) -> u64 {
-        let text = self.text(node);
+        let Some(text) = self.some_text(node) else { return 0 };
         let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
             Some(at) => text.split_at(at),
             None => (text.as_str(), "s"),
@@ -115,18 +140,16 @@ impl Values<'_> {
             "h" => Some(3600),
             _ => None,
         };
-        match (number.parse::<u64>(), factor) {
-            (Ok(number), Some(factor)) => number * factor,
-            _ => {
-                self.fail(node, format!("`{text}` is no length of time, as `30s` or `5m`"));
-                0
-            }
-        }
+        let seconds = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+        seconds.unwrap_or_else(|| {
+            self.fail(node, format!("`{text}` is no length of time, as `30s` or `5m`"));
+            0
+        })
     }
 
     /// `512m`, `4g`, or a number of bytes.
     pub(super) fn bytes(&mut self, node: &Node) -> i64 {
-        let text = self.text(node).to_lowercase();
+        let Some(text) = self.some_text(node).map(|text| text.to_lowercase()) else { return 0 };
         let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
             Some(at) => text.split_at(at),
             None => (text.as_str(), ""),
@@ -138,13 +161,11 @@ impl Values<'_> {
             "g" => Some(1 << 30),
             _ => None,
         };
-        match (number.parse::<i64>(), factor) {
-            (Ok(number), Some(factor)) => number * factor,
-            _ => {
-                self.fail(node, format!("`{text}` is no size, as `512m` or `4g`"));
-                0
-            }
-        }
+        let bytes = number.parse::<i64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+        bytes.unwrap_or_else(|| {
+            self.fail(node, format!("`{text}` is no size, as `512m` or `4g`"));
+            0
+        })
     }
 
     /// A probe; running is enough where it is absent.
@@ -154,7 +175,15 @@ impl Values<'_> {
         let mut fields = Fields::of(document, node);
         let (http, tcp, exec) = (fields.take("http"), fields.take("tcp"), fields.take("exec"));
         let healthy = fields.flag("healthy");
-        let expect = fields.take("expect").map(|node| self.text(node));
+        let expect = fields.take("expect").and_then(|node| {
+            let pattern = self.some_text(node)?;
+            if let Err(error) = regex::Regex::new(&pattern) {
+                let why = error.to_string();
+                let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                self.fail(node, format!("`{pattern}` is no regular expression: {why}"));
+            }
+            Some(pattern)
+        });
         let within = fields.take("within").map_or(WITHIN, |node| self.seconds(node));
         if usize::from(http.is_some()) + usize::from(tcp.is_some()) + usize::from(exec.is_some()) + usize::from(healthy)
             != 1
@@ -167,8 +196,8 @@ impl Values<'_> {
         let ask = if let Some(node) = http {
             self.http(node)
         } else if let Some(node) = tcp {
-            let text = self.text(node);
-            let (address, port) = self.address(node, &text);
+            let text = self.some_text(node);
+            let (address, port) = text.map(|text| self.address(node, &text)).unwrap_or_default();
             Ask::Tcp { address, port }
         } else if let Some(node) = exec {
             Ask::Exec { argv: self.words(node) }
@@ -179,24 +208,23 @@ impl Values<'_> {
     }
 
     fn http(&mut self, node: &Node) -> Ask {
-        let text = self.text(node);
-        let rest = text.strip_prefix("http://").unwrap_or_default();
-        if rest.is_empty() {
+        let Some(text) = self.some_text(node) else { return Ask::Running };
+        let Some(rest) = text.strip_prefix("http://") else {
             self.fail(node, format!("`{text}` is no address that starts with `http://`"));
-        }
+            return Ask::Running;
+        };
         let (server, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
         let (address, port) = self.address(node, server);
         Ask::Http { address, port, path: if path.is_empty() { "/".into() } else { path.to_owned() } }
     }
 
     fn address(&mut self, node: &Node, text: &str) -> (String, u16) {
-        match text.rsplit_once(':').map(|(address, port)| (address, port.parse::<u16>())) {
-            Some((address, Ok(port))) => (address.trim_matches(['[', ']']).to_owned(), port),
-            _ => {
-                self.fail(node, format!("`{text}` is no address with a port"));
-                (String::new(), 0)
-            }
-        }
+        let parts = text.rsplit_once(':').and_then(|(address, port)| Some((address, port.parse::<u16>().ok()?)));
+        let Some((address, port)) = parts else {
+            self.fail(node, format!("`{text}` is no address with a port, as `10.0.0.1:80`"));
+            return (String::new(), 0);
+        };
+        (address.trim_matches(['[', ']']).to_owned(), port)
     }
 }
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use include_dir::{Dir, include_dir};
 use indexmap::IndexMap;
 
-use crate::error::{Error, InputError, Result, nearest};
-use crate::source::{Document, Node};
+use crate::error::{Error, InputError, Place, Result, nearest};
+use crate::source::{Data, Document, Node};
 use crate::template::Layer;
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/roles");
@@ -41,6 +41,21 @@ pub struct Role {
     pub checks: Vec<Check>,
     /// Templates by file name: their path for messages, and their text.
     pub templates: BTreeMap<String, (PathBuf, Arc<str>)>,
+}
+
+impl Role {
+    /// Where the role says that it needs another one.
+    fn needs_place(&self, need: &str) -> Place {
+        let needs = match &self.document.root.data {
+            Data::Map(map) => map.get("needs"),
+            _ => None,
+        };
+        let node = match needs.map(|entry| &entry.value.data) {
+            Some(Data::Seq(items)) => items.iter().find(|item| item.as_str() == Some(need)),
+            _ => None,
+        };
+        self.document.place(node.unwrap_or(&self.document.root))
+    }
 }
 
 /// A service: one container on each host of a group.
@@ -184,7 +199,7 @@ pub enum HostKind {
     /// Kernel parameters, kept in a file of ours: a mapping.
     Sysctl(Node),
     /// A file.
-    File(FileSpec),
+    File(Box<FileSpec>),
     /// Lines between marks in a file that others write, too.
     Block {
         /// The file.
@@ -290,11 +305,10 @@ impl Roles {
         for role in roles.values() {
             for need in &role.needs {
                 if !roles.contains_key(need) {
-                    let place = role.document.place(&role.document.root);
                     let mut error = InputError::new(format!("role `{}` needs `{need}`, which is no role", role.name));
                     error.hint =
                         nearest(need, roles.keys().map(String::as_str)).map(|n| format!("did you mean `{n}`?"));
-                    errors.push(error.at(place));
+                    errors.push(error.at(role.needs_place(need)));
                 }
             }
         }
@@ -318,8 +332,12 @@ impl Roles {
             done: &mut Vec<&'a Role>,
         ) -> Result<()> {
             if let Some(start) = path.iter().position(|on| *on == name) {
+                let place = roles.get(path[path.len() - 1]).map(|role| role.needs_place(name));
                 path.push(name);
-                return Err(Error::input(format!("roles need each other: {}", path[start..].join(" -> "))));
+                let mut error = InputError::new(format!("roles need each other: {}", path[start..].join(" -> ")))
+                    .hint("take one of them out of a `needs`");
+                error.place = place;
+                return Err(error.into());
             }
             let Some(role) = roles.get(name) else { return Ok(()) };
             if done.iter().any(|other| other.name == name) {
@@ -358,7 +376,9 @@ fn read_folder(folder: &Path) -> Result<RoleFiles> {
     let act = |path: &Path| format!("read {}", path.display());
     let mut roles = Vec::new();
     let entries = std::fs::read_dir(folder).map_err(|error| {
-        Error::local(act(folder), error).with_hint("`--roles` names a folder that holds a folder for each role")
+        Error::input(format!("cannot read the roles in {}", folder.display()))
+            .because(error.to_string())
+            .with_hint("`--roles` names a folder that holds a folder for each role: correct its path")
     })?;
     for entry in entries.flatten().filter(|entry| entry.path().join("role.yml").is_file()) {
         let mut files = BTreeMap::new();

@@ -197,11 +197,11 @@ impl Parser<'_> {
             mode: match mode.map(|node| &node.data) {
                 None => 0o600,
                 Some(Data::Str(text)) => u32::from_str_radix(text, 8).unwrap_or_else(|_| {
-                    fields.fail(node, format!("mode `{text}` is not octal"));
+                    fields.fail(mode.unwrap_or(node), format!("mode `{text}` is not octal"));
                     0
                 }),
                 Some(_) => {
-                    fields.fail(node, "`mode` must be quoted, as \"0600\"");
+                    fields.fail(mode.unwrap_or(node), "`mode` must be quoted, as \"0600\"");
                     0
                 }
             },
@@ -227,7 +227,7 @@ impl Parser<'_> {
         kinds.extend(fields.take("packages").cloned().map(HostKind::Packages));
         kinds.extend(fields.take("sysctl").cloned().map(HostKind::Sysctl));
         if let Some(file) = fields.take("file") {
-            kinds.push(HostKind::File(self.file(file)));
+            kinds.push(HostKind::File(Box::new(self.file(file))));
         }
         if let Some(block) = fields.take("block") {
             let mut inner = Fields::of(self.document, block);
@@ -243,7 +243,7 @@ impl Parser<'_> {
             self.errors.extend(inner.finish());
             kinds.push(HostKind::Unit { name, files });
         }
-        if kinds.len() != 1 {
+        if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
             fields.fail(node, "a host item has exactly one of `packages`, `sysctl`, `file`, `block`, `unit`");
         }
         self.errors.extend(fields.finish());
@@ -282,7 +282,7 @@ impl Parser<'_> {
             }
             self.errors.extend(exec.finish());
         }
-        if kinds.len() != 1 {
+        if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
             fields.fail(node, "a step has exactly one of `database`, `message_queue`, `task`, `exec`");
         }
         self.errors.extend(fields.finish());
@@ -300,7 +300,7 @@ impl Parser<'_> {
         }
         let errors = fields.finish();
         if found.is_empty() && errors.is_empty() {
-            self.fail(node, format!("a check has one of {}", CHECKS.join(", ")));
+            self.fail(node, format!("a check has one of `{}`", CHECKS.join("`, `")));
         }
         self.errors.extend(errors);
         let (kind, argument) = found.pop()?;

@@ -216,6 +216,10 @@ impl Walk {
             Some(turns) => turns.acquire().await.ok(),
             None => None,
         };
+        // It may have waited for its turn for long.
+        if self.options.stop.is_cancelled() {
+            return self.skip(index, node, "interrupted", None);
+        }
         let (at_ms, started) = (millis(self.begin), Instant::now());
         self.sink.event(&Event::Started {
             node: node.id.clone(),

@@ -14,7 +14,11 @@ use crate::template::{Layer, Sourced};
 pub(super) fn layer(value: &str) -> Result<Layer, InputError> {
     let trimmed = value.trim();
     if let Some(file) = trimmed.strip_prefix('@') {
-        return super::files::layer("-e", Path::new(file), false);
+        let file = Path::new(file);
+        return super::files::layer("-e", file, false).map_err(|error| match file.exists() {
+            true => error,
+            false => error.hint("`-e @FILE` reads variables from a file: correct its path"),
+        });
     }
     let at = |column| Place::within("-e", value, 1, column);
     if trimmed.starts_with(['{', '[']) {

@@ -112,7 +112,10 @@ impl Site {
         if passwords.exists() || options.passwords.is_some() {
             match files::passwords(&passwords) {
                 Ok(layer) => top.push(layer),
-                Err(error) => errors.push(error),
+                Err(error) if passwords.exists() => errors.push(error),
+                Err(error) => errors.push(error.hint(
+                    "copy etc/passwords.yml there and run `kolla genpwd`, or name another file with `--passwords`",
+                )),
             }
         } else {
             errors.push(

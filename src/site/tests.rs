@@ -156,7 +156,10 @@ fn extra_values_are_text_unless_they_are_json() {
             "-e:1:1: expected `name=value`, found `oops` (quote values with spaces, as in `-e \"name='a value'\"`)",
         ),
         ("", "-e:1:1: empty `-e` (write `-e name=value` or `-e @file`)"),
-        ("@nowhere.yml", "cannot read nowhere.yml: no such file"),
+        (
+            "@nowhere.yml",
+            "cannot read nowhere.yml: no such file (`-e @FILE` reads variables from a file: correct its path)",
+        ),
         ("[1]", "-e:1:1: expected a mapping, found a list"),
         ("a='b", "-e:1:3: a quotation is not closed"),
     ] {

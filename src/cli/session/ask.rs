@@ -31,7 +31,7 @@ impl Sink for Quiet {
 /// All input errors of all files.
 pub async fn validate(at: &Invocation) -> Result<Validated> {
     let loaded = Loaded::read(at)?;
-    let plan = loaded.offline_plan(&loaded.members())?;
+    let plan = loaded.draft(&loaded.members())?;
     Ok(Validated { hosts: loaded.site.hosts.len(), roles: plan.roles(), warnings: loaded.site.warnings() })
 }
 
@@ -186,7 +186,7 @@ pub async fn graph(at: &Invocation, phase: &str) -> Result<(Vec<GraphNode>, Vec<
     let Some(phase) = named(phase) else { return Err(Error::input(format!("there is no phase `{phase}`"))) };
     let limit = loaded.limit(at)?;
     let selection = Selection { hosts: at.global.limit.is_some().then_some(limit), ..loaded.tags(at)? };
-    let plan = loaded.offline_plan(&loaded.members())?.select(phase, &selection);
+    let plan = loaded.draft(&loaded.members())?.select(phase, &selection);
     let nodes = plan
         .nodes
         .iter()

@@ -91,13 +91,21 @@ impl Loaded {
     }
 
     pub(super) fn scopes(&self, facts: &BTreeMap<String, Facts>) -> Scopes {
+        self.some_scopes(facts, false)
+    }
+
+    fn some_scopes(&self, facts: &BTreeMap<String, Facts>, draft: bool) -> Scopes {
         let facts: IndexMap<String, serde_json::Value> = self
             .site
             .hosts
             .keys()
             .filter_map(|host| {
                 let facts = facts.get(host).cloned().unwrap_or_else(|| stand_in(host));
-                Some((host.clone(), serde_json::to_value(facts).ok()?))
+                let mut facts = serde_json::to_value(facts).ok()?;
+                if draft {
+                    facts["draft"] = true.into();
+                }
+                Some((host.clone(), facts))
             })
             .collect();
         self.site.scopes(facts)
@@ -112,7 +120,13 @@ impl Loaded {
         Plan::whole(&Input { site: &self.site, roles: &self.roles, scopes, facts, overrides: &self.overrides, hosts })
     }
 
-    /// The plan without any host having been asked.
+    /// The plan without any host having been asked, to find mistakes and to draw it. An address that only the
+    /// host itself knows is a made-up one in it: what it writes is for nobody.
+    pub(super) fn draft(&self, hosts: &IndexSet<String>) -> Result<Plan> {
+        self.plan(&BTreeMap::new(), &self.some_scopes(&BTreeMap::new(), true), hosts)
+    }
+
+    /// The plan without any host having been asked, for files that are to be used.
     pub(super) fn offline_plan(&self, hosts: &IndexSet<String>) -> Result<Plan> {
         let facts = BTreeMap::new();
         self.plan(&facts, &self.scopes(&facts), hosts)

@@ -63,7 +63,7 @@ pub async fn build(at: &Invocation, request: &BuildRequest) -> Result<()> {
 
 /// Names of the images that the site's enabled services need.
 fn needed(loaded: &Loaded) -> Result<Vec<String>> {
-    let plan = loaded.offline_plan(&loaded.members())?;
+    let plan = loaded.draft(&loaded.members())?;
     let name = |reference: &String| {
         let name = reference.rsplit('/').next().unwrap_or(reference);
         name.split(':').next().unwrap_or(name).to_owned()
@@ -184,7 +184,9 @@ pub async fn lab(at: &Invocation, act: LabAct, which: &Which) -> Result<u8> {
                 },
                 || {
                     let mut table = crate::report::table::Table::new(head);
-                    rows.iter().for_each(|row| table.row(row.clone()));
+                    for row in &rows {
+                        table.row(row.clone());
+                    }
                     table.render()
                 },
             );

@@ -35,7 +35,7 @@ pub async fn phase(at: &Invocation, request: &Request) -> Result<Summary> {
     };
     let loaded = Loaded::read(at)?;
     if let Some(dir) = &request.dir {
-        return offline(at, &loaded, dir).await;
+        return offline(at, &loaded, dir);
     }
     let reporting = Reporting::begin(at, &loaded.site.mask);
     let result = run(at, request, phase, &loaded, &reporting).await;
@@ -59,7 +59,7 @@ async fn run(
     // Input errors that need no facts are told before any host is asked.
     let names: Vec<String> =
         loaded.members().into_iter().chain(limit.iter().cloned()).collect::<IndexSet<_>>().into_iter().collect();
-    loaded.offline_plan(&names.iter().cloned().collect())?;
+    loaded.draft(&names.iter().cloned().collect())?;
     let question = loaded.ask();
     let note = (!check).then(|| lock_note(at));
     let ask = |host: &str| Ask { lock: note.clone().filter(|_| limit.contains(host)), ..question.clone() };
@@ -192,7 +192,7 @@ async fn remove_images(images: &[String], crew: &Crew) -> Result<()> {
 }
 
 /// Writes the files of all services into a folder here, a folder a host.
-async fn offline(at: &Invocation, loaded: &Loaded, dir: &Path) -> Result<Summary> {
+fn offline(at: &Invocation, loaded: &Loaded, dir: &Path) -> Result<Summary> {
     let limit = loaded.limit(at)?;
     let mut selection = loaded.tags(at)?;
     selection.hosts = Some(limit);

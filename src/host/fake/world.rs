@@ -135,6 +135,8 @@ pub struct World {
     pub lock: Option<LockNote>,
     /// Every call fails with this cause.
     pub gone: Option<HostCause>,
+    /// Calls that write and still succeed before the host is gone; without end where it is absent.
+    pub dies_after: Option<usize>,
     /// Requests so far.
     pub requests: u64,
     /// Calls so far.

@@ -181,7 +181,7 @@ impl Container {
     }
 
     async fn diff_running(&self, at: &View) -> Result<Diff> {
-        if at.me.container(&self.previous()).is_some() {
+        if at.me.container(&self.previous()).is_some() || at.me.container(&self.next()).is_some() {
             return Ok(Diff::Run("settles a replacement that was interrupted".into()));
         }
         let Some(state) = at.me.container(&self.spec.name) else {
@@ -256,7 +256,13 @@ impl Operation for Container {
         let done = match diff {
             Diff::Same(_) | Diff::Skip(_) => Ok(()),
             Diff::Create(_) => self.create(at, host).await,
-            Diff::Start => self.start(at, host).await,
+            Diff::Start => {
+                // It would else start with the files it was stopped with.
+                if !self.installed(at) {
+                    self.install(at, host).await?;
+                }
+                self.start(at, host).await
+            }
             Diff::Update(_) => self.reload(at, host).await,
             Diff::Replace(_) => self.replace(at, host).await,
             Diff::Run(_) => self.settle(at, host).await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Container;
 use crate::error::{Error, OperationError, Result};
-use crate::host::{ContainerSpec, PutFile, Remote};
+use crate::host::{ContainerSpec, ContainerState, PutFile, Remote};
 use crate::op::files::{APPLIED, SETS, keep_sets};
 use crate::op::image::Image;
 use crate::op::probe::Answer;
@@ -41,15 +41,15 @@ impl Container {
     }
 
     pub(super) async fn start(&self, at: &View, host: &Remote) -> Result<()> {
-        if let Some(old) = self.retiring(at).filter(|old| old.running()) {
+        if let Some(old) = self.retiring(at).filter(ContainerState::running) {
             host.act().stop(&old.name, self.stop_timeout()).await?;
         }
         host.act().start(&self.spec.name).await?;
         match self.ready.until_right(host, &self.spec.name).await? {
             Answer::Right => self.note_ready(host, at).await,
-            Answer::NotYet(why) => Err(self.failure(&self.spec.name, Some(why), host).await),
-            Answer::Ended(why) => {
-                let error = self.failure(&self.spec.name, Some(why), host).await;
+            answer @ Answer::NotYet(_) => Err(self.failure(answer, host).await),
+            answer @ Answer::Ended(_) => {
+                let error = self.failure(answer, host).await;
                 // It would only start and end again; the next run starts it anew.
                 let _ = host.act().stop(&self.spec.name, 1).await;
                 Err(error)
@@ -96,32 +96,36 @@ impl Container {
             Ok(()) => self.ready.until_right(host, name).await,
             Err(error) => Ok(Answer::Ended(error.to_string())),
         };
-        let why = match verdict {
+        let answer = match verdict {
             Ok(Answer::Right) => {
                 self.note_ready(host, at).await?;
                 host.act().remove(&self.previous()).await?;
                 return Ok(());
             }
-            Ok(Answer::NotYet(why) | Answer::Ended(why)) => why,
-            Err(error) => error.to_string(),
+            Ok(answer) => answer,
+            Err(error) => Answer::NotYet(error.to_string()),
         };
-        let failure = self.failure(name, Some(why), host).await;
+        let failure = self.failure(answer, host).await;
         match self.put_back(was_running, host).await {
             Ok(()) => Err(failure.because("the container that was there before is back".to_owned())),
             Err(error) => Err(failure.because(format!("and the one before could not be put back: {error}"))),
         }
     }
 
-    /// The one before, in its place and running again if it ran.
+    /// The one before, running again if it ran, and in its place. In this order a run that is killed here leaves
+    /// a container that the next one knows to have run.
     async fn put_back(&self, start: bool, host: &Remote) -> Result<()> {
         host.act().remove(&self.spec.name).await?;
-        host.act().rename(&self.previous(), &self.spec.name).await?;
-        if start { host.act().start(&self.spec.name).await } else { Ok(()) }
+        if start {
+            host.act().start(&self.previous()).await?;
+        }
+        host.act().rename(&self.previous(), &self.spec.name).await
     }
 
     /// After a run that was killed: first what is there is brought in order, then compared again.
     pub(super) async fn settle(&self, at: &View, host: &Remote) -> Result<()> {
         let there = host.containers().await?;
+        let prepared = there.contains_key(&self.next());
         host.act().remove(&self.next()).await?;
         match (there.get(&self.spec.name), there.contains_key(&self.previous())) {
             (Some(new), true) => {
@@ -136,12 +140,16 @@ impl Container {
                 }
             }
             (None, true) => self.put_back(true, host).await?,
+            // The new one was made and had not taken its place; the old one may have been stopped for it.
+            (Some(old), false) if prepared => {
+                if !old.running() {
+                    host.act().start(&self.spec.name).await?;
+                }
+            }
             (Some(_), false) => {
                 return match self.ready.until_right(host, &self.spec.name).await? {
                     Answer::Right => self.note_ready(host, at).await,
-                    Answer::NotYet(why) | Answer::Ended(why) => {
-                        Err(self.failure(&self.spec.name, Some(why), host).await)
-                    }
+                    answer => Err(self.failure(answer, host).await),
                 };
             }
             (None, false) => {}
@@ -152,7 +160,7 @@ impl Container {
             // Settled: the second comparison cannot ask for it again.
             Diff::Run(_) => match self.ready.until_right(host, &self.spec.name).await? {
                 Answer::Right => self.note_ready(host, at).await,
-                Answer::NotYet(why) | Answer::Ended(why) => Err(self.failure(&self.spec.name, Some(why), host).await),
+                answer => Err(self.failure(answer, host).await),
             },
             diff => self.apply(&diff, at, host, &Tell::nobody()).await,
         }
@@ -172,12 +180,12 @@ impl Container {
         match self.ready.until_right(host, &self.spec.name).await? {
             Answer::Right if old.is_some() => self.note_ready(host, at).await,
             Answer::Right => Ok(()),
-            Answer::NotYet(why) | Answer::Ended(why) => Err(self.failure(&self.spec.name, Some(why), host).await),
+            answer => Err(self.failure(answer, host).await),
         }
     }
 
     /// Checks new files with the image's own program and puts them where a reloading service reads them.
-    async fn install(&self, at: &View, host: &Remote) -> Result<()> {
+    pub(super) async fn install(&self, at: &View, host: &Remote) -> Result<()> {
         let set = format!("{SETS}/{}-{}", self.service, self.configuration);
         if !self.validate.is_empty() {
             self.check_files(&set, at, host).await?;
@@ -231,12 +239,18 @@ impl Container {
         Ok(())
     }
 
-    async fn failure(&self, name: &str, why: Option<String>, host: &Remote) -> Error {
+    async fn failure(&self, answer: Answer, host: &Remote) -> Error {
+        let name = &self.spec.name;
         let log = host.logs(name, LOG_LINES).await.unwrap_or_default();
+        let (message, causes) = match answer {
+            Answer::Ended(why) => (format!("container {name} ended instead of becoming ready"), vec![why]),
+            Answer::NotYet(why) => (format!("container {name} is not ready after {}s", self.ready.within), vec![why]),
+            Answer::Right => (format!("container {name} failed"), Vec::new()),
+        };
         Error::Operation(Box::new(OperationError {
-            message: format!("container {name} is not ready after {}s", self.ready.within),
-            causes: why.into_iter().collect(),
-            log_of: Some(name.to_owned()),
+            message,
+            causes,
+            log_of: Some(name.clone()),
             log,
             hint: Some(format!("rerun only this with `--tags {} --limit {}`", self.role, host.name())),
         }))

@@ -1,0 +1,6 @@
+mod inputs;
+mod layers;
+mod operations;
+mod plans;
+mod walk;
+mod world;

@@ -1,0 +1,566 @@
+//! The law of operations, on a host in memory: after `apply` a fresh look's `diff` says same; a `diff` changes
+//! nothing; equal operations have equal JSON. The cases are tables of data in `tests/cases/op`.
+//!
+//! A table has a `base` operation. `given` are operations applied first, `op` is the one that is tried; each is
+//! the base with some keys replaced, or, where it has a `kind`, an operation of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use kolla::error::{Error, Result};
+use kolla::host::fake::{Behaviour, Fake, FakeFile};
+use kolla::host::{Ask, Facts, Reach, Remote};
+use kolla::op::files::OneFile;
+use kolla::op::{Diff, Kind, Op, Peer, Shared, Tell, View};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::world::teach;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    #[serde(default)]
+    base: Value,
+    /// What every case's host has.
+    #[serde(default)]
+    host: Host,
+    cases: Vec<Case>,
+}
+
+/// What a host has, or gets.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Host {
+    facts: Option<Value>,
+    /// Content of images by reference.
+    registry: IndexMap<String, String>,
+    /// References that the engine has pulled, as the registry has them.
+    images: Vec<String>,
+    /// References that vanish from the registry.
+    unpublished: Vec<String>,
+    files: IndexMap<String, String>,
+    volumes: Vec<String>,
+    packages: Vec<String>,
+    sysctls: BTreeMap<String, String>,
+    reachable: BTreeMap<String, String>,
+    /// Names of containers that somebody else made.
+    foreign: Vec<String>,
+    /// Status words of the engine's health check, by container.
+    health: BTreeMap<String, String>,
+    /// Acts on containers: `stop web`, `rename web other`.
+    acts: Vec<String>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Behaves {
+    exits: Option<i64>,
+    log: String,
+    health: String,
+    ports: Vec<u16>,
+    refused: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    #[serde(default)]
+    host: Host,
+    #[serde(default)]
+    peers: IndexMap<String, Host>,
+    #[serde(default)]
+    given: Vec<Value>,
+    /// What happens after `given` was applied.
+    #[serde(default)]
+    meanwhile: Host,
+    /// How containers behave when they are started, by name or image, after `given`.
+    #[serde(default)]
+    behave: BTreeMap<String, Behaves>,
+    /// The next start only.
+    #[serde(default)]
+    behave_once: BTreeMap<String, Behaves>,
+    /// The operation is tried once before, and the session is lost after so many writes.
+    interrupted: Option<usize>,
+    #[serde(default)]
+    adopt: bool,
+    #[serde(default)]
+    hunks: bool,
+    op: Value,
+    /// `create: a; b`; absent where the diff itself fails.
+    diff: Option<String>,
+    /// What the diff or apply says when it fails.
+    error: Option<String>,
+    /// The diff after a failed apply.
+    again: Option<String>,
+    #[serde(default)]
+    after: After,
+    /// Calls that write, in order.
+    writes: Option<Vec<String>>,
+}
+
+/// What the host is like in the end; only what is named is compared.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct After {
+    /// All containers: `running v2`, the state and the content of its image.
+    containers: Option<BTreeMap<String, String>>,
+    volumes: Option<Vec<String>>,
+    /// Content by path, `-> path` for a link, null for what must not be there.
+    files: BTreeMap<String, Option<String>>,
+    packages: Option<Vec<String>>,
+    sysctls: Option<BTreeMap<String, String>>,
+    hosts_file: Option<String>,
+    /// Signals a container got.
+    signals: BTreeMap<String, Vec<String>>,
+}
+
+impl Host {
+    fn give(&self, fake: &Fake) {
+        let mut world = fake.world();
+        if let Some(patch) = &self.facts {
+            let mut facts = serde_json::to_value(&world.facts).unwrap();
+            merge(&mut facts, patch);
+            world.facts = serde_json::from_value::<Facts>(facts).unwrap();
+        }
+        for (reference, content) in &self.registry {
+            world.publish(reference, content);
+        }
+        for reference in &self.images {
+            let (digest, id) = world.registry[reference].clone();
+            let name = reference.rsplit_once(':').unwrap().0.to_owned();
+            world.images.insert(reference.clone(), id.clone());
+            world.images.insert(format!("{name}@{digest}"), id);
+        }
+        for reference in &self.unpublished {
+            world.registry.remove(reference);
+        }
+        for (path, content) in &self.files {
+            world.put(path, FakeFile::new(content.as_bytes(), 0o644, "root:root"));
+        }
+        world.volumes.extend(self.volumes.iter().map(|name| (name.clone(), BTreeMap::new())));
+        world.packages.extend(self.packages.iter().map(|name| (name.clone(), "1.0".to_owned())));
+        world.sysctls.extend(self.sysctls.clone());
+        world.reachable.extend(self.reachable.iter().map(|(address, reach)| {
+            let reach = match reach.as_str() {
+                "open" => Reach::Open,
+                "refused" => Reach::Refused,
+                "timed out" => Reach::TimedOut,
+                _ => Reach::Unknown,
+            };
+            (address.clone(), reach)
+        }));
+        for (name, health) in &self.health {
+            world.containers.get_mut(name).unwrap().health.clone_from(health);
+        }
+    }
+
+    async fn act(&self, fake: &Fake) {
+        let host = Remote::new(fake.machine());
+        for name in &self.foreign {
+            let image = "other/image:1";
+            fake.world().publish(image, "other");
+            host.act().pull(image, None, &|_, _| {}).await.unwrap();
+            let spec = kolla::host::ContainerSpec {
+                name: name.clone(),
+                image: image.into(),
+                restart: true,
+                ..Default::default()
+            };
+            host.act().create(&spec).await.unwrap();
+            host.act().start(name).await.unwrap();
+        }
+        for act in &self.acts {
+            match act.split(' ').collect::<Vec<_>>()[..] {
+                ["stop", name] => host.act().stop(name, 1).await.unwrap(),
+                ["rename", name, to] => host.act().rename(name, to).await.unwrap(),
+                ["remove", name] => host.act().remove(name).await.unwrap(),
+                _ => panic!("unknown act {act}"),
+            }
+        }
+    }
+}
+
+/// `to` with the keys of `patch`, mappings within likewise.
+fn merge(to: &mut Value, patch: &Value) {
+    match (to, patch) {
+        (Value::Object(to), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(to.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (to, patch) => to.clone_from(patch),
+    }
+}
+
+fn operation(base: &Value, patch: &Value) -> Op {
+    let mut value = base.clone();
+    if patch.get("kind").is_some() {
+        value = patch.clone();
+    } else if !patch.is_null() {
+        merge(&mut value, patch);
+    }
+    let mut op: Op = serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{error}: {value}"));
+    let fill = |file: &mut OneFile, from: &Value| {
+        let content = from["content"].as_str().unwrap_or_default().as_bytes().to_vec();
+        *file = OneFile { owner: file.owner.clone(), ..OneFile::new(file.name.clone(), content, file.mode) };
+    };
+    match &mut op {
+        Op::FileSet(set) => set.files.iter_mut().enumerate().for_each(|(i, file)| fill(file, &value["files"][i])),
+        Op::Unit(unit) => unit.files.iter_mut().enumerate().for_each(|(i, file)| fill(file, &value["files"][i])),
+        Op::HostFile(file) => fill(&mut file.file, &value["file"]),
+        Op::Container(container) => {
+            // A reloading service knows its files by their digests; the table gives contents.
+            if let Some(reload) = &mut container.reload {
+                for (name, content) in value["reload"]["files"].as_object().unwrap() {
+                    let digest = kolla::op::files::digest_of(content.as_str().unwrap().as_bytes());
+                    reload.files.insert(name.clone(), digest);
+                }
+            }
+        }
+        _ => {}
+    }
+    op
+}
+
+/// What the batched look asks for on account of an operation.
+fn question(op: &Op) -> Ask {
+    let mut ask = Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() };
+    match op {
+        Op::HostFile(file) => ask.files.push(file.file.name.clone()),
+        Op::Unit(unit) => ask.files.extend(unit.files.iter().map(|file| file.name.clone())),
+        Op::Sysctl(sysctl) => {
+            ask.files.push(sysctl.file.clone());
+            ask.sysctls.extend(sysctl.values.keys().cloned());
+        }
+        Op::Packages(packages) => ask.packages.clone_from(&packages.names),
+        _ => {}
+    }
+    ask
+}
+
+pub(super) fn say(diff: &Diff) -> String {
+    let with = |word: &str, details: &[String]| {
+        if details.is_empty() { word.to_owned() } else { format!("{word}: {}", details.join("; ")) }
+    };
+    match diff {
+        Diff::Same(reason) => format!("same: {reason}"),
+        Diff::Create(details) => with("create", details),
+        Diff::Update(details) => with("update", details),
+        Diff::Replace(parts) => with("replace", parts),
+        Diff::Start => "start".into(),
+        Diff::Stop => "stop".into(),
+        Diff::Remove => "remove".into(),
+        Diff::Run(reason) => format!("run: {reason}"),
+        Diff::Skip(reason) => format!("skip: {reason}"),
+    }
+}
+
+/// An error as an operator reads it.
+fn told(error: &Error) -> String {
+    let text = kolla::report::text::error(error, false);
+    text.trim_end().trim_start_matches("error: ").to_owned()
+}
+
+struct Site {
+    fakes: IndexMap<String, Fake>,
+    adopt: bool,
+    hunks: bool,
+}
+
+impl Site {
+    fn me(&self) -> &Fake {
+        &self.fakes["control01"]
+    }
+
+    /// What a new run sees.
+    async fn view(&self, op: &Op) -> View {
+        let mut peers = BTreeMap::new();
+        for (name, fake) in &self.fakes {
+            let host = Remote::new(fake.machine());
+            let look = host.look(&question(op)).await.unwrap();
+            peers.insert(name.clone(), Peer::new(host.observer().clone(), look));
+        }
+        let shared = Arc::new(Shared::new("kolla", self.hunks, self.adopt, None));
+        View { me: peers["control01"].clone(), peers: Arc::new(peers), shared }
+    }
+
+    async fn apply(&self, op: &Op, diff: &Diff, at: &View) -> Result<()> {
+        op.operation().apply(diff, at, &Remote::new(self.me().machine()), &Tell::nobody()).await
+    }
+
+    /// Two looks with fresh eyes; neither may write.
+    async fn diff(&self, op: &Op) -> Result<Diff> {
+        let at = self.view(op).await;
+        self.me().forget_calls();
+        let first = op.operation().diff(&at).await;
+        let second = op.operation().diff(&at).await;
+        assert_eq!(self.me().writes(), Vec::<String>::new(), "a diff wrote");
+        assert_eq!(first.as_ref().ok(), second.as_ref().ok(), "two diffs in a row differ");
+        first
+    }
+}
+
+impl Case {
+    /// Plays the case; what was not as expected.
+    async fn play(&self, base: &Value, host: &Host) -> (Kind, String) {
+        let mut wrong = String::new();
+        let mut fakes = IndexMap::from([("control01".to_owned(), Fake::new("control01"))]);
+        fakes.extend(self.peers.keys().map(|name| (name.clone(), Fake::new(name))));
+        for (name, fake) in &fakes {
+            teach(fake);
+            host.give(fake);
+            self.peers.get(name).unwrap_or(&self.host).give(fake);
+        }
+        let site = Site { fakes, adopt: self.adopt, hunks: self.hunks };
+        self.host.act(site.me()).await;
+        for patch in &self.given {
+            let op = operation(base, patch);
+            let at = site.view(&op).await;
+            let diff = op.operation().diff(&at).await.unwrap();
+            site.apply(&op, &diff, &at).await.unwrap_or_else(|error| panic!("{}: given: {}", self.name, told(&error)));
+        }
+        self.meanwhile.give(site.me());
+        self.meanwhile.act(site.me()).await;
+        for (what, behaves) in &self.behave {
+            // `v2`, a content, stands for the image that has it.
+            let image = what.starts_with('v').then(|| super::world::image_id(what));
+            site.me().behave(image.as_ref().unwrap_or(what), behaves.behaviour());
+        }
+        for (what, behaves) in &self.behave_once {
+            site.me().behave_once(what, behaves.behaviour());
+        }
+        let op = operation(base, &self.op);
+        let json = serde_json::to_string(&op).unwrap();
+        assert_eq!(json, serde_json::to_string(&op.clone()).unwrap());
+        let read: Op = serde_json::from_str(&json).unwrap();
+        assert_eq!(json, serde_json::to_string(&read).unwrap(), "{}: JSON is not what was read", self.name);
+
+        if let Some(writes) = self.interrupted {
+            let at = site.view(&op).await;
+            let diff = op.operation().diff(&at).await.unwrap();
+            site.me().forget_calls();
+            site.me().world().dies_after = Some(writes);
+            assert!(site.apply(&op, &diff, &at).await.is_err(), "{}: it was not interrupted", self.name);
+            site.me().world().dies_after = None;
+            site.me().world().gone = None;
+        }
+        let mut compare = |what: &str, expected: &str, found: &str| {
+            if expected.trim_end() != found.trim_end() {
+                let _ = writeln!(wrong, "  {what}:\n    expected {expected}\n    found    {found}");
+            }
+        };
+        let diff = match site.diff(&op).await {
+            Ok(diff) => diff,
+            Err(error) => {
+                compare("diff", self.diff.as_deref().unwrap_or("an error"), "an error");
+                compare("error", self.error.as_deref().unwrap_or("none"), &told(&error));
+                return (op.kind(), wrong);
+            }
+        };
+        compare("diff", self.diff.as_deref().unwrap_or("an error"), &say(&diff));
+        if diff.differs() {
+            let at = site.view(&op).await;
+            site.me().forget_calls();
+            let result = site.apply(&op, &diff, &at).await;
+            if let Some(writes) = &self.writes {
+                compare("writes", &format!("{writes:?}"), &format!("{:?}", site.me().writes()));
+            }
+            match result {
+                Ok(()) => {
+                    compare("error", self.error.as_deref().unwrap_or("none"), "none");
+                    // The same run sees what it did, and so does the next one.
+                    let same_run = op.operation().diff(&at).await;
+                    let next_run = site.diff(&op).await;
+                    for (who, again) in [("this run", same_run), ("next run", next_run)] {
+                        let again = again.map_or_else(|error| told(&error), |diff| say(&diff));
+                        if self.again.as_deref() != Some(&again) && !again.starts_with("same: ") {
+                            compare(&format!("diff after apply, {who}"), "same", &again);
+                        }
+                    }
+                }
+                Err(error) => {
+                    compare("error", self.error.as_deref().unwrap_or("none"), &told(&error));
+                    if let Some(again) = &self.again {
+                        let next = site.diff(&op).await;
+                        compare("diff after the failure", again, &next.map_or_else(|e| told(&e), |diff| say(&diff)));
+                    }
+                }
+            }
+        }
+        self.after.compare(&site, &mut compare);
+        (op.kind(), wrong)
+    }
+}
+
+impl After {
+    fn compare(&self, site: &Site, compare: &mut impl FnMut(&str, &str, &str)) {
+        let world = site.me().world();
+        if let Some(expected) = &self.containers {
+            let found: BTreeMap<String, String> = world
+                .containers
+                .iter()
+                .map(|(name, found)| {
+                    let content =
+                        ["v1", "v2", "other"].into_iter().find(|c| super::world::image_id(c) == found.image_id);
+                    (name.clone(), format!("{} {}", found.state, content.unwrap_or("?")))
+                })
+                .collect();
+            compare("containers", &format!("{expected:?}"), &format!("{found:?}"));
+        }
+        if let Some(expected) = &self.volumes {
+            compare("volumes", &format!("{expected:?}"), &format!("{:?}", world.volumes.keys().collect::<Vec<_>>()));
+        }
+        for (path, expected) in &self.files {
+            let found = world.files.get(path).map(|file| match &file.link {
+                Some(to) => format!("-> {to}"),
+                None => String::from_utf8_lossy(&file.content).into_owned(),
+            });
+            compare(path, &format!("{expected:?}"), &format!("{found:?}"));
+        }
+        if let Some(expected) = &self.packages {
+            compare("packages", &format!("{expected:?}"), &format!("{:?}", world.packages.keys().collect::<Vec<_>>()));
+        }
+        if let Some(expected) = &self.sysctls {
+            compare("sysctls", &format!("{expected:?}"), &format!("{:?}", world.sysctls));
+        }
+        if let Some(expected) = &self.hosts_file {
+            compare("/etc/hosts", expected, &world.facts.hosts_file);
+        }
+        for (name, expected) in &self.signals {
+            let found = world.containers.get(name).map(|found| found.signals.clone()).unwrap_or_default();
+            compare("signals", &format!("{expected:?}"), &format!("{found:?}"));
+        }
+    }
+}
+
+impl Behaves {
+    fn behaviour(&self) -> Behaviour {
+        Behaviour {
+            exits: self.exits,
+            log: self.log.lines().map(str::to_owned).collect(),
+            health: self.health.clone(),
+            ports: self.ports.clone(),
+            refused: self.refused.clone(),
+        }
+    }
+}
+
+fn tables() -> Vec<(String, Table)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/op");
+    let mut tables: Vec<(String, Table)> = std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            let table = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            (name, table)
+        })
+        .collect();
+    tables.sort_by(|a, b| a.0.cmp(&b.0));
+    tables
+}
+
+#[tokio::test(start_paused = true)]
+async fn operations_keep_the_law() {
+    let mut wrong = String::new();
+    let mut kinds = BTreeSet::new();
+    for (file, table) in tables() {
+        for case in &table.cases {
+            let (kind, found) = case.play(&table.base, &table.host).await;
+            kinds.insert(format!("{kind:?}"));
+            if !found.is_empty() {
+                let _ = writeln!(wrong, "{file}: {}\n{found}", case.name);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+    let missing: Vec<String> = KINDS.iter().map(|kind| format!("{kind:?}")).filter(|k| !kinds.contains(k)).collect();
+    assert!(missing.is_empty(), "no case for {missing:?}");
+}
+
+const KINDS: [Kind; 15] = [
+    Kind::Check,
+    Kind::Container,
+    Kind::Database,
+    Kind::Exec,
+    Kind::FileSet,
+    Kind::HostFile,
+    Kind::Galera,
+    Kind::Image,
+    Kind::MessageQueue,
+    Kind::Packages,
+    Kind::Ready,
+    Kind::Sysctl,
+    Kind::Task,
+    Kind::Unit,
+    Kind::Volume,
+];
+
+/// Not compiled where a kind is missing here: then it is missing in [`KINDS`], too.
+#[allow(dead_code)]
+fn all_kinds_are_listed(kind: Kind) {
+    match kind {
+        Kind::Check | Kind::Container | Kind::Database | Kind::Exec | Kind::FileSet | Kind::HostFile | Kind::Galera => {
+        }
+        Kind::Image | Kind::MessageQueue | Kind::Packages | Kind::Ready | Kind::Sysctl | Kind::Task => {}
+        Kind::Unit | Kind::Volume => {}
+    }
+}
+
+/// A run may be killed at any moment. The next one must bring the host to where it should be, and a service that
+/// ran before must run after.
+#[tokio::test(start_paused = true)]
+async fn a_replacement_may_be_killed_at_any_write() {
+    let (_, table) = tables().into_iter().find(|(name, _)| name == "container.yml").unwrap();
+    let new = operation(&table.base, &serde_json::json!({ "spec": { "image": "reg/web:2" } }));
+    let old = operation(&table.base, &Value::Null);
+    for good in [true, false] {
+        for (what, wanted) in [("the new one", &new), ("the old one again", &old)] {
+            for writes in 0.. {
+                let fake = Fake::new("control01");
+                teach(&fake);
+                table.host.give(&fake);
+                let site = Site { fakes: [("control01".to_owned(), fake)].into(), adopt: false, hunks: false };
+                let at = site.view(&old).await;
+                site.apply(&old, &Diff::Create(Vec::new()), &at).await.unwrap();
+                if !good {
+                    site.me().behave(&super::world::image_id("v2"), Behaviour::exits(1, "boom"));
+                }
+                site.me().world().dies_after = Some(writes);
+                let at = site.view(&new).await;
+                let diff = new.operation().diff(&at).await.unwrap();
+                let whole = site.apply(&new, &diff, &at).await.is_ok();
+                let died = site.me().world().gone.is_some();
+                site.me().world().dies_after = None;
+                site.me().world().gone = None;
+                let message = format!("killed after {writes} writes, then {what}, good: {good}");
+                let diff = site.diff(wanted).await.unwrap();
+                let at = site.view(wanted).await;
+                let applied = if diff.differs() { site.apply(wanted, &diff, &at).await } else { Ok(()) };
+                let expect_new = std::ptr::eq(wanted, &raw const new) && good;
+                let content = if expect_new { "v2" } else { "v1" };
+                assert_eq!(applied.is_ok(), good || std::ptr::eq(wanted, &raw const old), "{message}: {applied:?}");
+                {
+                    let world = site.me().world();
+                    let names: Vec<&String> = world.containers.keys().collect();
+                    assert_eq!(names, ["web"], "{message}");
+                    assert_eq!(world.containers["web"].state, "running", "{message}");
+                    assert_eq!(world.containers["web"].image_id, super::world::image_id(content), "{message}");
+                }
+                if applied.is_ok() {
+                    assert!(!site.diff(wanted).await.unwrap().differs(), "{message}");
+                }
+                if whole || !died {
+                    assert!(writes >= 5, "a replacement writes more often than {writes} times");
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Plans: a new service needs no Rust, the built-in roles' graph is as reviewed, and phases select what they say.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexSet;
+use kolla::error::{Error, Result};
+use kolla::host::fake::Fake;
+use kolla::plan::phase::named;
+use kolla::plan::{Input, Overrides, Plan, Selection};
+use kolla::role::Roles;
+use kolla::site::{Site, SiteOptions};
+use serde_json::Value;
+
+const INVENTORY: &str = "[control]\ncontrol[01:03]\n[network]\ncontrol[01:03]\n";
+
+/// A config folder with roles of its own.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(inventory: &str) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        let names: String = std::fs::read_to_string(repository("etc/passwords.yml")).unwrap();
+        let filled: String = names
+            .lines()
+            .filter(|line| line.ends_with(':') && !line.starts_with('#'))
+            .map(|line| format!("{line} secret\n"))
+            .collect();
+        folder.write("inventory", inventory);
+        folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\n");
+        folder.write("passwords.yml", &filled);
+        folder
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        let folders: Vec<PathBuf> = [self.path("roles")].into_iter().filter(|folder| folder.is_dir()).collect();
+        let roles = Roles::load(&folders)?;
+        let options = SiteOptions {
+            config_dir: self.path(""),
+            inventories: vec![self.path("inventory")],
+            passwords: Some(self.path("passwords.yml")),
+            extra_vars: Vec::new(),
+            user: "root".into(),
+            home: None,
+        };
+        let site = Site::load(&options, roles.layers())?;
+        let facts: BTreeMap<_, _> = (1..)
+            .zip(site.hosts.keys())
+            .map(|(number, name)| {
+                let mut facts = Fake::new(name.as_str()).world().facts.clone();
+                facts.interfaces["eth0"].ipv4 = vec![format!("10.0.0.{number}/24")];
+                (name.clone(), facts)
+            })
+            .collect();
+        let json = facts.iter().map(|(name, facts)| (name.clone(), serde_json::to_value(facts).unwrap())).collect();
+        let hosts: IndexSet<String> = site.hosts.keys().cloned().collect();
+        let scopes = site.scopes(json);
+        let overrides = Overrides::read(&self.path("config"))?;
+        Plan::whole(&Input {
+            site: &site,
+            roles: &roles,
+            scopes: &scopes,
+            facts: &facts,
+            overrides: &overrides,
+            hosts: &hosts,
+        })
+    }
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Each node with what it waits for.
+fn drawn(plan: &Plan) -> String {
+    let mut text = String::new();
+    for node in &plan.nodes {
+        let _ = writeln!(text, "{}", node.id);
+        let mut after: Vec<&str> = node.after.iter().map(|index| plan.nodes[*index].id.as_str()).collect();
+        after.sort_unstable();
+        for id in after {
+            let _ = writeln!(text, "    after {id}");
+        }
+    }
+    text
+}
+
+fn ids(plan: &Plan) -> Vec<&str> {
+    plan.nodes.iter().filter(|node| node.op.is_some()).map(|node| node.id.as_str()).collect()
+}
+
+fn of_role(plan: &Plan, role: &str) -> String {
+    let nodes = drawn(plan);
+    let wanted: Vec<&str> = plan.nodes.iter().filter(|node| node.role == role).map(|node| node.id.as_str()).collect();
+    let mut text = String::new();
+    let mut keep = false;
+    for line in nodes.lines() {
+        if !line.starts_with(' ') {
+            keep = wanted.contains(&line);
+        }
+        if keep {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    text
+}
+
+#[test]
+fn a_new_service_needs_no_rust() {
+    let folder = Folder::new("[control]\nc1\n[toys]\nc1\n");
+    folder.write(
+        "roles/toy/role.yml",
+        "about: A toy.\nneeds: [memcached]\nvars: { toy_port: 99 }\nservices:\n  toy:\n    group: toys\n    command: toy\n\
+         \x20   files: [{ template: toy.conf.j2, to: /etc/toy.conf }]\n    volumes: ['toy:/data']\nsteps:\n\
+         \x20 - exec: { service: toy, command: touch /data/x, unless: test -e /data/x }\n    when: ready\n\
+         checks:\n  - port_free: { port: '{{ toy_port }}', container: toy }\n",
+    );
+    folder.write("roles/toy/templates/toy.conf.j2", "port = {{ toy_port }}\n");
+    let plan = folder.plan().unwrap();
+    assert_eq!(
+        of_role(&plan, "toy"),
+        "\
+c1/check port 99
+c1/image kolla/toy:2025.1-debian-trixie
+c1/volume toy
+c1/files toy
+c1/ready toy
+toy/begin
+    after memcached/running
+toy/files
+    after c1/files toy
+    after toy/begin
+c1/container toy
+    after c1/files toy
+    after c1/image kolla/toy:2025.1-debian-trixie
+    after c1/volume toy
+    after toy/files
+toy/running
+    after c1/container toy
+    after toy/files
+c1/exec toy touch
+    after toy/running
+"
+    );
+}
+
+/// `KOLLA_BLESS=1` writes the graph as it is now; read what changed in it.
+#[test]
+fn the_graph_of_the_built_in_roles_is_the_reviewed_one() {
+    let text = drawn(&Folder::new(INVENTORY).plan().unwrap());
+    let file = repository("tests/cases/plans/three-hosts.txt");
+    if std::env::var_os("KOLLA_BLESS").is_some() {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    let changed: Vec<String> = similar::TextDiff::from_lines(&expected, &text)
+        .unified_diff()
+        .context_radius(2)
+        .to_string()
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert!(changed.is_empty(), "the plan changed:\n{}", changed.join("\n"));
+}
+
+#[test]
+fn two_plans_of_one_site_are_the_same() {
+    let folder = Folder::new(INVENTORY);
+    assert_eq!(folder.plan().unwrap(), folder.plan().unwrap());
+}
+
+#[test]
+fn phases_select_what_they_say() {
+    let whole = Folder::new(INVENTORY).plan().unwrap();
+    let select = |phase: &str, selection: &Selection| whole.select(named(phase).unwrap(), selection);
+    let all = Selection::default();
+    let kinds = |plan: &Plan| -> Vec<String> {
+        let mut kinds: Vec<String> =
+            plan.nodes.iter().filter_map(|node| node.op.as_ref()).map(|op| format!("{:?}", op.kind())).collect();
+        kinds.sort();
+        kinds.dedup();
+        kinds
+    };
+    assert_eq!(kinds(&select("pull", &all)), ["Image"]);
+    assert_eq!(kinds(&select("prechecks", &all)), ["Check"]);
+    assert_eq!(kinds(&select("genconfig", &all)), ["FileSet"]);
+    assert_eq!(kinds(&select("bootstrap-servers", &all)), ["HostFile", "Packages", "Sysctl", "Unit"]);
+    assert_eq!(kinds(&select("destroy", &all)), ["Container", "FileSet", "Volume"]);
+
+    // What was started last is stopped first, and waits for nobody that it does not serve.
+    let reconfigure = select("reconfigure", &all);
+    let containers = |plan: &Plan| -> Vec<String> {
+        ids(plan).into_iter().filter(|id| id.contains("/container ")).map(str::to_owned).collect()
+    };
+    let mut turned = containers(&select("stop", &all));
+    turned.reverse();
+    assert_eq!(turned, containers(&reconfigure));
+
+    let recovery = select("mariadb-recovery", &all);
+    assert_eq!(recovery.roles(), ["mariadb"]);
+    assert!(ids(&recovery).contains(&"control01/galera position of mariadb"));
+    assert!(!ids(&select("deploy", &all)).contains(&"control01/galera position of mariadb"));
+
+    let narrow = Selection {
+        hosts: Some(IndexSet::from(["control02".to_owned()])),
+        tags: vec!["memcached".into(), "rabbitmq".into()],
+        skip_tags: vec!["rabbitmq".into()],
+    };
+    let plan = select("deploy", &narrow);
+    assert_eq!((plan.hosts(), plan.roles()), (vec!["control02".to_owned()], vec!["memcached".to_owned()]));
+    // Whatever is left out, nobody waits for something that comes later.
+    for phase in kolla::plan::phase::PHASES {
+        for selection in [&all, &narrow] {
+            let plan = whole.select(phase, selection);
+            assert!(plan.nodes.iter().enumerate().all(|(at, node)| node.after.iter().all(|other| *other < at)));
+        }
+    }
+}
+
+/// Pointers to all mappings of a value.
+fn mappings(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            found.push(at.to_owned());
+            for (key, inner) in map {
+                mappings(inner, &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")), found);
+            }
+        }
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, inner)| mappings(inner, &format!("{at}/{index}"), found));
+        }
+        _ => {}
+    }
+}
+
+/// The program itself says which keys a mapping may have: it is asked by a key that nobody knows.
+#[test]
+fn the_annotated_role_has_every_key() {
+    let text = std::fs::read_to_string(repository("docs/role.yml")).unwrap();
+    let folder = Folder::new("[control]\nc1\n[network]\nc1\n");
+    folder.write("roles/example/templates/example.conf.j2", "[DEFAULT]\nport = {{ example_port }}\n");
+    folder.write("roles/example/role.yml", &text);
+    let plan = folder.plan().unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
+    assert!(ids(&plan).contains(&"c1/container example_api"));
+
+    let document: Value = serde_yaml::from_str(&text).unwrap();
+    let mut places = Vec::new();
+    mappings(&document, "", &mut places);
+    // By the keys that may be in it; each with those that are somewhere.
+    let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for place in places {
+        let mut changed = document.clone();
+        let map = changed.pointer_mut(&place).unwrap().as_object_mut().unwrap();
+        let used: Vec<String> = map.keys().cloned().collect();
+        map.insert("qqqqqqqqqqqq".into(), 1.into());
+        folder.write("roles/example/role.yml", &serde_json::to_string_pretty(&changed).unwrap());
+        let Err(Error::Input(errors)) = folder.plan() else { continue };
+        let hints = errors.iter().filter(|error| error.message.contains("unknown key")).filter_map(|e| e.hint.clone());
+        for known in hints.filter_map(|hint| hint.strip_prefix("known keys: ").map(str::to_owned)) {
+            kinds.entry(known).or_default().extend(used.clone());
+        }
+    }
+    assert!(kinds.len() >= 15, "only {} kinds of mappings were found", kinds.len());
+    for (known, used) in kinds {
+        let missing: Vec<&str> = known.split(", ").filter(|key| !used.iter().any(|other| other == key)).collect();
+        assert!(missing.is_empty(), "docs/role.yml shows no {missing:?}, of the keys {known}");
+    }
+}

@@ -1,0 +1,240 @@
+//! The walk: what a failure, a gate, an interrupt and a dry run mean for everything else.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use kolla::error::HostCause;
+use kolla::host::fake::Fake;
+use kolla::host::{Ask, ContainerSpec, Observer};
+use kolla::op::container::Container;
+use kolla::op::probe::Probe;
+use kolla::op::volume::Volume;
+use kolla::op::{Op, Peer, Shared, Want};
+use kolla::plan::{Gate, Node, Plan};
+use kolla::run::event::{Event, Outcome, Sink, Summary};
+use kolla::run::{Crew, WalkOptions, walk};
+use tokio_util::sync::CancellationToken;
+
+/// Keeps what operations ended like, and may cancel the run at a word.
+#[derive(Default)]
+struct Notes {
+    lines: Mutex<Vec<String>>,
+    cancel_at: Option<(String, CancellationToken)>,
+}
+
+impl Sink for Notes {
+    fn event(&self, event: &Event) {
+        let line = match event {
+            Event::Started { node, .. } => format!("{node}: started"),
+            Event::Finished { node, outcome, reason, .. } => {
+                let word = match outcome {
+                    Outcome::Failed => "failed".to_owned(),
+                    outcome => format!("{outcome:?}").to_lowercase(),
+                };
+                format!("{node}: {word} {reason}").trim_end().to_owned()
+            }
+            _ => return,
+        };
+        if let Some((word, stop)) = &self.cancel_at
+            && line.contains(word.as_str())
+        {
+            stop.cancel();
+        }
+        self.lines.lock().unwrap().push(line);
+    }
+}
+
+struct Cloud {
+    fakes: BTreeMap<String, Fake>,
+    plan: Plan,
+}
+
+impl Cloud {
+    fn new(hosts: &[&str]) -> Self {
+        let fakes = hosts.iter().map(|name| ((*name).to_owned(), Fake::new(*name))).collect();
+        Self { fakes, plan: Plan { phase: "deploy".into(), nodes: Vec::new() } }
+    }
+
+    fn add(&mut self, host: &str, op: Op, after: &[usize]) -> usize {
+        let id = format!("{host}/{}", op.operation().subject());
+        let node = Node { id, host: host.into(), role: "r".into(), op: Some(op), after: after.to_vec(), gate: None };
+        self.plan.nodes.push(node);
+        self.plan.nodes.len() - 1
+    }
+
+    fn volume(&mut self, host: &str, name: &str, after: &[usize]) -> usize {
+        self.add(host, Op::Volume(Volume { name: name.into(), want: Want::Running }), after)
+    }
+
+    /// A container that runs its first image and is wanted with its second: to be replaced through a gate.
+    async fn gated(&mut self, host: &str, last: bool) -> usize {
+        let fake = self.fakes[host].clone();
+        for version in ["1", "2"] {
+            fake.world().publish(&format!("reg/web:{version}"), version);
+            fake.machine().pull(&format!("reg/web:{version}"), None, &|_, _| {}).await.unwrap();
+        }
+        let container = |version: &str| Container {
+            spec: ContainerSpec {
+                name: "web".into(),
+                image: format!("reg/web:{version}"),
+                restart: true,
+                ..Default::default()
+            },
+            role: "r".into(),
+            service: "web".into(),
+            ready: Probe { within: 30, ..Probe::default() },
+            ..Container::default()
+        };
+        let mut old = Self { fakes: self.fakes.clone(), plan: Plan::default() };
+        old.add(host, Op::Container(container("1")), &[]);
+        assert_eq!(old.walk(false, 0, CancellationToken::new(), None).await.0.changed, 1);
+        let index = self.add(host, Op::Container(container("2")), &[]);
+        self.plan.nodes[index].gate = Some(Gate { key: "web".into(), at_once: 1, on_create: false, last });
+        index
+    }
+
+    async fn walk(
+        &self,
+        check: bool,
+        forks: usize,
+        stop: CancellationToken,
+        cancel_at: Option<&str>,
+    ) -> (Summary, Vec<String>) {
+        let mut peers = BTreeMap::new();
+        let mut machines = BTreeMap::new();
+        for (name, fake) in &self.fakes {
+            let host = Observer::new(fake.machine());
+            let look = host.look(&Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() }).await.unwrap();
+            peers.insert(name.clone(), Peer::new(host, look));
+            machines.insert(name.clone(), fake.machine());
+            fake.forget_calls();
+        }
+        let shared = Arc::new(Shared::new("kolla", false, false, None));
+        let crew = Crew { machines: Arc::new(machines), peers: Arc::new(peers), shared };
+        let cancel_at = cancel_at.map(|word| (word.to_owned(), stop.clone()));
+        let notes = Arc::new(Notes { lines: Mutex::default(), cancel_at });
+        let summary = walk(&self.plan, &crew, &WalkOptions { check, forks, stop }, notes.clone()).await;
+        let lines = notes.lines.lock().unwrap().clone();
+        (summary, lines)
+    }
+
+    async fn deploy(&self) -> (Summary, Vec<String>) {
+        self.walk(false, 0, CancellationToken::new(), None).await
+    }
+}
+
+fn ended(lines: &[String]) -> Vec<&str> {
+    lines.iter().filter(|line| !line.ends_with(": started")).map(String::as_str).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_stops_only_what_depends_on_it() {
+    let mut cloud = Cloud::new(&["a", "b"]);
+    let first = cloud.volume("a", "one", &[]);
+    let second = cloud.volume("a", "two", &[first]);
+    // A milestone hands the blame on.
+    let milestone =
+        Node { id: "r/ready".into(), host: String::new(), role: "r".into(), op: None, after: vec![second], gate: None };
+    cloud.plan.nodes.push(milestone);
+    cloud.volume("b", "three", &[2]);
+    cloud.volume("b", "four", &[]);
+    cloud.fakes["a"].fail_next("volume_create", HostCause::TimedOut(60));
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!(summary, Summary { changed: 1, same: 0, failed: 1, skipped: 2 });
+    let mut ended = ended(&lines);
+    ended.sort_unstable();
+    assert_eq!(
+        ended,
+        [
+            "a/volume one: failed a: volume_create one: no answer within 60 s",
+            "a/volume two: skipped waits for a volume one",
+            "b/volume four: created",
+            "b/volume three: skipped waits for a volume one",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_host_is_not_asked_again() {
+    let mut cloud = Cloud::new(&["a"]);
+    let first = cloud.volume("a", "one", &[]);
+    cloud.volume("a", "two", &[first]);
+    cloud.fakes["a"].fail_next("volume_create", HostCause::Lost("reset".into()));
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.failed, summary.skipped), (1, 1), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_lets_one_through_at_a_time_and_the_last_one_last() {
+    let mut cloud = Cloud::new(&["a", "b", "c"]);
+    for (host, last) in [("a", true), ("b", false), ("c", false)] {
+        cloud.gated(host, last).await;
+    }
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!(summary.changed, 3, "{lines:?}");
+    let pairs: Vec<&str> = lines.iter().map(|line| line.split('/').next().unwrap()).collect();
+    assert!(pairs.chunks(2).all(|pair| pair[0] == pair[1]), "two at once: {lines:?}");
+    assert_eq!(pairs[4], "a", "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_lets_nobody_through_after_a_failure() {
+    let mut cloud = Cloud::new(&["a", "b", "c"]);
+    for host in ["a", "b", "c"] {
+        cloud.gated(host, false).await;
+        cloud.fakes[host].fail_next("create", HostCause::Engine { status: 500, message: "disk full".into() });
+    }
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.failed, summary.skipped), (1, 2), "{lines:?}");
+    let failed = lines.iter().find(|line| line.contains(": failed ")).unwrap();
+    let host = failed.split('/').next().unwrap();
+    let skipped =
+        lines.iter().filter(|line| line.ends_with(&format!("skipped waits for {host} container web"))).count();
+    assert_eq!(skipped, 2, "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_starts_nothing_new() {
+    let mut cloud = Cloud::new(&["a"]);
+    let first = cloud.volume("a", "one", &[]);
+    cloud.volume("a", "two", &[first]);
+    let (summary, lines) = cloud.walk(false, 0, CancellationToken::new(), Some("one: started")).await;
+    assert_eq!(ended(&lines), ["a/volume one: created", "a/volume two: skipped interrupted"]);
+    assert_eq!((summary.changed, summary.skipped), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_holds_back_what_waits_for_its_turn() {
+    let mut cloud = Cloud::new(&["a"]);
+    for name in ["one", "two", "three"] {
+        cloud.volume("a", name, &[]);
+    }
+    // With one fork all three are at it, two of them waiting.
+    let (summary, lines) = cloud.walk(false, 1, CancellationToken::new(), Some(": started")).await;
+    assert_eq!((summary.changed, summary.skipped), (1, 2), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.ends_with("skipped interrupted")).count(), 2, "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_says_what_it_would_do_and_writes_nothing() {
+    let mut cloud = Cloud::new(&["a"]);
+    let first = cloud.volume("a", "one", &[]);
+    cloud.volume("a", "two", &[first]);
+    cloud.gated("a", false).await;
+    let (summary, lines) = cloud.walk(true, 0, CancellationToken::new(), None).await;
+    assert_eq!(summary.changed, 3, "{lines:?}");
+    assert!(lines.contains(&"a/container web: replaced image".to_owned()), "{lines:?}");
+    assert_eq!(cloud.fakes["a"].writes(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_run_has_nothing_to_do() {
+    let mut cloud = Cloud::new(&["a", "b"]);
+    for host in ["a", "b"] {
+        cloud.gated(host, false).await;
+        cloud.volume(host, "one", &[]);
+    }
+    assert_eq!(cloud.deploy().await.0.changed, 4);
+    let (summary, _) = cloud.deploy().await;
+    assert_eq!(summary, Summary { changed: 0, same: 4, failed: 0, skipped: 0 });
+}

@@ -1,0 +1,183 @@
+//! What hosts in memory have to answer so that operations can be tried twice in a row: the effect of the scripts
+//! that operations send, a database, a message queue, and programs in containers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use base64::Engine as _;
+use kolla::host::fake::{Fake, FakeFile, World};
+use kolla::host::{HttpAnswer, HttpAsk, Output};
+use regex::Regex;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// The id that a published image of this content has.
+pub(super) fn image_id(content: &str) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(format!("id of {content}"))))
+}
+
+/// Teaches a host all of it.
+pub(super) fn teach(fake: &Fake) {
+    fake.on_run(|world, script, stdin| script_effect(world, script, stdin).then(Output::default));
+    let database = Mutex::new(Database::default());
+    let made = Mutex::new(BTreeSet::new());
+    fake.on_exec(move |_, _, argv, stdin| {
+        if argv.first().is_some_and(|program| program == "mariadb") {
+            return Some(database.lock().unwrap().answer(&String::from_utf8_lossy(stdin)));
+        }
+        match argv.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["touch", path] => {
+                made.lock().unwrap().insert(path.to_owned());
+                Some(Output::default())
+            }
+            ["test", "-e", path] => {
+                Some(Output { code: u32::from(!made.lock().unwrap().contains(path)), ..Output::default() })
+            }
+            ["false"] => Some(Output { code: 1, stderr: "it is broken\n".into(), ..Output::default() }),
+            _ => None,
+        }
+    });
+    let queue = Arc::new(Mutex::new(Queue::default()));
+    fake.on_http(move |world, ask| {
+        (ask.port == 15672 && world.running("rabbitmq")).then(|| queue.lock().unwrap().answer(ask))
+    });
+}
+
+fn unquoted(word: &str) -> String {
+    word.replace('\'', "")
+}
+
+/// Scripts beyond the plain commands that a host in memory understands by itself.
+fn script_effect(world: &mut World, script: &str, stdin: &[u8]) -> bool {
+    if script.contains("/proc/sys/") {
+        let setting = Regex::new(r"\|\| echo (.+) > (\S+)").unwrap();
+        for found in setting.captures_iter(script) {
+            let name = unquoted(&found[2]).trim_start_matches("/proc/sys/").replace('/', ".");
+            // A parameter that the kernel does not have is passed over.
+            if let Some(value) = world.sysctls.get_mut(&name) {
+                *value = unquoted(&found[1]);
+            }
+        }
+        return true;
+    }
+    if let Some(found) = Regex::new("force-confold install (.+)").unwrap().captures(script) {
+        for name in found[1].split_whitespace().map(unquoted) {
+            world.packages.insert(name, "1.0".into());
+        }
+        return true;
+    }
+    if script.contains("cp -p") {
+        let word = |pattern: &str| unquoted(&Regex::new(pattern).unwrap().captures(script).unwrap()[1]);
+        let (to, from) = (word(r"mkdir -p (\S+)"), word(r"cd (\S+)"));
+        let inside = format!("{to}/");
+        world.files.retain(|path, _| !path.starts_with(&inside));
+        for name in word("for f in (.*?); do cp").split_whitespace() {
+            if let Some(file) = world.files.get(&format!("{from}/{name}")).cloned() {
+                world.put(&format!("{to}/{name}"), file);
+            }
+        }
+        return true;
+    }
+    if script.starts_with("rm -rf") && script.contains("[0-9a-f]") {
+        for word in script.split_whitespace().skip(2).map(unquoted) {
+            let pattern = regex::escape(&word).replace(r"\[0\-9a\-f\]", "[0-9a-f]");
+            let pattern = Regex::new(&format!("^{pattern}(/.*)?$")).unwrap();
+            world.files.retain(|path, _| !pattern.is_match(path));
+        }
+        return true;
+    }
+    if script == "cat > /etc/hosts" {
+        world.facts.hosts_file = String::from_utf8_lossy(stdin).into_owned();
+        return true;
+    }
+    if let Some(found) =
+        Regex::new(r"s/\^safe_to_bootstrap:\.\*/safe_to_bootstrap: 1/' (\S+)").unwrap().captures(script)
+    {
+        let text = world.content(&unquoted(&found[1])).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).replace("safe_to_bootstrap: 0", "safe_to_bootstrap: 1");
+        world.put(&unquoted(&found[1]), FakeFile::new(text.as_bytes(), 0o660, "root:root"));
+        return true;
+    }
+    if script.contains("systemctl restart") {
+        world.facts.engine = true;
+        return true;
+    }
+    false
+}
+
+/// As much of a database as steps can see.
+#[derive(Default)]
+struct Database {
+    schemas: BTreeSet<String>,
+    users: BTreeSet<String>,
+    receipts: BTreeMap<String, String>,
+}
+
+impl Database {
+    fn answer(&mut self, statements: &str) -> Output {
+        let all = |pattern: &str| {
+            let pattern = Regex::new(pattern).unwrap();
+            pattern.captures_iter(statements).map(|found| found[1].to_owned()).collect::<Vec<_>>()
+        };
+        if statements.contains("wsrep_cluster_status") {
+            return rows("wsrep_cluster_status\tPrimary\n".into());
+        }
+        if statements.contains("SELECT 'schema'") {
+            let mut text = String::new();
+            self.schemas.iter().for_each(|name| text += &format!("schema\t{name}\n"));
+            self.users.iter().for_each(|name| text += &format!("user\t{name}\n"));
+            self.receipts.iter().for_each(|(step, digest)| text += &format!("receipt\t{step}\t{digest}\n"));
+            return rows(text);
+        }
+        self.schemas.extend(all("CREATE DATABASE IF NOT EXISTS `([^`]+)`"));
+        self.users.extend(all("CREATE USER IF NOT EXISTS '([^']+)'@'%'"));
+        let receipt = Regex::new(r"REPLACE INTO kolla.receipt .* VALUES \('([^']+)', '([^']+)'\)").unwrap();
+        self.receipts.extend(receipt.captures_iter(statements).map(|found| (found[1].to_owned(), found[2].to_owned())));
+        Output::default()
+    }
+}
+
+fn rows(text: String) -> Output {
+    Output { stdout: text.into_bytes(), ..Output::default() }
+}
+
+/// As much of a message queue's management as steps can see.
+#[derive(Default)]
+struct Queue {
+    vhosts: BTreeSet<String>,
+    users: BTreeMap<String, Value>,
+    permissions: BTreeMap<(String, String), Value>,
+}
+
+impl Queue {
+    fn answer(&mut self, ask: &HttpAsk) -> HttpAnswer {
+        let body: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
+        let path = ask.path.replace("%2F", "/");
+        if ask.method == "GET" {
+            let vhosts: Vec<Value> = self.vhosts.iter().map(|name| json!({ "name": name })).collect();
+            let definitions = json!({
+                "vhosts": vhosts,
+                "users": self.users.values().collect::<Vec<_>>(),
+                "permissions": self.permissions.values().collect::<Vec<_>>(),
+            });
+            return HttpAnswer { status: 200, body: definitions.to_string().into_bytes() };
+        }
+        if let Some(vhost) = path.strip_prefix("/api/vhosts/") {
+            self.vhosts.insert(vhost.to_owned());
+        } else if let Some(user) = path.strip_prefix("/api/users/") {
+            let salt = *b"salt";
+            let password = body["password"].as_str().unwrap_or_default();
+            let digest = Sha256::digest([salt.as_slice(), password.as_bytes()].concat());
+            let hash = base64::engine::general_purpose::STANDARD.encode([salt.as_slice(), digest.as_slice()].concat());
+            let tags: Vec<&str> = body["tags"].as_str().unwrap_or_default().split(',').collect();
+            let known = json!({ "name": user, "password_hash": hash, "tags": tags });
+            self.users.insert(user.to_owned(), known);
+        } else if let Some((vhost, user)) = path.strip_prefix("/api/permissions/").and_then(|p| p.rsplit_once('/')) {
+            let mut known = body.clone();
+            known["vhost"] = vhost.into();
+            known["user"] = user.into();
+            self.permissions.insert((vhost.to_owned(), user.to_owned()), known);
+        }
+        HttpAnswer { status: 204, body: Vec::new() }
+    }
+}
