@@ -213,6 +213,9 @@ pub enum HostCause {
     /// The name or address could not be reached.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
+    /// The host answers, a service that was asked through it does not.
+    #[error("no connection to {0}")]
+    NoService(String),
     /// The host's key is not in `known_hosts`.
     #[error("host key {fingerprint} is not known")]
     UnknownHostKey {

@@ -124,7 +124,7 @@ impl Connected {
 
     async fn http_once(&self, ask: &HttpAsk) -> Answer<HttpAnswer> {
         let place = place(&ask.address, ask.port);
-        let unreachable = |why: &dyn std::fmt::Display| HostCause::Unreachable(format!("{place}: {why}"));
+        let unreachable = |why: &dyn std::fmt::Display| HostCause::NoService(format!("{place}: {why}"));
         let stream = self.wire.open_tcp(&ask.address, ask.port).await.map_err(|failure| match failure {
             OpenFailure::Session(cause) => cause,
             OpenFailure::Forbidden => HostCause::ForwardingRefused(place.clone()),

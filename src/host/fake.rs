@@ -220,7 +220,7 @@ impl Machine for Fake {
         let subject = format!("{} {}:{}{}", ask.method, ask.address, ask.port, ask.path);
         let mut world = self.enter("http", &subject, 1)?;
         let rules = world.https.clone();
-        let refused = || HostCause::Unreachable(format!("{}:{}: connection refused", ask.address, ask.port));
+        let refused = || HostCause::NoService(format!("{}:{}: connection refused", ask.address, ask.port));
         let answer = rules.iter().rev().find_map(|rule| rule(&mut world, ask)).ok_or_else(refused);
         self.engine("http", &subject, answer)
     }

@@ -362,7 +362,7 @@ async fn tcp_as_the_host_sees_it() {
     assert!(request.starts_with("GET /health?x=1 HTTP/1.1\r\nhost: 127.0.0.1:"), "{request}");
     ask.port = closed;
     let refused = cause(machine.http(&ask, SOON).await);
-    assert!(matches!(&refused, HostCause::Unreachable(why) if why.ends_with("connection refused")), "{refused}");
+    assert!(matches!(&refused, HostCause::NoService(why) if why.ends_with("connection refused")), "{refused}");
 
     let strict = Sshd::new("AllowTcpForwarding no\nAllowStreamLocalForwarding no");
     let machine = strict.machine("control01").await;

@@ -1,6 +1,6 @@
 //! From a site, its roles and the facts of its hosts to a plan. Pure: no I/O, no clock, no randomness.
 //!
-//! A [`Plan`] is a graph of operations, each on one host. [`build::whole`] makes the graph of everything a
+//! A [`Plan`] is a graph of operations, each on one host. [`Plan::whole`] makes the graph of everything a
 //! site wants; [`Plan::select`] keeps of it what a phase, tags and a limit ask for.
 
 mod build;

@@ -15,9 +15,8 @@ pub(super) fn layer(value: &str) -> Result<Layer, InputError> {
     let trimmed = value.trim();
     if let Some(file) = trimmed.strip_prefix('@') {
         let file = Path::new(file);
-        return super::files::layer("-e", file, false).map_err(|error| match file.exists() {
-            true => error,
-            false => error.hint("`-e @FILE` reads variables from a file: correct its path"),
+        return super::files::layer("-e", file, false).map_err(|error| {
+            if file.exists() { error } else { error.hint("`-e @FILE` reads variables from a file: correct its path") }
         });
     }
     let at = |column| Place::within("-e", value, 1, column);

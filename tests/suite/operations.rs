@@ -212,7 +212,7 @@ fn operation(base: &Value, patch: &Value) -> Op {
     match &mut op {
         Op::FileSet(set) => set.files.iter_mut().enumerate().for_each(|(i, file)| fill(file, &value["files"][i])),
         Op::Unit(unit) => unit.files.iter_mut().enumerate().for_each(|(i, file)| fill(file, &value["files"][i])),
-        Op::HostFile(file) => fill(&mut file.file, &value["file"]),
+        Op::HostFile(host) => fill(&mut host.file, &value["file"]),
         Op::Container(container) => {
             // A reloading service knows its files by their digests; the table gives contents.
             if let Some(reload) = &mut container.reload {
@@ -506,10 +506,21 @@ const KINDS: [Kind; 15] = [
 #[allow(dead_code)]
 fn all_kinds_are_listed(kind: Kind) {
     match kind {
-        Kind::Check | Kind::Container | Kind::Database | Kind::Exec | Kind::FileSet | Kind::HostFile | Kind::Galera => {
-        }
-        Kind::Image | Kind::MessageQueue | Kind::Packages | Kind::Ready | Kind::Sysctl | Kind::Task => {}
-        Kind::Unit | Kind::Volume => {}
+        Kind::Check
+        | Kind::Container
+        | Kind::Database
+        | Kind::Exec
+        | Kind::FileSet
+        | Kind::HostFile
+        | Kind::Galera
+        | Kind::Image
+        | Kind::MessageQueue
+        | Kind::Packages
+        | Kind::Ready
+        | Kind::Sysctl
+        | Kind::Task
+        | Kind::Unit
+        | Kind::Volume => {}
     }
 }
 

@@ -22,11 +22,10 @@ impl Folder {
     fn new(inventory: &str) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         let names: String = std::fs::read_to_string(repository("etc/passwords.yml")).unwrap();
-        let filled: String = names
-            .lines()
-            .filter(|line| line.ends_with(':') && !line.starts_with('#'))
-            .map(|line| format!("{line} secret\n"))
-            .collect();
+        let mut filled = String::new();
+        for line in names.lines().filter(|line| line.ends_with(':') && !line.starts_with('#')) {
+            let _ = writeln!(filled, "{line} secret");
+        }
         folder.write("inventory", inventory);
         folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\n");
         folder.write("passwords.yml", &filled);

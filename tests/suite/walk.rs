@@ -156,12 +156,25 @@ async fn a_failure_stops_only_what_depends_on_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_host_is_not_asked_again() {
-    let mut cloud = Cloud::new(&["a"]);
-    let first = cloud.volume("a", "one", &[]);
-    cloud.volume("a", "two", &[first]);
+    let mut cloud = Cloud::new(&["a", "b"]);
+    cloud.volume("a", "one", &[]);
+    // It depends on nothing that failed, only comes later.
+    let other = cloud.volume("b", "two", &[]);
+    cloud.volume("a", "three", &[other]);
     cloud.fakes["a"].fail_next("volume_create", HostCause::Lost("reset".into()));
     let (summary, lines) = cloud.deploy().await;
-    assert_eq!((summary.failed, summary.skipped), (1, 1), "{lines:?}");
+    assert_eq!((summary.changed, summary.failed, summary.skipped), (1, 1, 1), "{lines:?}");
+    assert!(lines.contains(&"a/volume three: skipped its host was lost".to_owned()), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_does_not_answer_is_no_lost_host() {
+    let mut cloud = Cloud::new(&["a"]);
+    cloud.volume("a", "two", &[]);
+    cloud.volume("a", "one", &[]);
+    cloud.fakes["a"].fail_next("volume_create", HostCause::NoService("10.0.0.1:15672: connection refused".into()));
+    let (summary, lines) = cloud.walk(false, 1, CancellationToken::new(), None).await;
+    assert_eq!((summary.failed, summary.changed), (1, 1), "{lines:?}");
 }
 
 #[tokio::test(start_paused = true)]

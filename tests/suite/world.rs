@@ -2,6 +2,7 @@
 //! that operations send, a database, a message queue, and programs in containers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
@@ -67,11 +68,11 @@ fn script_effect(world: &mut World, script: &str, stdin: &[u8]) -> bool {
         return true;
     }
     if script.contains("cp -p") {
-        let word = |pattern: &str| unquoted(&Regex::new(pattern).unwrap().captures(script).unwrap()[1]);
-        let (to, from) = (word(r"mkdir -p (\S+)"), word(r"cd (\S+)"));
+        let named = |pattern: &str| unquoted(&Regex::new(pattern).unwrap().captures(script).unwrap()[1]);
+        let (to, from) = (named(r"mkdir -p (\S+)"), named(r"cd (\S+)"));
         let inside = format!("{to}/");
         world.files.retain(|path, _| !path.starts_with(&inside));
-        for name in word("for f in (.*?); do cp").split_whitespace() {
+        for name in named("for f in (.*?); do cp").split_whitespace() {
             if let Some(file) = world.files.get(&format!("{from}/{name}")).cloned() {
                 world.put(&format!("{to}/{name}"), file);
             }
@@ -124,9 +125,15 @@ impl Database {
         }
         if statements.contains("SELECT 'schema'") {
             let mut text = String::new();
-            self.schemas.iter().for_each(|name| text += &format!("schema\t{name}\n"));
-            self.users.iter().for_each(|name| text += &format!("user\t{name}\n"));
-            self.receipts.iter().for_each(|(step, digest)| text += &format!("receipt\t{step}\t{digest}\n"));
+            for name in &self.schemas {
+                let _ = writeln!(text, "schema\t{name}");
+            }
+            for name in &self.users {
+                let _ = writeln!(text, "user\t{name}");
+            }
+            for (step, digest) in &self.receipts {
+                let _ = writeln!(text, "receipt\t{step}\t{digest}");
+            }
             return rows(text);
         }
         self.schemas.extend(all("CREATE DATABASE IF NOT EXISTS `([^`]+)`"));

@@ -108,10 +108,9 @@ pub async fn registry(at: &Invocation, act: RegistryAct, port: u16) -> Result<()
                 || json!({ "answers": status.answers, "images": status.images }),
                 || {
                     let state = if status.answers { "answers" } else { "does not answer" };
-                    let mut text =
-                        format!("{} {state}: {}", registry.address(), numbered(status.images.len(), "image"));
-                    status.images.iter().for_each(|image| text.push_str(&format!("\n  {image}")));
-                    text
+                    let head = format!("{} {state}: {}", registry.address(), numbered(status.images.len(), "image"));
+                    let images = status.images.iter().map(|image| format!("  {image}"));
+                    std::iter::once(head).chain(images).collect::<Vec<_>>().join("\n")
                 },
             );
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Container;
-use crate::error::{Error, OperationError, Result};
+use crate::error::{Error, HostCause, OperationError, Result};
 use crate::host::{ContainerSpec, ContainerState, PutFile, Remote};
 use crate::op::files::{APPLIED, SETS, keep_sets};
 use crate::op::image::Image;
@@ -30,8 +30,14 @@ impl Container {
         let labels = self.labels(&at.shared.site, digest.as_deref());
         let spec = ContainerSpec { name: name.to_owned(), image, labels, ..self.spec.clone() };
         host.act().remove(name).await?;
-        host.act().create(&spec).await?;
-        Ok(())
+        match host.act().create(&spec).await {
+            Err(Error::Host(error)) if matches!(error.cause, HostCause::Engine { status: 404, .. }) => {
+                Err(Error::operation(format!("image `{}` is not on the host as its registry has it", self.spec.image))
+                    .because(error.cause.to_string())
+                    .with_hint("run `kolla pull` first"))
+            }
+            created => created.map(drop),
+        }
     }
 
     pub(super) async fn create(&self, at: &View, host: &Remote) -> Result<()> {
