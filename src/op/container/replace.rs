@@ -47,9 +47,7 @@ impl Container {
     }
 
     pub(super) async fn start(&self, at: &View, host: &Remote) -> Result<()> {
-        if let Some(old) = self.retiring(at).filter(ContainerState::running) {
-            host.act().stop(&old.name, self.stop_timeout()).await?;
-        }
+        self.take_over(at, host).await?;
         host.act().start(&self.spec.name).await?;
         match self.ready.until_right(host, &self.spec.name).await? {
             Answer::Right => self.note_ready(host, at).await,
@@ -80,6 +78,14 @@ impl Container {
         Ok(())
     }
 
+    /// Stops the container that this one takes over from: both have the same data and ports.
+    async fn take_over(&self, at: &View, host: &Remote) -> Result<()> {
+        if let Some(old) = self.retiring(at).filter(ContainerState::running) {
+            host.act().stop(&old.name, self.stop_timeout()).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn replace(&self, at: &View, host: &Remote) -> Result<()> {
         let name = &self.spec.name;
         let was_running = at.me.container(name).is_some_and(|state| state.running());
@@ -97,6 +103,7 @@ impl Container {
         }
         host.act().rename(name, &self.previous()).await?;
         host.act().rename(&self.next(), name).await?;
+        self.take_over(at, host).await?;
         let started = host.act().start(name).await;
         let verdict = match started {
             Ok(()) => self.ready.until_right(host, name).await,
