@@ -259,7 +259,6 @@ mod tests {
     }
 
     /// Needs a container engine.
-    #[cfg(feature = "lab-tests")]
     #[tokio::test]
     async fn a_build_that_fails_tells_its_last_lines() {
         use crate::host::apt::{AptFile, archive};
