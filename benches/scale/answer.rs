@@ -1,6 +1,7 @@
 //! What scripts answer on a host in memory: the look's records, files put in place, and a few plain commands.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -104,7 +105,7 @@ fn facts(facts: &Facts) -> Vec<u8> {
     for (index, (name, interface)) in facts.interfaces.iter().enumerate() {
         records.push(format!("interface {name} 0x1003 {} {}", interface.mtu, interface.mac));
         for address in &interface.ipv4 {
-            addresses.push_str(&format!("{index}: {name}    inet {address} scope global {name}\\ valid_lft forever\n"));
+            let _ = writeln!(addresses, "{index}: {name}    inet {address} scope global {name}\\ valid_lft forever");
         }
     }
     records.push(format!("addresses {addresses}"));

@@ -1,6 +1,7 @@
 //! The hosts: an SSH server each, on a port of its own, before a host in memory.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -30,7 +31,7 @@ pub(crate) async fn serve(count: usize, folder: &Path) -> Result<(), Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         ports.push(port.to_string());
-        known.push_str(&format!("[127.0.0.1]:{port} {public}\n"));
+        let _ = writeln!(known, "[127.0.0.1]:{port} {public}");
         tokio::spawn(host(listener, config.clone(), accepted.clone(), answer::bare(index)));
     }
     std::fs::write(folder.join("known_hosts"), known)?;

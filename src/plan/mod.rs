@@ -199,8 +199,9 @@ fn reversed(nodes: Vec<Node>) -> Vec<Node> {
     let mut turned: Vec<Node> = nodes.into_iter().rev().collect();
     for (node, after) in turned.iter_mut().zip(after) {
         node.after = after;
-        // The order of going away needs no gates: everything goes.
-        node.gate = None;
+        // Members of a cluster go one after the other, so that the last one knows that it has all there is. Others
+        // need no gates to go away.
+        node.gate = node.gate.take().filter(|gate| gate.on_create);
     }
     turned
 }

@@ -13,6 +13,7 @@ use crate::cli::{Invocation, phases};
 use crate::error::{Error, HostCause, Result};
 use crate::host::Ask;
 use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL};
+use crate::op::files::{FileSet, SETS};
 use crate::op::{Op, Want};
 use crate::plan::phase::{PHASES, named};
 use crate::plan::{Node, Phase, Plan};
@@ -82,13 +83,12 @@ async fn run(
     let shared = shared(at, scopes.host(first))?;
     let strays = strays(&whole, &connected, &shared.site, selection.hosts.as_ref());
     if phase.want == Want::Absent || (at.global.prune && phase.name == "deploy") {
-        plan.nodes.splice(0..0, strays.into_iter().map(gone));
-        shift(&mut plan);
+        put_before(&mut plan, strays);
     } else if phase.name == "deploy" {
-        for stray in &strays {
-            let message =
-                format!("container {} is left over: remove it with `kolla deploy --prune`", stray.1.spec.name);
-            reporting.sink.event(&Event::Warning { host: stray.0.clone(), message });
+        for stray in strays.iter().filter(|stray| matches!(stray.op, Some(Op::Container(_)))) {
+            let subject = stray.op.as_ref().map(|op| op.operation().subject()).unwrap_or_default();
+            let message = format!("{subject} is left over: remove it with `kolla deploy --prune`");
+            reporting.sink.event(&Event::Warning { host: stray.host.clone(), message });
         }
     }
     if let Some(file) = &request.save {
@@ -128,58 +128,68 @@ fn absent(connected: &mut Connected, limit: &IndexSet<String>) -> Result<usize> 
     Ok(connected.failed.keys().filter(|host| limit.contains(*host)).count())
 }
 
-/// Containers of this site that its plan does not know.
-fn strays(
-    whole: &Plan,
-    connected: &Connected,
-    site: &str,
-    hosts: Option<&IndexSet<String>>,
-) -> Vec<(String, Container)> {
-    let mut known: BTreeSet<(String, String)> = BTreeSet::new();
+/// Containers and sets of files of this site that its plan does not know, as operations that remove them.
+fn strays(whole: &Plan, connected: &Connected, site: &str, hosts: Option<&IndexSet<String>>) -> Vec<Node> {
+    let mut known: BTreeSet<(&str, String)> = BTreeSet::new();
+    let mut services: BTreeSet<(&str, &str)> = BTreeSet::new();
     for node in &whole.nodes {
-        if let Some(Op::Container(container)) = &node.op {
-            let name = &container.spec.name;
-            for suffix in ["", "_previous", "_next", "_seed"] {
-                known.insert((node.host.clone(), format!("{name}{suffix}")));
+        match &node.op {
+            Some(Op::Container(container)) => {
+                let name = &container.spec.name;
+                known
+                    .extend(["", "_previous", "_next", "_seed"].map(|suffix| (&*node.host, format!("{name}{suffix}"))));
             }
+            Some(Op::FileSet(set)) => drop(services.insert((&node.host, &set.service))),
+            _ => {}
         }
     }
     let mut found = Vec::new();
-    for (host, look) in &connected.looks {
-        if hosts.is_some_and(|hosts| !hosts.contains(host)) {
-            continue;
-        }
+    for (host, look) in connected.looks.iter().filter(|(host, _)| hosts.is_none_or(|hosts| hosts.contains(*host))) {
+        let mut containers = Vec::new();
         for state in look.containers.values() {
             let label = |name: &str| state.labels.get(name).cloned().unwrap_or_default();
-            if label(SITE_LABEL) == site && !known.contains(&(host.clone(), state.name.clone())) {
-                let mut container =
-                    Container { role: label(ROLE_LABEL), service: label(SERVICE_LABEL), ..Container::default() };
+            if label(SITE_LABEL) == site && !known.contains(&(host, state.name.clone())) {
+                let (role, service) = (label(ROLE_LABEL), label(SERVICE_LABEL));
+                let mut container = Container { role, service, want: Want::Absent, ..Container::default() };
                 container.spec.name.clone_from(&state.name);
-                found.push((host.clone(), container));
+                containers.push(gone(host, container.role.clone(), Op::Container(container), Vec::new()));
             }
+        }
+        let (first, after) = (found.len(), containers.len());
+        found.append(&mut containers);
+        let sets: BTreeSet<&str> = look.files.keys().filter_map(|path| set_of(path)).collect();
+        for service in sets.into_iter().filter(|service| !services.contains(&(host, service))) {
+            let set = FileSet { service: service.to_owned(), want: Want::Absent, ..FileSet::default() };
+            found.push(gone(host, String::new(), Op::FileSet(set), (first..first + after).collect()));
         }
     }
     found
 }
 
-fn gone((host, mut container): (String, Container)) -> Node {
-    container.want = Want::Absent;
-    let id = format!("{host}/container {}", container.spec.name);
-    Node { id, role: container.role.clone(), op: Some(Op::Container(container)), host, after: Vec::new(), gate: None }
+/// The service of a path in its set of files.
+fn set_of(path: &str) -> Option<&str> {
+    Some(path.strip_prefix(SETS)?.strip_prefix('/')?.split('/').next()?.rsplit_once('-')?.0)
 }
 
-/// Positions count from the start: what was put before the others moves them.
-fn shift(plan: &mut Plan) {
-    let added = plan.nodes.iter().take_while(|node| node.after.is_empty() && is_gone(node)).count();
-    for node in plan.nodes.iter_mut().skip(added) {
-        for other in &mut node.after {
-            *other += added;
-        }
+fn gone(host: &str, role: String, op: Op, after: Vec<usize>) -> Node {
+    Node {
+        id: format!("{host}/{}", op.operation().subject()),
+        role,
+        op: Some(op),
+        host: host.into(),
+        after,
+        gate: None,
     }
 }
 
-fn is_gone(node: &Node) -> bool {
-    matches!(&node.op, Some(Op::Container(container)) if container.spec.image.is_empty())
+/// The same plan with nodes before its own; positions count from the start.
+fn put_before(plan: &mut Plan, first: Vec<Node>) {
+    for node in &mut plan.nodes {
+        for other in &mut node.after {
+            *other += first.len();
+        }
+    }
+    plan.nodes.splice(0..0, first);
 }
 
 async fn remove_images(images: &[String], crew: &Crew) -> Result<()> {
