@@ -78,12 +78,7 @@ fn whole(node: &Node, values: &mut Values<'_>) -> u64 {
     })
 }
 
-fn operations(
-    check: &Check,
-    names: &Names,
-    images: Vec<String>,
-    values: &mut Values<'_>,
-) -> Vec<CheckOp> {
+fn operations(check: &Check, names: &Names, images: Vec<String>, values: &mut Values<'_>) -> Vec<CheckOp> {
     let argument = &check.argument;
     vec![match check.kind.as_str() {
         "clock" => CheckOp::Clock { within_ms: values.number(argument) },
