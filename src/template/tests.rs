@@ -195,6 +195,28 @@ fn hosts_share_what_is_the_same_and_nothing_else() {
 }
 
 #[test]
+fn a_text_that_was_rendered_for_one_host_is_not_taken_for_another_that_it_differs_on() {
+    let scopes =
+        scopes("own: 'of {{ inventory_hostname }}'\nhere: one\nall: '{{ hostvars.h1.own }}, {{ hostvars.h2.own }}'\n");
+    let (one, two) = (scopes.host("h1"), scopes.host("h2"));
+    for (text, on_one, on_two) in [
+        ("{{ all }}!", "of h1, of h2!", "of h1, of h2!"),
+        ("{{ hostvars.h2.own }} {{ own }}", "of h2 of h1", "of h2 of h2"),
+        ("{{ hostvars[inventory_hostname].own }}!", "of h1!", "of h2!"),
+        ("{{ hostvars['h1'].here }} {{ here }}", "one one", "one two"),
+        ("{{ group_names | length }}!", "1!", "0!"),
+        ("{{ late is defined }}!", "False!", "False!"),
+    ] {
+        let rendered = [one, two, one].map(|scope| scope.render(Path::new("x.j2"), text).unwrap());
+        assert_eq!(rendered, [on_one, on_two, on_one], "{text}");
+        let evaluated = [one, two, one].map(|scope| eval(scope, &format!("\"{text}\"")).unwrap().to_string());
+        assert_eq!(evaluated, [on_one, on_two, on_one], "{text}");
+    }
+    let further = one.with(vec![("late".into(), Value::from(1))]);
+    assert_eq!(further.render(Path::new("x.j2"), "{{ late is defined }}!").unwrap(), "True!");
+}
+
+#[test]
 fn a_further_layer_reaches_the_variables_that_use_it() {
     let scopes = scopes("label: '{{ item.name }}!'\ntwice: '{{ label }}{{ label }}'\nother: '{{ 1 + 1 }}'\n");
     let scope = scopes.host("h1");
