@@ -2,7 +2,7 @@
 """The main job on real parts: from nothing to a deployed infrastructure, and all that an operator does to it.
 
 Usage: deployment.py PROGRAM. The lab is named `test` (KOLLA_TEST_LAB), with a registry on port 4001, so
-that it stands beside any other. KOLLA_TEST_KILLS says at how many moments the program is killed (3).
+that it stands beside any other. KOLLA_TEST_KILLS says at how many moments the program is killed (2).
 """
 
 import os
@@ -20,7 +20,7 @@ import pymysql
 
 from lab import NAME, REGISTRY_PORT, Lab, expect, main, say, wait_until
 
-KILLS = int(os.environ.get("KOLLA_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("KOLLA_TEST_KILLS", "2"))
 
 
 def sql(lab, host=None, timeout=10):
@@ -150,9 +150,14 @@ services:
     proxy: { port: "{{ toy_port }}", mode: tcp }
 """)
     lab.kolla("deploy", "--roles", os.path.dirname(role))
-    with socket.create_connection((lab.vip, 11999), 5) as connection:
-        connection.sendall(b"version\r\n")
-        expect(connection.recv(100).startswith(b"VERSION"), "no answer through the load balancer")
+
+    def answers():
+        with socket.create_connection((lab.vip, 11999), 5) as connection:
+            connection.sendall(b"version\r\n")
+            return connection.recv(100).startswith(b"VERSION")
+
+    # HAProxy's master has the signal; its new worker binds the new port a moment later.
+    wait_until("an answer through the load balancer", 5, answers)
     text = lab.kolla("deploy")
     expect("container toy is left over" in text, f"what is left over is not told:\n{text}")
     lab.kolla("deploy", "--prune")
