@@ -424,6 +424,11 @@ def run():
             lab.lab("down", quiet=True, code=None)
             subprocess.run([lab.program, "registry", "down", "--include-images", "--port", str(REGISTRY_PORT)], env=lab.environment,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            names = subprocess.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"], text=True,
+                                   stdout=subprocess.PIPE).stdout.split()
+            ours = [name for name in names if name.startswith(f"127.0.0.1:{REGISTRY_PORT}/")]
+            if ours:
+                subprocess.run(["docker", "rmi", *ours], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":
