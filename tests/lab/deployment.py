@@ -315,6 +315,7 @@ def power_cut(lab):
     expect(re.search(rf"{holder} .*failed: .*(cannot be reached|no answer)", text), f"the host that is off is not told:\n{text}")
     expect(all(lab.containers(host)["mariadb"][1] == "running" for host in others), "the others were touched")
     lab.power_on(holder)
+    say(f"{holder} healed by itself in {wait_until('every service', 180, lab.healthy, every=1):.0f} s")
     lab.kolla("deploy")
     wait_until("three members Synced", 90, lambda: all_synced(lab))
     lab.kolla("check")

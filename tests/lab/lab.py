@@ -73,6 +73,11 @@ class Lab:
         self.took = took
         return done.stdout
 
+    def healthy(self):
+        """Every service answers as it should."""
+        return subprocess.run(self.command("check"), env=self.environment, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, timeout=60).returncode == 0
+
     def lab(self, *words, **more):
         return self.kolla(
             "lab", "--name", NAME, "--state-dir", self.site, "--registry-port", str(REGISTRY_PORT), *words, **more)
@@ -108,7 +113,10 @@ class Lab:
         shutil.rmtree(os.path.join(self.site, "globals.d"), ignore_errors=True)
         for host in self.hosts:
             self.lab("power", host, "on", quiet=True, code=None)
-        time.sleep(5)
+        try:
+            wait_until("every service", 60, self.healthy, every=1)
+        except Failed:
+            pass
         self.kolla("deploy", "--prune", code=None)
 
     # Hosts
