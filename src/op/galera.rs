@@ -281,11 +281,23 @@ fn from_saved(saved: &[(String, Saved)]) -> Result<Decision> {
         })
         .collect();
     last.sort_by_key(|(_, seqno)| -seqno);
-    match last.first() {
-        Some((name, _)) => Ok(Decision::Start { host: (*name).clone(), new: false, why: "it stopped last".into() }),
-        None => Err(Error::operation("all members of MariaDB ended without being stopped in order")
-            .with_hint("run `kolla mariadb-recovery`: it starts from the member with the newest data")),
+    if let Some((name, _)) = last.first() {
+        return Ok(Decision::Start { host: (*name).clone(), new: false, why: "it stopped last".into() });
     }
+    // One that was only about to join when all were stopped keeps the others from knowing who was last. Where each
+    // that has data stopped in order, how far they got is known exactly.
+    if saved.iter().all(|(_, saved)| *saved != Saved::Unclean) {
+        let found: Vec<(String, Option<Position>)> = saved
+            .iter()
+            .map(|(name, saved)| match saved {
+                Saved::Clean { position, .. } => (name.clone(), Some(position.clone())),
+                Saved::Nothing | Saved::Unclean => (name.clone(), None),
+            })
+            .collect();
+        return from_positions(&found);
+    }
+    Err(Error::operation("all members of MariaDB ended without being stopped in order")
+        .with_hint("run `kolla mariadb-recovery`: it starts from the member with the newest data"))
 }
 
 /// Who starts after a crash of all: the one whose data got furthest, if they are of one cluster.
@@ -376,6 +388,15 @@ mod tests {
         let stopped = |seqno, last| Saved::Clean { position: Position { cluster: "a".into(), seqno }, last };
         let all = [("a".to_owned(), stopped(5, false)), ("b".to_owned(), stopped(6, true))];
         assert!(matches!(from_saved(&all), Ok(Decision::Start { host, new: false, .. }) if host == "b"));
+    }
+
+    #[test]
+    fn where_nobody_was_last_the_furthest_that_stopped_in_order_starts() {
+        let stopped = |seqno| Saved::Clean { position: Position { cluster: "a".into(), seqno }, last: false };
+        let all = [("a".to_owned(), Saved::Nothing), ("b".to_owned(), stopped(572)), ("c".to_owned(), stopped(573))];
+        assert!(matches!(from_saved(&all), Ok(Decision::Start { host, new: false, .. }) if host == "c"));
+        let crashed = [("a".to_owned(), Saved::Unclean), ("b".to_owned(), stopped(572))];
+        assert!(from_saved(&crashed).is_err());
     }
 
     #[test]

@@ -192,7 +192,9 @@ impl Walk {
             return self.done(index, node, &diff, at_ms, millis(started));
         }
         let mut permit = None;
-        if let Some(gate) = node.gate.as_ref().filter(|gate| gate.on_create || !matches!(diff, Diff::Create(_))) {
+        if let Some(gate) =
+            node.gate.as_ref().filter(|gate| gate.on_create || !matches!(diff, Diff::Create(_) | Diff::Start))
+        {
             let last = gate.last || operation.goes_last(&view);
             match self.gates.enter(&gate.key, index, last).await {
                 Ok(entered) => permit = entered,
