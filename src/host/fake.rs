@@ -241,6 +241,14 @@ impl Machine for Fake {
             }
         });
         self.engine("exec", &subject, running)?;
+        // A signal for the first process, sent from inside.
+        if let [shell, flag, line] = argv
+            && (shell.as_str(), flag.as_str()) == ("sh", "-c")
+            && let Some(signal) = line.strip_prefix("kill -s ").and_then(|rest| rest.strip_suffix(" 1"))
+            && let Some(found) = world.containers.get_mut(container)
+        {
+            found.signals.push(format!("SIG{signal}"));
+        }
         let rules = world.execs.clone();
         Ok(rules.iter().rev().find_map(|rule| rule(&mut world, container, argv, stdin)).unwrap_or_default())
     }

@@ -189,7 +189,15 @@ impl Container {
             return Err(Error::operation(format!("container {} did not take its new files", self.spec.name))
                 .because(output.stderr.trim().to_owned()));
         }
-        host.act().kill(&self.spec.name, &reload.signal).await?;
+        // Not by the engine's own kill: after that it takes the container for stopped on purpose, and leaves it down
+        // when the host comes back from a power cut.
+        let signal = reload.signal.trim_start_matches("SIG");
+        let argv = ["sh".to_owned(), "-c".to_owned(), format!("kill -s {signal} 1")];
+        let output = host.act().exec(&self.spec.name, "0", &argv, &[]).await?;
+        if output.code != 0 {
+            return Err(Error::operation(format!("container {} did not get {}", self.spec.name, reload.signal))
+                .because(output.stderr.trim().to_owned()));
+        }
         match self.ready.until_right(host, &self.spec.name).await? {
             Answer::Right if old.is_some() => self.note_ready(host, at).await,
             Answer::Right => Ok(()),
