@@ -18,7 +18,7 @@ pub fn join<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
 }
 
 /// A value that prints as `***`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
 impl Secret {

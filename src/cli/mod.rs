@@ -3,6 +3,7 @@
 //! One file a command or family. A command takes an [`Invocation`] and never reads the environment, prints to
 //! a stream of its own or ends the process; what needs the layers below is behind [`session`].
 
+mod apply;
 mod build;
 mod docs;
 pub mod environment;
@@ -73,6 +74,8 @@ pub enum Command {
     Vars(vars::Vars),
     /// Show what a phase would change, and save that
     Plan(plan::Plan),
+    /// Do what a saved plan says, if that is still the plan
+    Apply(apply::Apply),
     /// Show the services of all hosts
     Status(status::Status),
     /// Draw a phase's plan
@@ -108,6 +111,7 @@ impl Command {
             Self::Inventory(command) => command.run(at).await,
             Self::Vars(command) => command.run(at).await,
             Self::Plan(command) => command.run(at).await,
+            Self::Apply(command) => command.run(at).await,
             Self::Status(command) => command.run(at).await,
             Self::Graph(command) => command.run(at).await,
             Self::History(command) => Ok(command.run(at)),
@@ -123,7 +127,7 @@ impl Command {
 
     /// An interrupt lets it finish what it has begun; others just end.
     fn finishes(&self) -> bool {
-        matches!(self, Self::Phase(_) | Self::Plan(_) | Self::Quickstart(_))
+        matches!(self, Self::Phase(_) | Self::Plan(_) | Self::Apply(_) | Self::Quickstart(_))
     }
 }
 
@@ -264,7 +268,8 @@ fn log(environment: &Environment, global: &Global, screen: &Arc<Screen>) {
         (None, 0) => "warn",
         (None, 1) => "warn,kolla=info",
         (None, 2) => "info,kolla=debug,russh=warn",
-        (None, _) => "debug,kolla=trace",
+        // The engine's client prints the bodies of its requests, which hold environments.
+        (None, _) => "debug,kolla=trace,bollard=info",
     };
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
     // A second call in one process (a test) keeps the first log.

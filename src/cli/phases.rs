@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::{Exit, Invocation, session};
 use crate::error::{InputError, Result};
+use crate::plan::Plan;
 use crate::run::event::Summary;
 
 /// The word that commands which lose data want to hear.
@@ -64,7 +65,7 @@ pub struct Destroy {
 }
 
 /// What a phase is asked for beside the options of every command.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
     /// The phase's name, as on the command line.
     pub phase: String,
@@ -76,6 +77,8 @@ pub struct Request {
     pub include_images: bool,
     /// `plan --save`.
     pub save: Option<PathBuf>,
+    /// `apply`: the plan that it must be.
+    pub saved: Option<Plan>,
 }
 
 impl PhaseCommand {

@@ -145,9 +145,13 @@ impl Connected {
         let exchange = async {
             let response = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
             let status = response.status().as_u16();
+            let headers = response.headers().iter();
+            let headers =
+                headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()));
+            let headers = headers.collect();
             let body = Limited::new(response.into_body(), LARGEST_BODY).collect().await;
             let body = body.map_err(|error| HostCause::Answer(format!("{place}: {error}")))?.to_bytes().to_vec();
-            Ok(HttpAnswer { status, body })
+            Ok(HttpAnswer { status, headers, body })
         };
         tokio::pin!(exchange);
         // The connection does the work; it ends when the server closes, which may be before the body is read.
@@ -395,7 +399,8 @@ impl Told for Reach {
 
 impl Told for HttpAnswer {
     fn told(&self) -> String {
-        format!("{} {}", self.status, clipped(&self.body))
+        // Not the body: RabbitMQ's holds password hashes, Keystone's what is not ours to keep.
+        format!("{}, {} bytes", self.status, self.body.len())
     }
 }
 

@@ -57,6 +57,7 @@ impl Access {
 /// The engine of one host.
 pub(super) struct Engine {
     docker: Docker,
+    wire: Arc<dyn Wire>,
     access: Access,
     requests: Arc<AtomicU64>,
     /// The last stream was refused before it was open.
@@ -80,7 +81,7 @@ impl Engine {
             .pool_timer(TokioTimer::new())
             // Podman closes idle connections after 10 s.
             .pool_idle_timeout(limit)
-            .build(Connector { wire, access: access.clone(), refused: refused.clone() });
+            .build(Connector { wire: wire.clone(), access: access.clone(), refused: refused.clone() });
         let (client, requests, server) = (Arc::new(client), Arc::new(AtomicU64::new(0)), Arc::new(Mutex::default()));
         let (counter, heard) = (requests.clone(), server.clone());
         let transport = move |mut request: BollardRequest| {
@@ -102,7 +103,7 @@ impl Engine {
             bollard::API_DEFAULT_VERSION,
         );
         let docker = docker.map_err(|error| HostCause::Answer(error.to_string()))?;
-        Ok(Self { docker, access, requests, refused, server })
+        Ok(Self { docker, wire, access, requests, refused, server })
     }
 
     /// Requests so far.
@@ -357,7 +358,8 @@ impl Engine {
             }
             source = error.source();
         }
-        HostCause::NoEngine(format!("{socket}: {deepest}"))
+        // A stream that was kept open for the next request may have ended between two, without a word of its own.
+        self.wire.lost().unwrap_or_else(|| HostCause::NoEngine(format!("{socket}: {deepest}")))
     }
 }
 

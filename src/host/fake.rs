@@ -126,7 +126,11 @@ impl Fake {
         let (container, path, body) = (container.to_owned(), path.to_owned(), body.as_bytes().to_vec());
         self.on_http(move |world, ask| {
             let up = container.is_empty() || world.running(&container);
-            (up && ask.port == port && ask.path.starts_with(&path)).then(|| HttpAnswer { status, body: body.clone() })
+            (up && ask.port == port && ask.path.starts_with(&path)).then(|| HttpAnswer {
+                status,
+                body: body.clone(),
+                ..HttpAnswer::default()
+            })
         });
     }
 

@@ -76,6 +76,10 @@ impl Wire for Here {
             .map_err(|error| failure(&error))
     }
 
+    fn lost(&self) -> Option<HostCause> {
+        None
+    }
+
     fn sudo(&self) -> bool {
         self.sudo
     }

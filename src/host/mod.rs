@@ -28,11 +28,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use indexmap::IndexMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 
 pub use local::Output;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, HostCause, Result};
 
 /// What the batched look asks of a host.
 #[derive(Debug, Clone, Default)]
@@ -183,10 +184,24 @@ impl ContainerState {
         self.state == "running"
     }
 
+    /// It has processes, or the engine will give it some by itself.
+    pub fn alive(&self) -> bool {
+        matches!(self.state.as_str(), "running" | "restarting" | "paused")
+    }
+
     /// The engine's health check says otherwise than healthy; starting counts as healthy.
     pub fn unhealthy(&self) -> bool {
         self.status.contains("(unhealthy)")
     }
+}
+
+/// Values as `sha256:DIGEST`; those that are digests already stay as they are.
+fn digests<S: Serializer>(values: &IndexMap<String, String>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    let digest = |value: &String| match value.strip_prefix("sha256:") {
+        Some(rest) if rest.len() == 64 => value.clone(),
+        _ => format!("sha256:{}", hex::encode(Sha256::digest(value))),
+    };
+    serializer.collect_map(values.iter().map(|(name, value)| (name, digest(value))))
 }
 
 /// What a container is to be; plain data for the engine.
@@ -199,7 +214,8 @@ pub struct ContainerSpec {
     pub image: String,
     /// Command; empty for the image's own.
     pub command: Vec<String>,
-    /// Environment.
+    /// Environment; in a saved plan, the digests of its values.
+    #[serde(serialize_with = "digests")]
     pub env: IndexMap<String, String>,
     /// Binds and volumes, as `source:target[:options]`.
     pub mounts: Vec<String>,
@@ -295,6 +311,8 @@ pub struct HttpAsk {
 pub struct HttpAnswer {
     /// Status code.
     pub status: u16,
+    /// Headers, by names in lower case.
+    pub headers: BTreeMap<String, String>,
     /// Body.
     pub body: Vec<u8>,
 }
@@ -403,6 +421,9 @@ pub trait Machine: Send + Sync {
     async fn image_remove(&self, reference: &str) -> Result<()>;
 }
 
+/// How long a question in a container may take.
+const ANSWER: Duration = Duration::from_mins(1);
+
 /// Reads of a host: all that a dry run can hold.
 #[derive(Clone)]
 pub struct Observer(Arc<dyn Machine>);
@@ -469,8 +490,15 @@ impl Observer {
     }
 
     /// Runs one of the read-only questions that roles and clusters ask inside a container.
+    ///
+    /// # Errors
+    /// Also when the answer takes longer than a minute.
     pub async fn probe(&self, container: &str, argv: &[String], stdin: &[u8]) -> Result<Output> {
-        self.0.exec(container, "", argv, stdin).await
+        let late = || {
+            let act = format!("in {container}: {}", crate::shell::join(argv));
+            Err(Error::host(self.name(), act, HostCause::TimedOut(ANSWER.as_secs())))
+        };
+        tokio::time::timeout(ANSWER, self.0.exec(container, "", argv, stdin)).await.unwrap_or_else(|_| late())
     }
 }
 

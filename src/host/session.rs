@@ -236,7 +236,7 @@ impl Session {
     }
 
     /// Why it has.
-    fn loss(&self) -> HostCause {
+    pub(super) fn loss(&self) -> HostCause {
         loss(&self.told)
     }
 

@@ -123,7 +123,8 @@ async fn connect_through(target: &Target, bastions: &Bastions, observe: Option<O
     let session = open(target, bastion.clone()).await.map_err(|cause| target.error(cause))?;
     let wire = Arc::new(Ssh {
         target: target.clone(),
-        now: tokio::sync::Mutex::new(Now { session: Arc::new(session), dead: None }),
+        session: Mutex::new(Arc::new(session)),
+        dead: tokio::sync::Mutex::default(),
         renewal: Mutex::default(),
         requests: AtomicU64::new(0),
     });
@@ -175,35 +176,39 @@ impl Bastions {
 /// A host over SSH, with whatever session it has now.
 struct Ssh {
     target: Target,
-    now: tokio::sync::Mutex<Now>,
+    session: Mutex<Arc<Session>>,
+    /// Held while it is made anew. Why that could not be: nothing is tried any more.
+    dead: tokio::sync::Mutex<Option<HostCause>>,
     renewal: Mutex<Option<Command>>,
     requests: AtomicU64,
-}
-
-struct Now {
-    session: Arc<Session>,
-    /// It could not be made anew; nothing is tried any more.
-    dead: Option<HostCause>,
 }
 
 impl Ssh {
     /// A session that lives. One that has ended is made anew, once: before a request is sent that is always safe,
     /// also for one that writes.
     async fn session(&self) -> Result<Arc<Session>, HostCause> {
-        let mut now = self.now.lock().await;
-        if let Some(cause) = &now.dead {
+        let mut dead = self.dead.lock().await;
+        if let Some(cause) = &*dead {
             return Err(cause.clone());
         }
-        if now.session.lost() {
-            match self.renew().await {
-                Ok(session) => now.session = session,
-                Err(cause) => {
-                    now.dead = Some(cause.clone());
-                    return Err(cause);
-                }
+        let now = self.now();
+        if !now.lost() {
+            return Ok(now);
+        }
+        match self.renew().await {
+            Ok(session) => {
+                self.session.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&session);
+                Ok(session)
+            }
+            Err(cause) => {
+                *dead = Some(cause.clone());
+                Err(cause)
             }
         }
-        Ok(now.session.clone())
+    }
+
+    fn now(&self) -> Arc<Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn renew(&self) -> Result<Arc<Session>, HostCause> {
@@ -245,6 +250,11 @@ impl Wire for Ssh {
         let session = self.session().await.map_err(OpenFailure::Session)?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         session.open_tcp(address, port).await
+    }
+
+    fn lost(&self) -> Option<HostCause> {
+        let now = self.now();
+        now.lost().then(|| now.loss())
     }
 
     fn sudo(&self) -> bool {

@@ -274,11 +274,7 @@ async fn a_lost_session_is_made_anew_for_reads_and_told_for_writes() {
 
     // Both engine and scripts, while a read is under way.
     for _ in 0..2 {
-        // sshd may still be busy with the session that was cut.
-        let limit = Instant::now();
-        while let Err(error) = machine.containers().await {
-            assert!(limit.elapsed() < SOON, "{error}");
-        }
+        machine.containers().await.unwrap();
         server.cut();
     }
     let log = log.lock().unwrap().join("\n");

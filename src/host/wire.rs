@@ -67,6 +67,8 @@ pub(super) trait Wire: Send + Sync {
     async fn open_command(&self, line: &str) -> Result<Stream, OpenFailure>;
     /// Connects to a TCP port as the machine sees it.
     async fn open_tcp(&self, address: &str, port: u16) -> Result<Stream, OpenFailure>;
+    /// Why the session that streams go through has ended, if it has and is not yet made anew.
+    fn lost(&self) -> Option<HostCause>;
     /// Root is reached by `sudo -n`.
     fn sudo(&self) -> bool;
     /// Requests so far: commands and TCP streams.

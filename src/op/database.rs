@@ -11,10 +11,15 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::files::digest_of;
+use super::patience::until_it_serves;
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, Result};
-use crate::host::{Observer, Remote};
+use crate::host::{Observer, Output, Remote};
 use crate::shell::Secret;
+
+/// What the client says of a server that is starting: no server behind the socket yet (`CR_CONNECTION_ERROR`), or a member that has not joined
+/// its cluster yet (`ER_UNKNOWN_COM_ERROR`, as Galera uses it).
+const NOT_YET: &[&str] = &["ERROR 2002 ", "ERROR 1047 "];
 
 /// How statements reach the database.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,12 +31,23 @@ pub struct Sql {
 }
 
 impl Sql {
-    /// Asks, and takes the rows. Statements that only read: an observer runs them.
+    /// Asks, and takes the rows. Statements that only read: an observer runs them. Waits for a server that is
+    /// starting, as one does whose host has just been switched on.
     ///
     /// # Errors
     /// When the client's exit code is not 0.
     pub async fn rows(&self, host: &Observer, statements: &str) -> Result<Vec<Vec<String>>> {
-        let output = host.probe(&self.container, &self.argv, statements.as_bytes()).await?;
+        let ask = || host.probe(&self.container, &self.argv, statements.as_bytes());
+        let not_yet = |answer: &Result<Output>| {
+            answer.as_ref().is_ok_and(|output| NOT_YET.iter().any(|code| output.stderr.contains(code)))
+        };
+        let output = until_it_serves(ask, not_yet).await?;
+        if NOT_YET.iter().any(|code| output.stderr.contains(code)) {
+            let error = Error::operation(format!("the database in container {} does not serve", self.container));
+            return Err(error.because(output.stderr.trim().to_owned()).with_hint(
+                "if all members went down together, they wait for each other: run `kolla mariadb-recovery`",
+            ));
+        }
         self.judge(output.code, &output.stderr)?;
         Ok(output.text().lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
     }
@@ -125,14 +141,10 @@ pub struct Database {
     /// The password's digest, so that a changed one is a changed operation.
     pub password_digest: String,
     /// The password.
-    #[serde(skip, default = "no_secret")]
+    #[serde(skip)]
     pub password: Secret,
     /// How to get there.
     pub sql: Sql,
-}
-
-fn no_secret() -> Secret {
-    Secret::new("")
 }
 
 impl Database {
@@ -140,14 +152,6 @@ impl Database {
     pub fn new(name: String, user: String, grants: String, password: Secret, sql: Sql) -> Self {
         let password_digest = digest_of(password.reveal().as_bytes());
         Self { name, user, grants, password_digest, password, sql }
-    }
-
-    fn step(&self) -> String {
-        format!("database {}", self.label())
-    }
-
-    fn label(&self) -> &str {
-        if self.name.is_empty() { &self.user } else { &self.name }
     }
 
     fn digest(&self) -> String {
@@ -158,7 +162,11 @@ impl Database {
 #[async_trait]
 impl Operation for Database {
     fn subject(&self) -> String {
-        if self.name.is_empty() { format!("database user {}", self.user) } else { format!("database {}", self.name) }
+        match self {
+            Self { name, user, .. } if name.is_empty() => format!("database user {user}"),
+            Self { name, user, .. } if name == user => format!("database {name}"),
+            Self { name, user, .. } => format!("database {name} of {user}"),
+        }
     }
 
     async fn diff(&self, at: &View) -> Result<Diff> {
@@ -177,7 +185,7 @@ impl Operation for Database {
         if !missing.is_empty() {
             return Ok(Diff::Create(missing));
         }
-        if inventory.receipts.get(&self.step()) == Some(&self.digest()) {
+        if inventory.receipts.get(&self.subject()) == Some(&self.digest()) {
             return Ok(Diff::Same("there, with its user".into()));
         }
         Ok(Diff::Update(vec!["password or rights".into()]))
@@ -201,7 +209,7 @@ impl Operation for Database {
              GRANT {rights} ON {scope} TO {user};\n"
         );
         self.sql.write(host, &statements).await?;
-        self.sql.note(at, host, &self.step(), &self.digest()).await
+        self.sql.note(at, host, &self.subject(), &self.digest()).await
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Exec {
 #[async_trait]
 impl Operation for Exec {
     fn subject(&self) -> String {
-        format!("exec {} {}", self.container, self.command.first().map_or("", String::as_str))
+        format!("exec {} {}", self.container, self.command.join(" "))
     }
 
     async fn diff(&self, at: &View) -> Result<Diff> {

@@ -214,7 +214,9 @@ impl Operation for FileSet {
         if !self.stable {
             // A link beside it, renamed over: there is no moment without one.
             let (folder, link) = (quote(&folder), quote(&link));
-            let _ = write!(script, " && ln -sfn {folder} {link}.new && mv -Tf {link}.new {link}");
+            // What another program left under this name, as Kolla-Ansible's folder, stays beside it.
+            let aside = format!("{{ [ -L {link} ] || [ ! -e {link} ] || mv -T {link} {link}.before-kolla; }}");
+            let _ = write!(script, " && {aside} && ln -sfn {folder} {link}.new && mv -Tf {link}.new {link}");
         }
         run(host, &script).await?;
         for file in &self.files {

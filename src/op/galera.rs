@@ -10,15 +10,14 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 use super::container::Container;
 use super::database::Sql;
-use super::files::{put, run};
+use super::files::run;
 use super::task::run_once;
 use super::{Diff, Operation, Peer, Tell, View};
 use crate::error::{Error, Result};
-use crate::host::{ContainerSpec, PutFile, Remote};
+use crate::host::{ContainerSpec, Remote};
 use crate::shell::quote;
 
 /// What one member's operation is about.
@@ -64,8 +63,10 @@ struct Position {
 /// What a member's volume says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Saved {
-    /// No data that was ever part of a cluster.
+    /// No data.
     Nothing,
+    /// Data that was never part of a cluster: restored from a backup, or of a first start that was killed.
+    Bare,
     /// Stopped in order; `last` where it was the last one to stop.
     Clean { position: Position, last: bool },
     /// Ended otherwise: only the database itself knows.
@@ -98,7 +99,9 @@ impl Galera {
 
     async fn saved(&self, peer: &Peer) -> Result<Saved> {
         let Some(text) = peer.host.read(&self.saved_path(peer, "grastate.dat")).await? else {
-            return Ok(Saved::Nothing);
+            // Every data folder of MariaDB has this one.
+            let bare = peer.host.read(&self.saved_path(peer, "aria_log_control")).await?.is_some();
+            return Ok(if bare { Saved::Bare } else { Saved::Nothing });
         };
         Ok(parse_saved(&String::from_utf8_lossy(&text)))
     }
@@ -144,7 +147,8 @@ impl Galera {
         }
         let away: Vec<&str> =
             self.members.iter().filter(|name| !at.peers.contains_key(*name)).map(String::as_str).collect();
-        if let Some(forced) = &self.forced {
+        // Left in globals.yml after a recovery it must not decide who starts after an ordinary stop.
+        if let Some(forced) = self.forced.as_ref().filter(|_| self.recover || !away.is_empty()) {
             if !self.members.contains(forced) {
                 return Err(Error::operation(format!(
                     "`mariadb_recover_inventory_name` is `{forced}`, which is no member"
@@ -160,7 +164,7 @@ impl Galera {
             ))
             .with_hint("bring the host back, or choose with `-e mariadb_recover_inventory_name=HOST`"));
         }
-        if self.recover { self.decide_by_position(at).await } else { self.decide_by_saved(at).await }
+        if self.recover { self.decide_by_position(at) } else { self.decide_by_saved(at).await }
     }
 
     async fn decide_by_saved(&self, at: &View) -> Result<Decision> {
@@ -173,13 +177,15 @@ impl Galera {
         from_saved(&saved)
     }
 
-    async fn decide_by_position(&self, at: &View) -> Result<Decision> {
+    fn decide_by_position(&self, at: &View) -> Result<Decision> {
         let mut found = Vec::new();
         for name in &self.members {
-            if let Some(peer) = at.peers.get(name) {
-                let text = peer.host.read(&position_path()).await?.unwrap_or_default();
-                found.push((name.clone(), parse_position(&String::from_utf8_lossy(&text))));
-            }
+            // One that was not asked may have the newest data.
+            let Some(text) = at.shared.position(name) else {
+                return Err(Error::operation(format!("nobody asked {name} how far its data got"))
+                    .with_hint("run `kolla mariadb-recovery` without `--limit`"));
+            };
+            found.push((name.clone(), parse_position(&text)));
         }
         from_positions(&found)
     }
@@ -193,7 +199,7 @@ impl Galera {
         host.act().remove(self.seed_name()).await?;
         at.me.refresh_containers().await?;
         let position = match self.saved(&at.me).await? {
-            Saved::Nothing => String::new(),
+            Saved::Nothing | Saved::Bare => String::new(),
             Saved::Clean { position, .. } if position.seqno >= 0 => format!("{}:{}", position.cluster, position.seqno),
             Saved::Clean { .. } | Saved::Unclean => {
                 let spec = ContainerSpec {
@@ -214,8 +220,8 @@ impl Galera {
                 position.trim().split(',').next().unwrap_or_default().to_owned()
             }
         };
-        let content: Arc<[u8]> = format!("{position}\n").into_bytes().into();
-        put(at, host, &[PutFile { path: position_path(), content, mode: 0o644, owner: String::new() }]).await
+        at.shared.note_position(host.name(), position);
+        Ok(())
     }
 
     async fn start(&self, new: bool, at: &View, host: &Remote) -> Result<()> {
@@ -243,11 +249,6 @@ fn missing_is_fine(error: Error) -> Result<()> {
     }
 }
 
-/// Not kept over a reboot: a position is good for one recovery only.
-fn position_path() -> String {
-    "/run/kolla-galera-position".into()
-}
-
 fn parse_saved(text: &str) -> Saved {
     let value = |key: &str| {
         text.lines()
@@ -269,9 +270,17 @@ fn parse_position(text: &str) -> Option<Position> {
 
 /// Who starts when nothing runs and nothing crashed.
 fn from_saved(saved: &[(String, Saved)]) -> Result<Decision> {
-    if saved.iter().all(|(_, saved)| *saved == Saved::Nothing) {
-        let (host, _) = saved.first().ok_or_else(|| Error::operation("MariaDB has no members"))?;
-        return Ok(Decision::Start { host: host.clone(), new: true, why: "no member has data".into() });
+    if saved.iter().all(|(_, saved)| matches!(saved, Saved::Nothing | Saved::Bare)) {
+        let (first, _) = saved.first().ok_or_else(|| Error::operation("MariaDB has no members"))?;
+        let bare: Vec<&str> =
+            saved.iter().filter(|(_, saved)| *saved == Saved::Bare).map(|(name, _)| name.as_str()).collect();
+        // Where there is data already, the first start only completes it.
+        return match bare[..] {
+            [] => Ok(Decision::Start { host: first.clone(), new: true, why: "no member has data".into() }),
+            [one] => Ok(Decision::Start { host: one.into(), new: true, why: "it alone has data".into() }),
+            _ => Err(Error::operation(format!("several members have data of no cluster: {}", bare.join(", ")))
+                .with_hint("keep the volume of the one that is right, and remove those of the others")),
+        };
     }
     let mut last: Vec<(&String, i64)> = saved
         .iter()
@@ -291,7 +300,7 @@ fn from_saved(saved: &[(String, Saved)]) -> Result<Decision> {
             .iter()
             .map(|(name, saved)| match saved {
                 Saved::Clean { position, .. } => (name.clone(), Some(position.clone())),
-                Saved::Nothing | Saved::Unclean => (name.clone(), None),
+                Saved::Nothing | Saved::Bare | Saved::Unclean => (name.clone(), None),
             })
             .collect();
         return from_positions(&found);
@@ -381,6 +390,9 @@ mod tests {
         assert!(matches!(from_saved(&nobody), Ok(Decision::Start { host, new: true, .. }) if host == "a"));
         let one = [("a".to_owned(), Saved::Nothing), ("b".to_owned(), Saved::Unclean)];
         assert!(from_saved(&one).is_err());
+        let restored = [("a".to_owned(), Saved::Nothing), ("b".to_owned(), Saved::Bare)];
+        assert!(matches!(from_saved(&restored), Ok(Decision::Start { host, new: true, .. }) if host == "b"));
+        assert!(from_saved(&[("a".to_owned(), Saved::Bare), ("b".to_owned(), Saved::Bare)]).is_err());
     }
 
     #[test]

@@ -10,11 +10,15 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::files::digest_of;
+use super::patience::{http_not_yet, until_it_serves};
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, Result};
 use crate::host::{HttpAsk, Remote};
 use crate::shell::Secret;
 
+/// How long a change of a password may take.
+const CHANGES: Duration = Duration::from_mins(1);
+/// How long one answer may take.
 const WITHIN: Duration = Duration::from_secs(20);
 
 /// Where and as whom the message queue is managed.
@@ -29,15 +33,28 @@ pub struct Management {
     /// User.
     pub user: String,
     /// Its password.
-    #[serde(skip, default = "no_secret")]
+    #[serde(skip)]
     pub password: Secret,
 }
 
-fn no_secret() -> Secret {
-    Secret::new("")
-}
-
 impl Management {
+    /// Makes the user's password the one we have, from inside, where none is asked for.
+    async fn change_password(&self, host: &Remote) -> Result<()> {
+        // Not `--quiet`: with that it reads no password from its input, and waits for ever.
+        let argv = ["rabbitmqctl", "change_password", &self.user].map(str::to_owned);
+        let password = format!("{}\n", self.password.reveal());
+        let exec = host.act().exec(&self.container, "", &argv, password.as_bytes());
+        let Ok(output) = tokio::time::timeout(CHANGES, exec).await else {
+            return Err(Error::operation(format!("RabbitMQ takes too long over the new password of {}", self.user)));
+        };
+        let output = output?;
+        if output.code == 0 {
+            return Ok(());
+        }
+        Err(Error::operation(format!("RabbitMQ did not take the new password of {}", self.user))
+            .because(format!("{}{}", output.stderr, output.text()).trim().to_owned()))
+    }
+
     fn ask(&self, method: &str, path: String, body: &Value) -> HttpAsk {
         let login = BASE64.encode(format!("{}:{}", self.user, self.password.reveal()));
         HttpAsk {
@@ -66,7 +83,7 @@ pub struct MessageQueue {
     /// The password's digest, so that a changed one is a changed operation.
     pub password_digest: String,
     /// The password.
-    #[serde(skip, default = "no_secret")]
+    #[serde(skip)]
     pub password: Secret,
     /// Type of queues that are declared without one.
     pub queue_type: String,
@@ -138,10 +155,13 @@ impl Operation for MessageQueue {
             return Ok(Diff::Create(vec![format!("container {} does not run yet", self.management.container)]));
         }
         let ask = self.management.ask("GET", "/api/definitions".into(), &Value::Null);
-        let answer = at.host().get(&ask, WITHIN).await?;
+        let answer = until_it_serves(|| at.host().get(&ask, WITHIN), http_not_yet).await?;
+        // RabbitMQ takes the password of its configuration only for a user that it makes.
+        if answer.status == 401 {
+            return Ok(Diff::Update(vec![format!("password of {}", self.management.user)]));
+        }
         if answer.status != 200 {
-            return Err(Error::operation(format!("RabbitMQ's management answered {}", answer.status))
-                .with_hint("a changed `rabbitmq_password` reaches the cluster when its containers were replaced"));
+            return Err(Error::operation(format!("RabbitMQ's management answered {}", answer.status)));
         }
         let definitions: Value = serde_json::from_slice(&answer.body)
             .map_err(|error| Error::operation("RabbitMQ's management gave no JSON").because(error.to_string()))?;
@@ -154,6 +174,10 @@ impl Operation for MessageQueue {
     }
 
     async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+        let ask = self.management.ask("GET", "/api/whoami".into(), &Value::Null);
+        if host.get(&ask, WITHIN).await?.status == 401 {
+            self.management.change_password(host).await?;
+        }
         let (vhost, user) = (escape(&self.vhost), escape(&self.user));
         let wishes = [
             (format!("/api/vhosts/{vhost}"), json!({ "default_queue_type": self.queue_type })),
@@ -171,8 +195,8 @@ impl Operation for MessageQueue {
     }
 }
 
-/// A segment of a URL's path.
-fn escape(text: &str) -> String {
+/// A segment of a URL's path, or a value of its query.
+pub(super) fn escape(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),

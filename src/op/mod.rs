@@ -4,6 +4,7 @@
 //! row change nothing; equal operations have equal JSON. `diff` holds an [`Observer`](crate::host::Observer)
 //! only, so a dry run cannot write.
 
+pub mod catalog;
 pub mod check;
 pub mod container;
 pub mod database;
@@ -13,6 +14,7 @@ pub mod galera;
 pub mod image;
 pub mod message_queue;
 pub mod packages;
+mod patience;
 pub mod probe;
 pub mod sysctl;
 pub mod task;
@@ -65,12 +67,24 @@ pub trait Operation: Send + Sync {
     fn subject(&self) -> String;
     /// What differs. Reads this host and, for clusters, its peers.
     async fn diff(&self, at: &View) -> Result<Diff>;
-    /// Of several members that must not be touched at once, this one must be the last.
-    fn goes_last(&self, _at: &View) -> bool {
-        false
+    /// When its turn is among members that must not be touched at once.
+    async fn turn(&self, _at: &View) -> Turn {
+        Turn::Any
     }
     /// Makes it so. Called with a diff that [`Diff::differs`].
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()>;
+}
+
+/// When one of several members that must not be touched at once is to be touched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// Whenever it comes.
+    #[default]
+    Any,
+    /// It serves while others are down: they come first, or one more would be down.
+    AfterThoseDown,
+    /// After all others.
+    Last,
 }
 
 /// How a phase wants what a plan describes.
@@ -112,6 +126,8 @@ macro_rules! operations {
 }
 
 operations! {
+    /// What Keystone is to know of a service.
+    Catalog(catalog::Catalog),
     /// Something that must hold.
     Check(check::Check),
     /// A container.

@@ -65,6 +65,11 @@ pub enum Answer {
     Ended(String),
 }
 
+/// How long a container runs that is to do no more than that, until it counts as ready.
+const STAYS: Duration = Duration::from_secs(5);
+/// What the last question gets, however late it comes.
+const LAST_ASK: Duration = Duration::from_secs(5);
+
 impl Probe {
     /// Asks once.
     ///
@@ -138,7 +143,8 @@ impl Probe {
     /// # Errors
     /// When the host itself does not answer. A wrong answer is no error here: the last one is returned.
     pub async fn until_right(&self, host: &Observer, container: &str) -> Result<Answer> {
-        let end = tokio::time::Instant::now() + Duration::from_secs(self.within);
+        let begin = tokio::time::Instant::now();
+        let end = begin + Duration::from_secs(self.within);
         let mut pause = Duration::from_millis(50);
         let mut look_at_state = tokio::time::Instant::now();
         loop {
@@ -150,8 +156,13 @@ impl Probe {
                 }
                 look_at_state = tokio::time::Instant::now() + Duration::from_secs(1);
             }
-            let answer = self.once(host, container).await?;
-            if !matches!(answer, Answer::NotYet(_)) || tokio::time::Instant::now() + pause > end {
+            let limit = end.max(tokio::time::Instant::now() + LAST_ASK);
+            let answer = tokio::time::timeout_at(limit, self.once(host, container)).await;
+            let answer = answer.unwrap_or_else(|_| Ok(Answer::NotYet("no answer".into())))?;
+            let now = tokio::time::Instant::now();
+            // What is only to run has to have run for a while: any program does for a moment.
+            let brief = self.ask == Ask::Running && answer == Answer::Right && now < begin + STAYS;
+            if !brief && (!matches!(answer, Answer::NotYet(_)) || now + pause > end) {
                 return Ok(answer);
             }
             tokio::time::sleep(pause).await;

@@ -1,6 +1,7 @@
 //! A container that runs once: bootstraps and migrations, remembered by a receipt in the database.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use super::image::Image;
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, OperationError, Result};
 use crate::host::{ContainerSpec, ContainerState, Remote};
+
+/// How long one may take: migrations of a large cloud's tables do.
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// A one-shot container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -41,12 +45,12 @@ pub(super) async fn run_once(spec: &ContainerSpec, at: &View, host: &Remote) -> 
     let spec = ContainerSpec { image, labels, restart: false, ..spec.clone() };
     // One of a killed run may still be at it: two of them at once would be worse than waiting.
     if host.containers().await?.get(&spec.name).is_some_and(ContainerState::running) {
-        host.act().wait(&spec.name).await?;
+        ended(&spec.name, host).await?;
     }
     host.act().remove(&spec.name).await?;
     host.act().create(&spec).await?;
     host.act().start(&spec.name).await?;
-    let code = host.act().wait(&spec.name).await?;
+    let code = ended(&spec.name, host).await?;
     let log = host.logs(&spec.name, 40).await.unwrap_or_default();
     host.act().remove(&spec.name).await?;
     if code == 0 {
@@ -59,6 +63,17 @@ pub(super) async fn run_once(spec: &ContainerSpec, at: &View, host: &Remote) -> 
         log: log.into_iter().rev().take(12).rev().collect(),
         hint: None,
     })))
+}
+
+/// The exit code of a one-shot container. One that does not end is left as it is: it may be in the middle of a
+/// migration.
+async fn ended(name: &str, host: &Remote) -> Result<i64> {
+    match tokio::time::timeout(LONGEST, host.act().wait(name)).await {
+        Ok(code) => code,
+        Err(_) => Err(Error::operation(format!("one-shot container {name} did not end within an hour")).with_hint(
+            format!("see what it does with `kolla logs {} {name}`; the next run waits for it", host.name()),
+        )),
+    }
 }
 
 #[async_trait]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::OnceCell;
 
 use super::database::{Inventory, Sql};
-use crate::error::Result;
+use crate::error::{Error, HostCause, Result};
 use crate::host::{ContainerState, FileState, Look, Observer, RegistryLogin};
 
 /// A host as others see it.
@@ -87,7 +87,10 @@ pub struct Shared {
     /// The host whose engine asks the registry, so that the others are not asked at all.
     pub asks: Option<Observer>,
     digests: Mutex<BTreeMap<String, Arc<OnceCell<Option<String>>>>>,
+    /// Registries that did not answer two hosts, and what became of it: no third one waits for that.
+    silent: Mutex<BTreeMap<String, String>>,
     databases: Mutex<Arc<OnceCell<Arc<Inventory>>>>,
+    positions: Mutex<BTreeMap<String, String>>,
 }
 
 impl Shared {
@@ -100,7 +103,9 @@ impl Shared {
             login,
             asks: None,
             digests: Mutex::default(),
+            silent: Mutex::default(),
             databases: Mutex::default(),
+            positions: Mutex::default(),
         }
     }
 
@@ -118,23 +123,46 @@ impl Shared {
         *self.databases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
 
+    /// Notes how far the data of a database's member got; empty where it has none.
+    pub fn note_position(&self, host: &str, position: String) {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), position);
+    }
+
+    /// What was noted of a member in this run.
+    pub fn position(&self, host: &str) -> Option<String> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
+    }
+
     /// The digest that an image reference names in its registry, asked once through the engine of the host that
     /// asks for all, or of `host` where that one cannot; `None` when the registry does not have it.
     ///
     /// # Errors
-    /// When the registry cannot be asked; the next one who asks tries again.
+    /// When the registry cannot be asked; it is not asked again in this run.
     pub async fn image_digest(&self, reference: &str, host: &Observer) -> Result<Option<String>> {
         let cell = {
             let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
             digests.entry(reference.to_owned()).or_default().clone()
         };
+        let registry = reference.split('/').next().unwrap_or_default();
         let ask = async || {
+            let silent = || self.silent.lock().unwrap_or_else(PoisonError::into_inner).get(registry).cloned();
+            if let Some(why) = silent() {
+                return Err(Error::operation(format!("registry {registry} was asked in vain")).because(why));
+            }
             if let Some(first) = &self.asks
                 && let Ok(digest) = first.registry_digest(reference, self.login.as_ref()).await
             {
                 return Ok(digest);
             }
-            host.registry_digest(reference, self.login.as_ref()).await
+            let answer = host.registry_digest(reference, self.login.as_ref()).await;
+            // An engine that does not answer says nothing of the registry.
+            if let Err(error @ Error::Host(host)) = &answer
+                && matches!(host.cause, HostCause::Engine { .. } | HostCause::TimedOut(_))
+            {
+                let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+                silent.insert(registry.to_owned(), error.to_string());
+            }
+            answer
         };
         cell.get_or_try_init(ask).await.cloned()
     }

@@ -21,7 +21,7 @@ use crate::op::probe::Ready;
 use crate::op::sysctl::Sysctl;
 use crate::op::unit::Unit;
 use crate::op::volume::Volume;
-use crate::op::{Op, Want};
+use crate::op::{Kind, Op, Want};
 use crate::role::{Cluster, HostKind, Role, Roles, Service};
 use crate::site::Site;
 use crate::template::{Scope, Scopes, Value};
@@ -42,6 +42,12 @@ pub struct Input<'a> {
     pub hosts: &'a IndexSet<String>,
 }
 
+/// A service on a host, and the nodes that make what its container needs.
+type OnHostAfter = (ServiceOnHost, Vec<usize>);
+
+/// Operations of which two of one name would be one too few.
+const STEPS: [Kind; 6] = [Kind::Catalog, Kind::Container, Kind::Database, Kind::Exec, Kind::MessageQueue, Kind::Task];
+
 pub(super) struct Builder<'a> {
     pub(super) input: &'a Input<'a>,
     pub(super) errors: Vec<InputError>,
@@ -50,6 +56,8 @@ pub(super) struct Builder<'a> {
     /// The milestone that says a role is ready.
     ready: BTreeMap<String, usize>,
     scopes: BTreeMap<String, Scope>,
+    /// The service that sends to all that have a `proxy`.
+    pub(super) balancer: Option<&'a Service>,
 }
 
 pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
@@ -60,6 +68,7 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
         ids: BTreeMap::new(),
         ready: BTreeMap::new(),
         scopes: BTreeMap::new(),
+        balancer: None,
     };
     let mut enabled = Vec::new();
     for role in input.roles.ordered()? {
@@ -67,6 +76,8 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
             enabled.push(role);
         }
     }
+    let mut services = enabled.iter().flat_map(|role| role.services.values());
+    builder.balancer = services.find(|service| !service.balancer.is_empty());
     let proxies = builder.proxies(&enabled);
     for host in input.hosts {
         let scope = input.scopes.host(host).with(vec![("proxies".into(), proxies.clone())]);
@@ -120,10 +131,22 @@ impl<'a> Builder<'a> {
     }
 
     fn insert(&mut self, id: String, node: Node, after: impl IntoIterator<Item = usize>) -> usize {
-        let index = *self.ids.entry(id).or_insert_with(|| {
+        let index = if let Some(&index) = self.ids.get(&id) {
+            // Checks and lines of a file may be wanted by several roles; what is done must be told apart.
+            let step = node.op.as_ref().is_some_and(|op| STEPS.contains(&op.kind()));
+            if step && self.nodes[index].op != node.op {
+                let name = id.replacen('/', " ", 1);
+                self.errors.push(
+                    InputError::new(format!("there are two different operations `{name}`"))
+                        .hint("give one of them another name, or another command"),
+                );
+            }
+            index
+        } else {
             self.nodes.push(node);
+            self.ids.insert(id, self.nodes.len() - 1);
             self.nodes.len() - 1
-        });
+        };
         for other in after {
             if other != index && !self.nodes[index].after.contains(&other) {
                 self.nodes[index].after.push(other);
@@ -243,6 +266,21 @@ impl<'a> Builder<'a> {
         }
         let begin = self.milestone(&role.name, "files", files.into_iter().chain([begin]));
         let before = self.steps(role, enabled, false, begin);
+        let (later, sooner): (Vec<_>, Vec<_>) = members.into_iter().partition(|(service, _)| service.after_steps);
+        let running = self.containers(role, sooner, "running", before);
+        let ready = self.steps(role, enabled, true, running);
+        let ready = if later.is_empty() { ready } else { self.containers(role, later, "complete", ready) };
+        self.ready.insert(role.name.clone(), ready);
+    }
+
+    /// The containers of some services; the milestone after them.
+    fn containers(
+        &mut self,
+        role: &'a Role,
+        members: Vec<(&'a Service, Vec<OnHostAfter>)>,
+        milestone: &str,
+        before: usize,
+    ) -> usize {
         let mut all = vec![before];
         for (service, containers) in members {
             let seeds = self.cluster(role, service, &containers, before);
@@ -264,9 +302,7 @@ impl<'a> Builder<'a> {
                 all.push(index);
             }
         }
-        let running = self.milestone(&role.name, "running", all);
-        let ready = self.steps(role, enabled, true, running);
-        self.ready.insert(role.name.clone(), ready);
+        self.milestone(&role.name, milestone, all)
     }
 
     /// The nodes that decide who starts a cluster; the milestone after them.
@@ -274,7 +310,7 @@ impl<'a> Builder<'a> {
         &mut self,
         role: &'a Role,
         service: &'a Service,
-        containers: &[(ServiceOnHost, Vec<usize>)],
+        containers: &[OnHostAfter],
         before: usize,
     ) -> Option<usize> {
         let Some(Cluster::Galera { bootstrap }) = &service.cluster else { return None };

@@ -116,6 +116,22 @@ impl Plan {
         Self { phase: phase.name.into(), nodes }
     }
 
+    /// In what it differs from another one, told as if that one was before. Who goes last is not compared: it follows
+    /// the address and the writer, whom a plan does not move.
+    pub fn differences(&self, before: &Self) -> Vec<String> {
+        let operations = |plan: &Self| -> IndexMap<String, Option<serde_json::Value>> {
+            let nodes = plan.nodes.iter().filter(|node| node.op.is_some());
+            nodes.map(|node| (node.id.replacen('/', " ", 1), serde_json::to_value(&node.op).ok())).collect()
+        };
+        let (old, new) = (operations(before), operations(self));
+        let gone = old.keys().filter(|id| !new.contains_key(*id)).map(|id| format!("{id} is gone"));
+        let other = new.iter().filter_map(|(id, op)| match old.get(id) {
+            None => Some(format!("{id} is new")),
+            Some(was) => (was != op).then(|| format!("{id} is another one")),
+        });
+        gone.chain(other).collect()
+    }
+
     /// Operations in it, milestones not counted.
     pub fn operations(&self) -> usize {
         self.nodes.iter().filter(|node| node.op.is_some()).count()

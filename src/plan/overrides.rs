@@ -19,9 +19,13 @@ impl Overrides {
         let mut found = BTreeMap::new();
         let mut open = vec![folder.to_owned()];
         while let Some(path) = open.pop() {
-            let Ok(entries) = std::fs::read_dir(&path) else { continue };
-            for entry in entries.flatten() {
-                let path = entry.path();
+            let failed = |error| Error::local(format!("read {}", path.display()), error);
+            let entries = match std::fs::read_dir(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && path == folder => break,
+                entries => entries.map_err(failed)?,
+            };
+            for entry in entries {
+                let path = entry.map_err(failed)?.path();
                 if path.is_dir() {
                     open.push(path);
                     continue;

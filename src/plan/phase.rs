@@ -30,8 +30,13 @@ const DEPLOY: &[Kind] = &[
     Kind::Exec,
     Kind::Database,
     Kind::MessageQueue,
+    Kind::Catalog,
     Kind::Container,
 ];
+
+/// Steps are in it: a changed password is a changed configuration.
+const RECONFIGURE: &[Kind] =
+    &[Kind::FileSet, Kind::Galera, Kind::Database, Kind::MessageQueue, Kind::Catalog, Kind::Container];
 
 const PLAIN: Phase =
     Phase { name: "", keep: &[], roles: &[], want: Want::Running, reverse: false, looks: false, recover: false };
@@ -43,7 +48,7 @@ pub const PHASES: &[Phase] = &[
     Phase { name: "pull", keep: &[Kind::Image], ..PLAIN },
     Phase { name: "genconfig", keep: &[Kind::FileSet], ..PLAIN },
     Phase { name: "deploy", keep: DEPLOY, ..PLAIN },
-    Phase { name: "reconfigure", keep: &[Kind::FileSet, Kind::Galera, Kind::Container], ..PLAIN },
+    Phase { name: "reconfigure", keep: RECONFIGURE, ..PLAIN },
     Phase { name: "check", keep: &[Kind::Ready], looks: true, ..PLAIN },
     Phase { name: "stop", keep: &[Kind::Container], want: Want::Stopped, reverse: true, ..PLAIN },
     Phase {

@@ -9,11 +9,11 @@ use super::values::{Values, text_of};
 use crate::error::InputError;
 use crate::host::{ContainerSpec, Health};
 use crate::op::Op;
-use crate::op::container::{Container, Reload};
+use crate::op::container::{Balanced, Container, Reload};
 use crate::op::files::{FileSet, HostFile, OneFile};
 use crate::role::{FileSpec, Role, Service};
 use crate::site::merge::merge_ini;
-use crate::source::{Fields, Node};
+use crate::source::{Data, Fields, Node};
 
 /// Kolla's limit of open files for every container; a host that allows fewer caps it.
 const OPEN_FILES: u64 = 1_048_576;
@@ -40,6 +40,15 @@ impl<'a> Builder<'a> {
         let overrides = self.input.overrides;
         let open_files = self.input.facts.get(host).map_or(0, |facts| facts.open_files);
         let used_by = format!("service {} on {host}", service.name);
+        let judge = role.services.values().find(|other| other.balances.as_deref() == Some(service.name.as_str()));
+        let backend = service.balances.as_ref().or_else(|| service.proxy.as_ref().map(|_| &service.name));
+        let balanced = self.balancer.zip(backend).map(|(balancer, backend)| Balanced {
+            container: balancer.container.clone(),
+            ask: balancer.balancer.clone(),
+            backend: backend.replace('-', "_"),
+            server: host.to_owned(),
+            judge: judge.map(|judge| judge.container.clone()),
+        });
         self.values(role, host, used_by, |values| {
             if !values.flag(service.when.as_ref(), true) {
                 return None;
@@ -89,12 +98,17 @@ impl<'a> Builder<'a> {
                 stop_timeout: limits.stop_timeout,
                 ..ContainerSpec::default()
             };
-            let reload = service.reload.as_ref().map(|signal| Reload {
-                signal: signal.clone(),
+            let reload = (!service.reload.is_empty()).then(|| Reload {
+                command: reload_command(&service.reload),
                 folder: folder.clone(),
                 set: files.folder(),
                 files: files.files.iter().map(|file| (file.name.clone(), file.digest.clone())).collect(),
             });
+            // A value of the site, or a question for the live cluster.
+            let (asked, told) = match &service.last {
+                Some(node) if matches!(node.data, Data::Map(_)) => (Some(node), None),
+                node => (None, node.as_ref()),
+            };
             let container = Container {
                 spec,
                 role: role.name.clone(),
@@ -103,12 +117,26 @@ impl<'a> Builder<'a> {
                 reload,
                 validate: service.validate.clone(),
                 ready: values.probe(service.ready.as_ref()),
+                balanced,
                 before_replace: service.before_replace.as_ref().map(|node| values.probe(Some(node))),
+                last: asked.map(|node| values.probe(Some(node))),
                 ..Container::default()
             };
-            let last = values.flag(service.last.as_ref(), false);
+            let last = values.flag(told, false);
             Some(ServiceOnHost { host: host.to_owned(), image, volumes, files, container, last })
         })
+    }
+}
+
+/// A signal comes from inside: after the engine's own kill it takes the container for stopped on purpose, and leaves
+/// it down when the host comes back from a power cut.
+fn reload_command(words: &[String]) -> Vec<String> {
+    match words {
+        [signal] if signal.starts_with("SIG") => {
+            let script = format!("kill -s {} 1", signal.trim_start_matches("SIG"));
+            vec!["sh".into(), "-c".into(), script]
+        }
+        words => words.to_vec(),
     }
 }
 
@@ -162,7 +190,7 @@ fn file_set(role: &Role, service: &Service, host: &str, overrides: &Overrides, v
         files.push(OneFile::new("config.json", text + "\n", 0o600));
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    FileSet { service: service.name.clone(), files, stable: service.reload.is_some(), ..FileSet::default() }
+    FileSet { service: service.name.clone(), files, stable: !service.reload.is_empty(), ..FileSet::default() }
 }
 
 /// The role's own content with the operator's files over it.

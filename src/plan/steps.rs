@@ -6,6 +6,7 @@ use super::values::Values;
 use crate::error::{InputError, nearest};
 use crate::host::ContainerSpec;
 use crate::op::Op;
+use crate::op::catalog::{Catalog, Identity};
 use crate::op::database::{Database, Sql};
 use crate::op::exec::Exec;
 use crate::op::message_queue::{Management, MessageQueue};
@@ -29,7 +30,8 @@ impl<'a> Builder<'a> {
     fn step(&mut self, role: &'a Role, enabled: &[&'a Role], step: &'a Step) -> Option<(String, Op)> {
         // It runs on the first host that answers, of the service it talks to.
         let (at_role, service) = match &step.kind {
-            StepKind::Database(_) => find(enabled, |service| service.sql.is_some()),
+            // What Keystone knows is noted in the database.
+            StepKind::Database(_) | StepKind::Catalog(_) => find(enabled, |service| service.sql.is_some()),
             StepKind::MessageQueue(_) => find(enabled, |service| service.management.is_some()),
             StepKind::Task { service, .. } | StepKind::Exec { service, .. } => {
                 role.services.get(service).map(|service| (role, service))
@@ -54,6 +56,16 @@ impl<'a> Builder<'a> {
                 let management = self.values(at_role, &host, used_by.clone(), |values| management(service, values));
                 self.values(role, &host, used_by, |values| message_queue(node, management, values))
             }
+            StepKind::Catalog(node) => {
+                let Some((keystone, service_of)) = find(enabled, |service| service.identity.is_some()) else {
+                    let error = needs(role, step, "a catalog", "identity");
+                    self.errors.push(error);
+                    return None;
+                };
+                let sql = self.values(at_role, &host, used_by.clone(), |values| sql(service, values));
+                let identity = self.values(keystone, &host, used_by.clone(), |values| identity(service_of, values));
+                self.values(role, &host, used_by, |values| catalog(node, identity, sql, values))
+            }
             StepKind::Exec { command, unless, .. } => self.values(role, &host, used_by, |values| {
                 Op::Exec(Exec {
                     container: service.container.clone(),
@@ -61,13 +73,13 @@ impl<'a> Builder<'a> {
                     unless: values.words(unless),
                 })
             }),
-            StepKind::Task { env, .. } => {
+            StepKind::Task { env, name, .. } => {
                 let (sql_role, sql_service) = find(enabled, |service| service.sql.is_some())?;
                 let sql = self.values(sql_role, &host, used_by.clone(), |values| sql(sql_service, values));
                 let on = self.service_on_host(role, service, &host)?;
                 self.values(role, &host, used_by, |values| {
                     let mut spec: ContainerSpec = on.container.spec;
-                    spec.name = format!("{}_task", service.container);
+                    spec.name = format!("{}_{name}", service.container);
                     spec.image = image_reference(&service.name, &service.image, values);
                     spec.env.extend(values.environment(env));
                     Op::Task(Task { spec, sql })
@@ -80,15 +92,9 @@ impl<'a> Builder<'a> {
 
 /// Why there is no service that could do a step.
 fn nobody(role: &Role, step: &Step) -> InputError {
-    let place = role.document.place(&step.node);
-    let needs = |what: &str, key: &str| {
-        InputError::new(format!("no enabled role has {what} for this step"))
-            .at(place.clone())
-            .hint(format!("enable one that has: its service has the key `{key}`"))
-    };
     match &step.kind {
-        StepKind::Database(_) => needs("a database", "sql"),
-        StepKind::MessageQueue(_) => needs("a message queue", "management"),
+        StepKind::Database(_) | StepKind::Catalog(_) => needs(role, step, "a database", "sql"),
+        StepKind::MessageQueue(_) => needs(role, step, "a message queue", "management"),
         StepKind::Task { service, .. } | StepKind::Exec { service, .. } => {
             let names: Vec<&str> = role.services.keys().map(String::as_str).collect();
             let hint = match nearest(service, names.iter().copied()) {
@@ -96,9 +102,16 @@ fn nobody(role: &Role, step: &Step) -> InputError {
                 None if names.is_empty() => "describe it under `services`".to_owned(),
                 None => format!("name one of {}", names.join(", ")),
             };
+            let place = role.document.place(&step.node);
             InputError::new(format!("role {} has no service `{service}`", role.name)).at(place).hint(hint)
         }
     }
+}
+
+fn needs(role: &Role, step: &Step, what: &str, key: &str) -> InputError {
+    InputError::new(format!("no enabled role has {what} for this step"))
+        .at(role.document.place(&step.node))
+        .hint(format!("enable one that has: its service has the key `{key}`"))
 }
 
 fn find<'a>(enabled: &[&'a Role], is: impl Fn(&Service) -> bool) -> Option<(&'a Role, &'a Service)> {
@@ -124,6 +137,51 @@ fn management(service: &Service, values: &mut Values<'_>) -> Management {
         values.note(error);
     }
     management
+}
+
+fn identity(service: &Service, values: &mut Values<'_>) -> Identity {
+    let empty = Node::bare(crate::source::Data::Null);
+    let mut fields = Fields::of(values.document, service.identity.as_ref().unwrap_or(&empty));
+    let mut text = |values: &mut Values<'_>, key| fields.need(key).map(|node| values.text(node)).unwrap_or_default();
+    let (address, user, project) = (text(values, "address"), text(values, "user"), text(values, "project"));
+    let (region, password) = (text(values, "region"), text(values, "password"));
+    let port = fields.need("port").map(|node| values.port(node)).unwrap_or_default();
+    for error in fields.finish() {
+        values.note(error);
+    }
+    Identity { address, port, user, project, region, password: Secret::new(password) }
+}
+
+fn catalog(node: &Node, identity: Identity, sql: Sql, values: &mut Values<'_>) -> Op {
+    let mut fields = Fields::of(values.document, node);
+    let mut text = |values: &mut Values<'_>, key| fields.take(key).map(|node| values.text(node)).unwrap_or_default();
+    let (service, service_type) = (text(values, "service"), text(values, "type"));
+    let user = text(values, "user");
+    let password = Secret::new(text(values, "password"));
+    let project = Some(text(values, "project")).filter(|name| !name.is_empty());
+    let endpoints = ["internal", "public"].map(|interface| (interface.to_owned(), text(values, interface)));
+    let roles = fields.take("roles").map_or_else(|| vec!["admin".to_owned()], |node| values.words(node));
+    if !service.is_empty() && service_type.is_empty() {
+        fields.fail(node, "a service in the catalog has a `type`, as `image`");
+    }
+    if service.is_empty() && user.is_empty() {
+        fields.fail(node, "a catalog step names a `service`, a `user` or both");
+    }
+    for error in fields.finish() {
+        values.note(error);
+    }
+    let catalog = Catalog {
+        service,
+        service_type,
+        endpoints: endpoints.into_iter().filter(|(_, url)| !url.is_empty()).collect(),
+        user,
+        project: project.unwrap_or_else(|| "service".to_owned()),
+        roles,
+        identity,
+        sql,
+        ..Catalog::default()
+    };
+    Op::Catalog(catalog.with_password(password))
 }
 
 fn database(node: &Node, sql: Sql, values: &mut Values<'_>) -> Op {

@@ -77,7 +77,7 @@ pub struct Service {
     pub command: Option<Node>,
     /// Hosts at a time when it is replaced; 0 is all.
     pub rolling: u32,
-    /// True on a host that is to be replaced after all others.
+    /// True, or a question that holds, on a host that is to be replaced after all others.
     pub last: Option<Node>,
     /// The cluster its containers form: its members are then created one after the other.
     pub cluster: Option<Cluster>,
@@ -93,16 +93,25 @@ pub struct Service {
     pub ready: Option<Node>,
     /// Must hold before a running container is replaced.
     pub before_replace: Option<Node>,
-    /// Changed files are taken over by the running process instead of a new container.
-    pub reload: Option<String>,
+    /// What makes the running process take changed files over, instead of a new container: a signal, or the words of
+    /// a command in it that ends once they are in use.
+    pub reload: Vec<String>,
     /// Words of a program of the image that checks new files before they are used.
     pub validate: Vec<String>,
     /// What the load balancer offers of it.
     pub proxy: Option<Node>,
+    /// The service whose members the load balancer sends to only while this one says so.
+    pub balances: Option<String>,
+    /// Its containers come after the role's `when: ready` steps, which make what it needs.
+    pub after_steps: bool,
+    /// It is the load balancer: words of a program in it that prints `BACKEND,SERVER,STATUS` lines.
+    pub balancer: Vec<String>,
     /// How statements reach the database it serves.
     pub sql: Option<Node>,
     /// How the message queue it serves is managed.
     pub management: Option<Node>,
+    /// How the catalog it serves is reached.
+    pub identity: Option<Node>,
     /// Limits and modes, as the container engine knows them.
     pub limits: Limits,
 }
@@ -236,10 +245,14 @@ pub enum StepKind {
     Database(Node),
     /// A virtual host with its user.
     MessageQueue(Node),
+    /// What Keystone is to know of a service.
+    Catalog(Node),
     /// A container that runs once.
     Task {
         /// Of which service.
         service: String,
+        /// Tells it from others of that service.
+        name: String,
         /// Its environment beyond the service's.
         env: Vec<(String, Node)>,
     },

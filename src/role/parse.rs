@@ -138,11 +138,15 @@ impl Parser<'_> {
             env: pairs(fields.map("env")),
             ready: fields.take("ready").cloned(),
             before_replace: fields.take("before_replace").cloned(),
-            reload: fields.text("reload"),
+            reload: words(fields.take("reload")),
             validate: words(fields.take("validate")),
             proxy: fields.take("proxy").cloned(),
+            balances: fields.text("balances"),
+            after_steps: fields.flag("after_steps"),
+            balancer: words(fields.take("balancer")),
             sql: fields.take("sql").cloned(),
             management: fields.take("management").cloned(),
+            identity: fields.take("identity").cloned(),
             limits: Limits {
                 privileged: fields.flag("privileged"),
                 cap_add: texts(&mut fields, "cap_add"),
@@ -268,10 +272,14 @@ impl Parser<'_> {
         if let Some(inner) = fields.take("message_queue") {
             kinds.push(StepKind::MessageQueue(inner.clone()));
         }
+        if let Some(inner) = fields.take("catalog") {
+            kinds.push(StepKind::Catalog(inner.clone()));
+        }
         if let Some(inner) = fields.take("task") {
             let mut task = Fields::of(self.document, inner);
             let service = task.need("service").and_then(Node::as_str).unwrap_or_default().to_owned();
-            kinds.push(StepKind::Task { service, env: pairs(task.map("env")) });
+            let name = task.text("name").unwrap_or_else(|| "task".into());
+            kinds.push(StepKind::Task { service, name, env: pairs(task.map("env")) });
             self.errors.extend(task.finish());
         }
         if let Some(inner) = fields.take("exec") {
@@ -283,7 +291,7 @@ impl Parser<'_> {
             self.errors.extend(exec.finish());
         }
         if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
-            fields.fail(node, "a step has exactly one of `database`, `message_queue`, `task`, `exec`");
+            fields.fail(node, "a step has exactly one of `database`, `message_queue`, `catalog`, `task`, `exec`");
         }
         self.errors.extend(fields.finish());
         Some(Step { node: node.clone(), when: condition, after_ready, kind: kinds.pop()? })

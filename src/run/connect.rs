@@ -27,6 +27,9 @@ pub struct ConnectOptions {
     pub observe: Option<Observe>,
 }
 
+/// How long one look may take. A host whose disk hangs answers SSH, and nothing else.
+const LOOK: Duration = Duration::from_mins(1);
+
 /// Hosts that answered, and why the others did not.
 #[derive(Default)]
 pub struct Connected {
@@ -59,7 +62,10 @@ pub async fn connect(
                 let machine = one(site, name, options).await;
                 drop(permit);
                 let answer = match machine {
-                    Ok(machine) => machine.look(&ask).await.map(|look| (machine, look)),
+                    Ok(machine) => match tokio::time::timeout(LOOK, machine.look(&ask)).await {
+                        Ok(look) => look.map(|look| (machine, look)),
+                        Err(_) => Err(Error::host(name, "look at it", HostCause::TimedOut(LOOK.as_secs()))),
+                    },
                     Err(error) => Err(error),
                 };
                 (name.clone(), begin.elapsed(), answer)

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
+use crate::op::Turn;
 use crate::plan::Plan;
 
 /// The gates of a plan by key.
@@ -20,8 +21,8 @@ struct GateState {
 struct Members {
     /// Those that are not done.
     left: BTreeSet<usize>,
-    /// Those of them that want to be last.
-    last: BTreeSet<usize>,
+    /// Those of them that let others go first.
+    waiting: BTreeMap<usize, Turn>,
     /// The first that failed while it held a permit.
     failed: Option<String>,
 }
@@ -47,7 +48,7 @@ impl Gates {
         &self,
         key: &str,
         index: usize,
-        last: bool,
+        turn: Turn,
     ) -> Result<Option<SemaphorePermit<'_>>, String> {
         let Some(gate) = self.0.get(key) else { return Ok(None) };
         loop {
@@ -57,10 +58,15 @@ impl Gates {
                 if let Some(failed) = &members.failed {
                     return Err(failed.clone());
                 }
-                if last {
-                    members.last.insert(index);
+                if turn == Turn::Any {
+                    break;
                 }
-                if !last || members.left.is_subset(&members.last) {
+                // The others that wait may now be free to go.
+                if members.waiting.insert(index, turn).is_none() {
+                    gate.changed.notify_waiters();
+                }
+                let later = |other: &usize| members.waiting.get(other).is_some_and(|other| *other >= turn);
+                if members.left.iter().all(later) {
                     break;
                 }
             }

@@ -12,7 +12,7 @@ use super::event::{Event, Outcome, Sink, Summary};
 use super::gate::Gates;
 use crate::error::{Error, HostCause};
 use crate::host::{Machine, Remote};
-use crate::op::{Diff, Peer, Shared, Tell, View};
+use crate::op::{Diff, Peer, Shared, Tell, Turn, View};
 use crate::plan::{Node, Plan};
 
 /// Operations at once on one host: enough to keep it busy, few enough to leave it usable.
@@ -195,8 +195,8 @@ impl Walk {
         if let Some(gate) =
             node.gate.as_ref().filter(|gate| gate.on_create || !matches!(diff, Diff::Create(_) | Diff::Start))
         {
-            let last = gate.last || operation.goes_last(&view);
-            match self.gates.enter(&gate.key, index, last).await {
+            let turn = if gate.last { Turn::Last } else { operation.turn(&view).await };
+            match self.gates.enter(&gate.key, index, turn).await {
                 Ok(entered) => permit = entered,
                 Err(failed) => return self.skip(index, node, &format!("waits for {failed}"), Some(failed)),
             }
@@ -274,7 +274,7 @@ impl Walk {
         if let Error::Host(host) = error
             && matches!(host.cause, HostCause::Lost(_) | HostCause::Unreachable(_))
         {
-            self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(node.host.clone());
+            self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(host.host.clone());
         }
         let mut details = Vec::new();
         match error {

@@ -392,9 +392,14 @@ fn kolla_address_is_the_hosts_own_and_never_a_virtual_one() {
 }
 
 #[test]
-fn without_facts_the_inventorys_address_stands_in() {
-    let scopes = scopes_with("api_interface: eth0\n", "x: 1\n", "ansible_host: 10.1.0.7\n", None);
-    assert_eq!(eval(scopes.host("h2"), "\"{{ 'api' | kolla_address('h1') }}\"").unwrap().to_string(), "10.1.0.7");
+fn the_inventorys_address_stands_in_only_where_no_host_is_asked() {
+    let address = |facts| {
+        let scopes = scopes_with("api_interface: eth0\n", "x: 1\n", "ansible_host: 10.1.0.7\n", facts);
+        eval(scopes.host("h2"), "\"{{ 'api' | kolla_address('h1') }}\"")
+    };
+    assert_eq!(address(Some(json!({ "interfaces": {}, "unasked": true }))).unwrap().to_string(), "10.1.0.7");
+    let error = address(None).unwrap_err();
+    assert_eq!(error.message, "the `api` address of h1 is not known without its facts");
 }
 
 #[test]

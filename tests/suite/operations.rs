@@ -88,6 +88,9 @@ struct Case {
     interrupted: Option<usize>,
     #[serde(default)]
     adopt: bool,
+    /// How far the data of a database's members got, as found out earlier in the run.
+    #[serde(default)]
+    positions: BTreeMap<String, String>,
     #[serde(default)]
     hunks: bool,
     op: Value,
@@ -269,6 +272,7 @@ fn told(error: &Error) -> String {
 struct Site {
     fakes: IndexMap<String, Fake>,
     adopt: bool,
+    positions: BTreeMap<String, String>,
     hunks: bool,
 }
 
@@ -286,6 +290,9 @@ impl Site {
             peers.insert(name.clone(), Peer::new(host.observer().clone(), look));
         }
         let shared = Arc::new(Shared::new("kolla", self.hunks, self.adopt, None));
+        for (host, position) in &self.positions {
+            shared.note_position(host, position.clone());
+        }
         View { me: peers["control01"].clone(), peers: Arc::new(peers), shared }
     }
 
@@ -313,10 +320,11 @@ impl Case {
         fakes.extend(self.peers.keys().map(|name| (name.clone(), Fake::new(name))));
         for (name, fake) in &fakes {
             teach(fake);
+            super::world::keystone(fake);
             host.give(fake);
             self.peers.get(name).unwrap_or(&self.host).give(fake);
         }
-        let site = Site { fakes, adopt: self.adopt, hunks: self.hunks };
+        let site = Site { fakes, adopt: self.adopt, hunks: self.hunks, positions: self.positions.clone() };
         self.host.act(site.me()).await;
         for patch in &self.given {
             let op = operation(base, patch);
@@ -484,7 +492,8 @@ async fn operations_keep_the_law() {
     assert!(missing.is_empty(), "no case for {missing:?}");
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
+    Kind::Catalog,
     Kind::Check,
     Kind::Container,
     Kind::Database,
@@ -506,7 +515,8 @@ const KINDS: [Kind; 15] = [
 #[allow(dead_code)]
 fn all_kinds_are_listed(kind: Kind) {
     match kind {
-        Kind::Check
+        Kind::Catalog
+        | Kind::Check
         | Kind::Container
         | Kind::Database
         | Kind::Exec
@@ -537,7 +547,12 @@ async fn a_replacement_may_be_killed_at_any_write() {
                 let fake = Fake::new("control01");
                 teach(&fake);
                 table.host.give(&fake);
-                let site = Site { fakes: [("control01".to_owned(), fake)].into(), adopt: false, hunks: false };
+                let site = Site {
+                    fakes: [("control01".to_owned(), fake)].into(),
+                    adopt: false,
+                    hunks: false,
+                    positions: BTreeMap::new(),
+                };
                 let at = site.view(&old).await;
                 site.apply(&old, &Diff::Create(Vec::new()), &at).await.unwrap();
                 if !good {
@@ -574,4 +589,51 @@ async fn a_replacement_may_be_killed_at_any_write() {
             }
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keystone_learns_what_changed_and_nothing_twice() {
+    let fake = Fake::new("control01");
+    teach(&fake);
+    let keystone = super::world::keystone(&fake);
+    fake.world().publish("reg/db:1", "v1");
+    let base = serde_json::json!({
+        "kind": "container", "role": "db", "service": "db", "ready": { "ask": "running", "within": 5 },
+        "spec": { "name": "mariadb", "image": "reg/db:1" },
+    });
+    let site = Site {
+        fakes: IndexMap::from([("control01".to_owned(), fake)]),
+        adopt: false,
+        hunks: false,
+        positions: BTreeMap::new(),
+    };
+    site.me().machine().pull("reg/db:1", None, &|_, _| {}).await.unwrap();
+    let wanted = |url: &str, roles: &[&str], digest: &str| {
+        let sql = serde_json::json!({ "container": "mariadb", "argv": ["mariadb"] });
+        let identity = serde_json::json!({
+            "address": "10.0.0.250", "port": 5000, "user": "admin", "project": "admin", "region": "RegionOne",
+        });
+        serde_json::json!({
+            "kind": "catalog", "service": "nova", "service_type": "compute", "endpoints": { "internal": url },
+            "user": "nova", "project": "service", "roles": roles, "password_digest": digest,
+            "identity": identity, "sql": sql,
+        })
+    };
+    for value in [
+        base,
+        wanted("http://a:8774/v2.1", &["admin"], "d1"),
+        wanted("http://b:8774/v2.1", &["admin", "service"], "d1"),
+        wanted("http://b:8774/v2.1", &["admin", "service"], "d2"),
+    ] {
+        let op: Op = serde_json::from_value(value).unwrap();
+        let at = site.view(&op).await;
+        let diff = op.operation().diff(&at).await.unwrap();
+        site.apply(&op, &diff, &at).await.unwrap();
+        assert!(matches!(site.diff(&op).await.unwrap(), Diff::Same(_)));
+    }
+    let keystone = keystone.lock().unwrap();
+    let count: Vec<(&str, usize)> = keystone.objects.iter().map(|(kind, all)| (kind.as_str(), all.len())).collect();
+    assert_eq!(count, [("endpoints", 1), ("projects", 1), ("roles", 2), ("services", 1), ("users", 1)]);
+    assert_eq!(keystone.objects["endpoints"][0]["url"], "http://b:8774/v2.1");
+    assert_eq!(keystone.granted.len(), 2);
 }

@@ -148,7 +148,7 @@ c1/container toy
 toy/running
     after c1/container toy
     after toy/files
-c1/exec toy touch
+c1/exec toy touch /data/x
     after toy/running
 "
     );
@@ -276,4 +276,19 @@ fn the_annotated_role_has_every_key() {
         let missing: Vec<&str> = known.split(", ").filter(|key| !used.iter().any(|other| other == key)).collect();
         assert!(missing.is_empty(), "docs/role.yml shows no {missing:?}, of the keys {known}");
     }
+}
+
+#[test]
+fn a_saved_plan_is_compared_with_a_new_one() {
+    let folder = Folder::new(INVENTORY);
+    let saved = serde_json::to_string(&folder.plan().unwrap()).unwrap();
+    assert!(!saved.contains("secret"), "a saved plan holds secrets");
+    let saved: Plan = serde_json::from_str(&saved).unwrap();
+    assert_eq!(folder.plan().unwrap().differences(&saved), [""; 0]);
+    folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\nmemcached_max_memory: 99\n");
+    let found = folder.plan().unwrap().differences(&saved);
+    assert_eq!(found.len(), 6, "{found:#?}");
+    assert!(found.contains(&"control01 container memcached is another one".to_owned()), "{found:#?}");
+    folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\nenable_memcached: false\n");
+    assert!(folder.plan().unwrap().differences(&saved).contains(&"control01 container memcached is gone".to_owned()));
 }

@@ -191,6 +191,19 @@ async fn a_gate_lets_one_through_at_a_time_and_the_last_one_last() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_member_that_is_down_comes_before_those_that_serve() {
+    let mut cloud = Cloud::new(&["a", "b", "c"]);
+    for (host, last) in [("a", true), ("b", false), ("c", false)] {
+        cloud.gated(host, last).await;
+    }
+    cloud.fakes["c"].machine().stop("web", 1).await.unwrap();
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!(summary.changed, 3, "{lines:?}");
+    let order: Vec<&str> = ended(&lines).iter().map(|line| line.split('/').next().unwrap()).collect();
+    assert_eq!(order, ["c", "b", "a"], "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gate_lets_nobody_through_after_a_failure() {
     let mut cloud = Cloud::new(&["a", "b", "c"]);
     for host in ["a", "b", "c"] {

@@ -44,6 +44,14 @@ pub(super) fn teach(fake: &Fake) {
     });
 }
 
+/// Keystone, as it is asked at a port of its own.
+pub(super) fn keystone(fake: &Fake) -> Arc<Mutex<Keystone>> {
+    let keystone = Arc::new(Mutex::new(Keystone::default()));
+    let answers = keystone.clone();
+    fake.on_http(move |_, ask| (ask.port == 5000).then(|| answers.lock().unwrap().answer(ask)));
+    keystone
+}
+
 fn unquoted(word: &str) -> String {
     word.replace('\'', "")
 }
@@ -167,7 +175,7 @@ impl Queue {
                 "users": self.users.values().collect::<Vec<_>>(),
                 "permissions": self.permissions.values().collect::<Vec<_>>(),
             });
-            return HttpAnswer { status: 200, body: definitions.to_string().into_bytes() };
+            return HttpAnswer { status: 200, body: definitions.to_string().into_bytes(), ..HttpAnswer::default() };
         }
         if let Some(vhost) = path.strip_prefix("/api/vhosts/") {
             self.vhosts.insert(vhost.to_owned());
@@ -185,6 +193,59 @@ impl Queue {
             known["user"] = user.into();
             self.permissions.insert((vhost.to_owned(), user.to_owned()), known);
         }
-        HttpAnswer { status: 204, body: Vec::new() }
+        HttpAnswer { status: 204, ..HttpAnswer::default() }
+    }
+}
+
+/// As much of Keystone as steps can see: objects by kind, each with an id, and who has which role where.
+#[derive(Default)]
+pub(super) struct Keystone {
+    pub(super) objects: BTreeMap<String, Vec<Value>>,
+    pub(super) granted: BTreeSet<String>,
+}
+
+impl Keystone {
+    fn answer(&mut self, ask: &HttpAsk) -> HttpAnswer {
+        let body: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
+        let json =
+            |status, value: Value| HttpAnswer { status, body: value.to_string().into_bytes(), ..HttpAnswer::default() };
+        let path = ask.path.trim_start_matches("/v3/");
+        if path == "auth/tokens" {
+            let headers = BTreeMap::from([("x-subject-token".to_owned(), "token".to_owned())]);
+            return HttpAnswer { status: 201, headers, body: Vec::new() };
+        }
+        if !ask.headers.contains(&("x-auth-token".into(), "token".into())) {
+            return json(401, Value::Null);
+        }
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        if let Some((grants, role)) = path.rsplit_once("/roles").filter(|(grants, _)| !grants.is_empty()) {
+            if ask.method == "PUT" {
+                self.granted.insert(format!("{grants}{role}"));
+                return HttpAnswer { status: 204, ..HttpAnswer::default() };
+            }
+            let ids = self.granted.iter().filter_map(|grant| grant.strip_prefix(&format!("{grants}/")));
+            return json(200, json!({ "roles": ids.map(|id| json!({ "id": id })).collect::<Vec<_>>() }));
+        }
+        let (kind, id) = path.split_once('/').unwrap_or((path, ""));
+        let objects = self.objects.entry(kind.to_owned()).or_default();
+        let inner = body.as_object().and_then(|body| body.values().next().cloned()).unwrap_or_default();
+        match ask.method.as_str() {
+            "POST" => {
+                let mut made = inner;
+                made["id"] = format!("{kind}{}", objects.len()).into();
+                objects.push(made.clone());
+                json(201, json!({ "made": made }))
+            }
+            "PATCH" => {
+                let found = objects.iter_mut().find(|object| object["id"] == id).unwrap();
+                found.as_object_mut().unwrap().extend(inner.as_object().unwrap().clone());
+                json(200, json!({ "changed": found }))
+            }
+            _ => {
+                let wanted: Vec<(&str, &str)> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+                let fits = |object: &&Value| wanted.iter().all(|(key, value)| object[*key] == *value);
+                json(200, json!({ "links": {}, kind: objects.iter().filter(fits).collect::<Vec<_>>() }))
+            }
+        }
     }
 }

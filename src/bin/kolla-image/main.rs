@@ -1,8 +1,8 @@
 //! The program inside every image: Kolla's image contract, as one file under many names.
 //!
 //! It acts by the name it is called with: `kolla_init` (PID 1), `kolla_start`, `kolla_set_configs`,
-//! `kolla_copy_cacerts`, `healthcheck_*` and `galera_check`; as `kolla-image NAME ...` it acts as `NAME`. It must
-//! know nothing of the rest of this package, so that it stays small and starts at once.
+//! `kolla_copy_cacerts`, `healthcheck_*`, `galera_check` and `keystone_keys`; as `kolla-image NAME ...` it acts as
+//! `NAME`. It must know nothing of the rest of this package, so that it stays small and starts at once.
 // This program is no part of the library: in a container it is the one that starts processes, reads the
 // environment and speaks to stderr.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::print_stderr)]
@@ -14,6 +14,7 @@ mod config;
 mod copy;
 mod galera;
 mod init;
+mod keystone;
 mod probe;
 mod set_configs;
 mod start;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         "healthcheck_listen" => probe::port(&arguments, true),
         "healthcheck_socket" => probe::socket(&arguments),
         "galera_check" => galera::run(&arguments),
+        "keystone_keys" => keystone::run(&arguments),
         other => Err(Failure::new(format!("`{other}` is no part of the image contract")).code(2)),
     };
     match done {

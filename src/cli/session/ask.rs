@@ -1,12 +1,12 @@
 //! Commands that only look: at files here, or at hosts.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use indexmap::IndexSet;
 
-use super::load::{Loaded, connect_options, crew, facts, shared};
+use super::facts::KeptFacts;
+use super::load::{Loaded, connect_options, crew, shared};
 use super::{HostRow, StatusRow, Validated, VariableRow};
 use crate::cli::Invocation;
 use crate::error::{Error, Result, nearest};
@@ -65,7 +65,7 @@ pub async fn inventory(at: &Invocation) -> Result<Vec<HostRow>> {
 pub async fn vars(at: &Invocation, host: &str, name: Option<&str>) -> Result<Vec<VariableRow>> {
     let loaded = Loaded::read(at)?;
     known_host(&loaded, host)?;
-    let scopes = loaded.scopes(&BTreeMap::new());
+    let scopes = loaded.unasked(false);
     let scope = scopes.host(host);
     let names = match name {
         None => scope.names(),
@@ -124,8 +124,9 @@ pub async fn status(at: &Invocation) -> Result<Vec<StatusRow>> {
     let loaded = Loaded::read(at)?;
     let limit = loaded.limit(at)?;
     let names: Vec<String> = loaded.members().into_iter().collect();
-    let question = loaded.ask();
-    let connected = connect(&loaded.site, &names, &connect_options(at, None), |_| question.clone(), &Quiet).await;
+    let asking = loaded.unasked(true);
+    let ask = |host: &str| loaded.ask(&asking, host);
+    let connected = connect(&loaded.site, &names, &connect_options(at, None), ask, &Quiet).await;
     let mut rows: Vec<StatusRow> = connected
         .failed
         .iter()
@@ -138,7 +139,7 @@ pub async fn status(at: &Invocation) -> Result<Vec<StatusRow>> {
         })
         .collect();
     let Some(first) = connected.machines.keys().next().cloned() else { return Ok(rows) };
-    let facts = facts(&connected.looks);
+    let facts = KeptFacts::of(at).with(&connected.looks);
     let scopes = loaded.scopes(&facts);
     let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
     let whole = loaded.plan(&facts, &scopes, &hosts)?;

@@ -1,17 +1,18 @@
 //! From files to a loaded site, and from a loaded site to connected hosts and a plan.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexSet;
 
 use crate::cli::Invocation;
 use crate::error::{Error, Result};
-use crate::host::{Ask, Facts, LockNote, Look, Observe};
+use crate::host::{Ask, Facts, LockNote, Observe};
 use crate::op::{Peer, Shared};
 use crate::plan::{Input, Overrides, Plan, Selection};
 use crate::report::RunRecord;
-use crate::role::{HostKind, Roles};
+use crate::role::{FileSpec, HostKind, Roles};
 use crate::run::Crew;
 use crate::run::connect::{ConnectOptions, Connected};
 use crate::site::{Site, SiteOptions};
@@ -90,25 +91,22 @@ impl Loaded {
         Ok(Selection { hosts: None, tags: at.global.tags.clone(), skip_tags: at.global.skip_tags.clone() })
     }
 
+    /// Variables with what is known of the hosts. Of others nothing is made up: what needs it is an error.
     pub(super) fn scopes(&self, facts: &BTreeMap<String, Facts>) -> Scopes {
-        self.some_scopes(facts, false)
+        let json = |facts: &Facts| serde_json::to_value(facts).unwrap_or_default();
+        let facts = self.site.hosts.keys().filter_map(|host| Some((host.clone(), json(facts.get(host)?))));
+        self.site.scopes(facts.collect())
     }
 
-    fn some_scopes(&self, facts: &BTreeMap<String, Facts>, draft: bool) -> Scopes {
-        let facts: IndexMap<String, serde_json::Value> = self
-            .site
-            .hosts
-            .keys()
-            .filter_map(|host| {
-                let facts = facts.get(host).cloned().unwrap_or_else(|| stand_in(host));
-                let mut facts = serde_json::to_value(facts).ok()?;
-                if draft {
-                    facts["draft"] = true.into();
-                }
-                Some((host.clone(), facts))
-            })
-            .collect();
-        self.site.scopes(facts)
+    /// Variables where no host was asked: each is an ordinary one, whose address is as the inventory has it or, in a
+    /// draft, any.
+    pub(super) fn unasked(&self, draft: bool) -> Scopes {
+        let facts = self.site.hosts.keys().filter_map(|host| {
+            let mut facts = serde_json::to_value(stand_in(host)).ok()?;
+            facts[if draft { "draft" } else { "unasked" }] = true.into();
+            Some((host.clone(), facts))
+        });
+        self.site.scopes(facts.collect())
     }
 
     pub(super) fn plan(
@@ -123,33 +121,31 @@ impl Loaded {
     /// The plan without any host having been asked, to find mistakes and to draw it. An address that only the
     /// host itself knows is a made-up one in it: what it writes is for nobody.
     pub(super) fn draft(&self, hosts: &IndexSet<String>) -> Result<Plan> {
-        self.plan(&BTreeMap::new(), &self.some_scopes(&BTreeMap::new(), true), hosts)
+        self.plan(&BTreeMap::new(), &self.unasked(true), hosts)
     }
 
     /// The plan without any host having been asked, for files that are to be used.
     pub(super) fn offline_plan(&self, hosts: &IndexSet<String>) -> Result<Plan> {
-        let facts = BTreeMap::new();
-        self.plan(&facts, &self.scopes(&facts), hosts)
+        self.plan(&BTreeMap::new(), &self.unasked(false), hosts)
     }
 
-    /// What the batched look has to bring: the files that are ours, and what roles prepare on hosts.
-    pub(super) fn ask(&self) -> Ask {
-        let scopes = self.scopes(&BTreeMap::new());
-        let scope = self.site.hosts.keys().next().map(|host| scopes.host(host).clone());
+    /// What the batched look at a host has to bring: the files that are ours, and what roles prepare on hosts.
+    pub(super) fn ask(&self, scopes: &Scopes, host: &str) -> Ask {
+        let scope = scopes.host(host);
+        let path = |spec: &FileSpec| scope.render(Path::new("path"), &spec.to).unwrap_or_else(|_| spec.to.clone());
         let mut ask = Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() };
         for role in self.roles.0.values() {
             for item in &role.host {
                 match &item.kind {
-                    HostKind::File(spec) => ask.files.push(spec.to.clone()),
-                    HostKind::Unit { files, .. } => ask.files.extend(files.iter().map(|spec| spec.to.clone())),
+                    HostKind::File(spec) => ask.files.push(path(spec)),
+                    HostKind::Unit { files, .. } => ask.files.extend(files.iter().map(path)),
                     HostKind::Block { .. } => {}
                     HostKind::Packages(node) => {
-                        let names = scope.as_ref().and_then(|scope| scope.eval_list(&role.document, node).ok());
-                        ask.packages.extend(names.unwrap_or_default());
+                        ask.packages.extend(scope.eval_list(&role.document, node).unwrap_or_default());
                     }
                     HostKind::Sysctl(node) => {
                         ask.files.push(format!("/etc/sysctl.d/90-kolla-{}.conf", role.name));
-                        let value = scope.as_ref().and_then(|scope| scope.eval(&role.document, node).ok());
+                        let value = scope.eval(&role.document, node).ok();
                         let keys =
                             value.and_then(|value| Some(value.try_iter().ok()?.map(|key| key.to_string()).collect()));
                         ask.sysctls.extend::<Vec<String>>(keys.unwrap_or_default());
@@ -206,10 +202,6 @@ pub(super) fn lock_note(at: &Invocation) -> LockNote {
         since: crate::report::time::rfc3339(std::time::SystemTime::now()),
         command: at.command_line.clone(),
     }
-}
-
-pub(super) fn facts(looks: &BTreeMap<String, Look>) -> BTreeMap<String, Facts> {
-    looks.iter().map(|(host, look)| (host.clone(), look.facts.clone())).collect()
 }
 
 /// Variables that the run itself needs, from the first host's eyes.

@@ -1,6 +1,5 @@
 //! Commands about this machine: images, the registry, the lab, and the whole from nothing.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::json;
@@ -26,7 +25,7 @@ pub async fn build(at: &Invocation, request: &BuildRequest) -> Result<()> {
     let variable = |name: &str| {
         let loaded = site.as_ref()?;
         let host = loaded.site.hosts.keys().next()?;
-        let value = loaded.scopes(&BTreeMap::new()).host(host).get(name).ok()?;
+        let value = loaded.unasked(false).host(host).get(name).ok()?;
         Some(value.to_string()).filter(|text| !text.is_empty())
     };
     let tag = request.tag.clone().or_else(|| variable("openstack_tag"));

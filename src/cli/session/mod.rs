@@ -2,6 +2,7 @@
 //! `cli` that knows site, roles, plans and hosts. Commands only ask and print.
 
 mod ask;
+mod facts;
 mod load;
 mod local;
 mod phase;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use indexmap::IndexSet;
 
-use super::load::{Loaded, connect_options, crew, facts, lock_note, shared};
+use super::facts::KeptFacts;
+use super::load::{Loaded, connect_options, crew, lock_note, shared};
 use crate::cli::phases::Request;
 use crate::cli::reporting::Reporting;
 use crate::cli::{Invocation, phases};
-use crate::error::{Error, HostCause, Result};
+use crate::error::{Error, HostCause, Result, numbered};
 use crate::host::Ask;
 use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL};
 use crate::op::files::{FileSet, SETS};
@@ -61,16 +62,16 @@ async fn run(
     let names: Vec<String> =
         loaded.members().into_iter().chain(limit.iter().cloned()).collect::<IndexSet<_>>().into_iter().collect();
     loaded.draft(&names.iter().cloned().collect())?;
-    let question = loaded.ask();
+    let asking = loaded.unasked(true);
     let note = (!check).then(|| lock_note(at));
-    let ask = |host: &str| Ask { lock: note.clone().filter(|_| limit.contains(host)), ..question.clone() };
+    let ask = |host: &str| Ask { lock: note.clone().filter(|_| limit.contains(host)), ..loaded.ask(&asking, host) };
     let options = connect_options(at, reporting.record.as_ref());
     let mut connected = tokio::select! {
         connected = connect(&loaded.site, &names, &options, ask, &*reporting.sink) => connected,
         () = at.stop.cancelled() => return Err(Error::Interrupted),
     };
     let missing = absent(&mut connected, &limit)?;
-    let facts = facts(&connected.looks);
+    let facts = KeptFacts::of(at).with(&connected.looks);
     let scopes = loaded.scopes(&facts);
     let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
     let whole = loaded.plan(&facts, &scopes, &hosts)?;
@@ -93,20 +94,38 @@ async fn run(
     }
     if let Some(file) = &request.save {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| Error::local("write the plan", error))?;
-        std::fs::write(file, text + "\n").map_err(|error| Error::local(format!("write {}", file.display()), error))?;
+        write_private(file, (text + "\n").as_bytes())?;
+    }
+    if let Some(saved) = &request.saved {
+        still(saved, &plan)?;
     }
     // On many hosts these are large, and the walk needs none of them.
-    let images: Vec<String> = whole.images().into_keys().collect();
+    let images = match named("pull") {
+        Some(pull) if request.include_images => whole.select(pull, &selection).nodes,
+        _ => Vec::new(),
+    };
     drop((whole, scopes, facts));
     let crew = crew(connected, shared);
     let options = WalkOptions { check, forks: usize::from(at.global.forks.unwrap_or(0)), stop: at.stop.clone() };
     let sink: Arc<dyn Sink> = reporting.sink.clone();
     let mut summary = walk(&plan, &crew, &options, sink).await;
     summary.failed += missing;
-    if request.include_images && !check {
-        remove_images(&images, &crew).await?;
+    if !check && summary.failed == 0 && !at.stop.is_cancelled() {
+        summary.failed += remove_images(&images, &crew, &*reporting.sink).await;
     }
     Ok(summary)
+}
+
+/// Refuses a plan that is no more the one that was saved.
+fn still(saved: &Plan, now: &Plan) -> Result<()> {
+    let found = now.differences(saved);
+    let Some(first) = found.first() else { return Ok(()) };
+    let more = match found.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {} more", numbered(more, "difference")),
+    };
+    Err(Error::input(format!("the plan is no more the one that was saved: {first}{more}"))
+        .with_hint("read it anew with `kolla plan --save`, with the same limit and tags"))
 }
 
 /// What of the hosts that did not answer stops the run. Some of them away is a failure in the end; all of them,
@@ -192,13 +211,18 @@ fn put_before(plan: &mut Plan, first: Vec<Node>) {
     plan.nodes.splice(0..0, first);
 }
 
-async fn remove_images(images: &[String], crew: &Crew) -> Result<()> {
-    for reference in images {
-        for machine in crew.machines.values() {
-            machine.image_remove(reference).await?;
+/// Removes images from the hosts that were to have them; the number that could not be removed. One that something
+/// else still uses is a word, not the end.
+async fn remove_images(images: &[Node], crew: &Crew, sink: &dyn Sink) -> usize {
+    let mut failed = 0;
+    for node in images {
+        let (Some(Op::Image(image)), Some(machine)) = (&node.op, crew.machines.get(&node.host)) else { continue };
+        if let Err(error) = machine.image_remove(&image.reference).await {
+            failed += 1;
+            sink.event(&Event::Warning { host: node.host.clone(), message: error.to_string() });
         }
     }
-    Ok(())
+    failed
 }
 
 /// Writes the files of all services into a folder here, a folder a host.
@@ -230,7 +254,7 @@ fn offline(at: &Invocation, loaded: &Loaded, dir: &Path) -> Result<Summary> {
 }
 
 /// Writes a file that may hold secrets: whole or not at all, and for its owner alone.
-fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     use std::io::Write as _;
     let act = || format!("write {}", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));

@@ -4,6 +4,7 @@
 //! which container, with which configuration, has been ready. A run that was killed leaves nothing that the
 //! next one cannot tell from these.
 
+mod balance;
 mod replace;
 
 use std::collections::BTreeMap;
@@ -14,10 +15,15 @@ use serde_json::json;
 
 use super::files::{APPLIED, SETS, digest_of};
 use super::image::IMAGE_LABEL;
-use super::probe::Probe;
-use super::{Diff, Operation, Tell, View, Want};
+use super::probe::{Answer, Probe};
+use super::{Diff, Operation, Peer, Tell, Turn, View, Want};
 use crate::error::{Error, Result};
 use crate::host::{ContainerSpec, ContainerState, Remote};
+
+pub use balance::Balanced;
+
+/// The file of a set that says how a container starts: a running process does not take it over.
+const CONFIG: &str = "config.json";
 
 /// The label that says whose a container is.
 pub const SITE_LABEL: &str = "kolla.site";
@@ -44,8 +50,14 @@ pub struct Container {
     pub validate: Vec<String>,
     /// When it is ready.
     pub ready: Probe,
+    /// What the load balancers know it as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balanced: Option<Balanced>,
     /// What must hold before it is replaced while it runs.
     pub before_replace: Option<Probe>,
+    /// While this holds, it is replaced after the other members.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Probe>,
     /// Another container that this one takes over from: stopped before it starts, removed once it is ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retires: Option<String>,
@@ -57,8 +69,8 @@ pub struct Container {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reload {
-    /// Signal for the container's first process.
-    pub signal: String,
+    /// Words of the command in the container that makes its process take them over.
+    pub command: Vec<String>,
     /// The folder that is mounted, always the same.
     pub folder: String,
     /// The set that the folder is to hold.
@@ -106,8 +118,14 @@ impl Container {
         part("mounts", json!(mounts));
         part("limits", limits.into());
         part("health", json!(spec.health));
-        if self.reload.is_none() {
-            part("configuration", json!(self.configuration));
+        // What a reload takes over is in the mark; what only a start takes over is how it is started.
+        match &self.reload {
+            None => part("configuration", json!(self.configuration)),
+            Some(reload) => {
+                if let Some(start) = reload.files.get(CONFIG) {
+                    part("configuration", json!(start));
+                }
+            }
         }
         parts
     }
@@ -215,6 +233,12 @@ impl Container {
         })
     }
 
+    /// A host has a member that does not run, maybe since a run was killed while it replaced that.
+    fn down(&self, at: &Peer) -> bool {
+        let there = [&self.previous(), &self.next(), &self.spec.name].map(|name| at.container(name));
+        there.iter().any(Option::is_some) && !there[2].as_ref().is_some_and(ContainerState::running)
+    }
+
     /// The container it takes over from, if that is there.
     fn retiring(&self, at: &View) -> Option<ContainerState> {
         at.me.container(self.retires.as_deref()?)
@@ -238,18 +262,33 @@ impl Operation for Container {
     }
 
     async fn diff(&self, at: &View) -> Result<Diff> {
+        if self.want != Want::Running && !at.me.look(|look| look.facts.engine) {
+            return Err(Error::operation("no container engine answers, so nobody can tell what runs")
+                .with_hint("containers may run without it: start it first"));
+        }
         Ok(match self.want {
             Want::Running => self.diff_running(at).await?,
-            Want::Stopped if self.leftovers(at).iter().any(ContainerState::running) => Diff::Stop,
+            Want::Stopped if self.leftovers(at).iter().any(ContainerState::alive) => Diff::Stop,
             Want::Stopped => Diff::Same("not running".into()),
             Want::Absent if self.leftovers(at).is_empty() => Diff::Same("not there".into()),
             Want::Absent => Diff::Remove,
         })
     }
 
-    /// What it takes over from is what the other members join.
-    fn goes_last(&self, at: &View) -> bool {
-        self.retiring(at).is_some_and(|state| state.running())
+    async fn turn(&self, at: &View) -> Turn {
+        // What it takes over from is what the other members join.
+        if self.retiring(at).is_some_and(|state| state.running()) {
+            return Turn::Last;
+        }
+        if let Some(probe) = &self.last
+            && matches!(probe.once(at.host(), &self.spec.name).await, Ok(Answer::Right))
+        {
+            return Turn::Last;
+        }
+        if self.down(&at.me) || !at.peers.values().any(|peer| self.down(peer)) {
+            return Turn::Any;
+        }
+        Turn::AfterThoseDown
     }
 
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {

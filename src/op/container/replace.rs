@@ -1,9 +1,11 @@
 //! The acts on a container. The new one is created before the old one stops, so that a wrong image or option
 //! costs nothing; the old one is kept until the new one is ready, and is started again when it is not.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Container;
+use super::{Container, Reload};
 use crate::error::{Error, HostCause, OperationError, Result};
 use crate::host::{ContainerSpec, ContainerState, PutFile, Remote};
 use crate::op::files::{APPLIED, SETS, keep_sets};
@@ -13,6 +15,8 @@ use crate::op::{Diff, Operation, Tell, View};
 
 /// Log lines of a failed container that its error shows.
 const LOG_LINES: usize = 12;
+/// How long a program may take that checks files.
+const VALIDATES: Duration = Duration::from_mins(1);
 /// Seconds for a container that does not say otherwise: Kolla's `graceful_timeout`.
 const STOP_TIMEOUT: u32 = 60;
 
@@ -63,6 +67,9 @@ impl Container {
 
     /// Marks the container as having been ready, and drops sets of files that nothing uses any more.
     async fn note_ready(&self, host: &Remote, at: &View) -> Result<()> {
+        if let Some(balanced) = &self.balanced {
+            balanced.wait(at).await?;
+        }
         let Some(state) = host.containers().await?.remove(&self.spec.name) else {
             return Err(Error::operation(format!("container {} vanished", self.spec.name)));
         };
@@ -88,9 +95,14 @@ impl Container {
 
     pub(super) async fn replace(&self, at: &View, host: &Remote) -> Result<()> {
         let name = &self.spec.name;
-        let was_running = at.me.container(name).is_some_and(|state| state.running());
+        let old = at.me.container(name);
+        let was_running = old.as_ref().is_some_and(ContainerState::running);
+        // One that the engine starts over and over would go on doing so under its new name.
+        let was_alive = old.as_ref().is_some_and(ContainerState::alive);
+        let retired = self.retiring(at).filter(ContainerState::running);
         if let Some(probe) = self.before_replace.as_ref().filter(|_| was_running)
-            && let Answer::NotYet(why) | Answer::Ended(why) = probe.until_right(host, name).await?
+            // One that has ended meanwhile, as a run that was killed had ordered, cannot be asked, nor taken down.
+            && let Answer::NotYet(why) = probe.until_right(host, name).await?
         {
             return Err(Error::operation(format!("container {name} cannot be replaced safely now"))
                 .because(why)
@@ -98,14 +110,17 @@ impl Container {
         }
         self.install(at, host).await?;
         self.create_as(&self.next(), at, host).await?;
-        if was_running {
-            host.act().stop(name, self.stop_timeout()).await?;
-        }
-        host.act().rename(name, &self.previous()).await?;
-        host.act().rename(&self.next(), name).await?;
-        self.take_over(at, host).await?;
-        let started = host.act().start(name).await;
-        let verdict = match started {
+        // From here on something is down until something is up again, whatever fails.
+        let swap = async {
+            if was_alive {
+                host.act().stop(name, self.stop_timeout()).await?;
+            }
+            host.act().rename(name, &self.previous()).await?;
+            host.act().rename(&self.next(), name).await?;
+            self.take_over(at, host).await?;
+            host.act().start(name).await
+        };
+        let verdict = match swap.await {
             Ok(()) => self.ready.until_right(host, name).await,
             Err(error) => Ok(Answer::Ended(error.to_string())),
         };
@@ -119,7 +134,14 @@ impl Container {
             Err(error) => Answer::NotYet(error.to_string()),
         };
         let failure = self.failure(answer, host).await;
-        match self.put_back(was_running, host).await {
+        let put_back = async {
+            self.put_back(was_alive, at, host).await?;
+            match &retired {
+                Some(retired) => host.act().start(&retired.name).await,
+                None => Ok(()),
+            }
+        };
+        match put_back.await {
             Ok(()) => Err(failure.because("the container that was there before is back".to_owned())),
             Err(error) => Err(failure.because(format!("and the one before could not be put back: {error}"))),
         }
@@ -127,12 +149,40 @@ impl Container {
 
     /// The one before, running again if it ran, and in its place. In this order a run that is killed here leaves
     /// a container that the next one knows to have run.
-    async fn put_back(&self, start: bool, host: &Remote) -> Result<()> {
+    async fn put_back(&self, start: bool, at: &View, host: &Remote) -> Result<()> {
+        if !host.containers().await?.contains_key(&self.previous()) {
+            // It never lost its name.
+            host.act().remove(&self.next()).await?;
+            self.put_back_files(at, host).await?;
+            return if start { host.act().start(&self.spec.name).await } else { Ok(()) };
+        }
         host.act().remove(&self.spec.name).await?;
+        self.put_back_files(at, host).await?;
         if start {
             host.act().start(&self.previous()).await?;
         }
         host.act().rename(&self.previous(), &self.spec.name).await
+    }
+
+    /// A folder that is always the same gets the files again with which its container was ready.
+    async fn put_back_files(&self, at: &View, host: &Remote) -> Result<()> {
+        let Some(reload) = &self.reload else { return Ok(()) };
+        let mark = host.read(&self.mark("").0).await?.unwrap_or_default();
+        let mark = String::from_utf8_lossy(&mark).into_owned();
+        let Some(configuration) = mark.split_whitespace().nth(1) else { return Ok(()) };
+        let set = format!("{SETS}/{}-{configuration}", self.service);
+        let files: BTreeMap<String, String> = at.me.look(|look| {
+            let files = look.files.iter();
+            files
+                .filter_map(|(path, file)| {
+                    Some((path.strip_prefix(&set)?.strip_prefix('/')?.into(), file.digest.clone()))
+                })
+                .collect()
+        });
+        if files.is_empty() {
+            return Ok(());
+        }
+        crate::op::files::install(at, host, &set, &reload.folder, &files).await
     }
 
     /// After a run that was killed: first what is there is brought in order, then compared again.
@@ -149,10 +199,10 @@ impl Container {
                     self.note_ready(host, at).await?;
                     host.act().remove(&self.previous()).await?;
                 } else {
-                    self.put_back(true, host).await?;
+                    self.put_back(true, at, host).await?;
                 }
             }
-            (None, true) => self.put_back(true, host).await?,
+            (None, true) => self.put_back(true, at, host).await?,
             // The new one was made and had not taken its place; the old one may have been stopped for it.
             (Some(old), false) if prepared => {
                 if !old.running() {
@@ -183,23 +233,31 @@ impl Container {
         let Some(reload) = &self.reload else { return Ok(()) };
         let old = host.containers().await?.remove(&self.spec.name);
         self.install(at, host).await?;
+        let Err(error) = self.taken_over(reload, host).await else {
+            return if old.is_some() { self.note_ready(host, at).await } else { Ok(()) };
+        };
+        // It goes on with the old ones for now; with the new ones it may never start again.
+        self.put_back_files(at, host).await?;
+        let _ = host.act().exec(&self.spec.name, "0", &["kolla_set_configs".to_owned()], &[]).await;
+        Err(error.because("the files that were there before are back".to_owned()))
+    }
+
+    /// Makes the process take its new files over.
+    async fn taken_over(&self, reload: &Reload, host: &Remote) -> Result<()> {
         let argv = ["kolla_set_configs".to_owned()];
         let output = host.act().exec(&self.spec.name, "0", &argv, &[]).await?;
         if output.code != 0 {
             return Err(Error::operation(format!("container {} did not take its new files", self.spec.name))
                 .because(output.stderr.trim().to_owned()));
         }
-        // Not by the engine's own kill: after that it takes the container for stopped on purpose, and leaves it down
-        // when the host comes back from a power cut.
-        let signal = reload.signal.trim_start_matches("SIG");
-        let argv = ["sh".to_owned(), "-c".to_owned(), format!("kill -s {signal} 1")];
-        let output = host.act().exec(&self.spec.name, "0", &argv, &[]).await?;
+        let output = host.act().exec(&self.spec.name, "0", &reload.command, &[]).await?;
         if output.code != 0 {
-            return Err(Error::operation(format!("container {} did not get {}", self.spec.name, reload.signal))
-                .because(output.stderr.trim().to_owned()));
+            let said = format!("{}{}", output.stderr, output.text());
+            return Err(Error::operation(format!("container {} did not reload", self.spec.name))
+                .because(format!("{}: exit code {}", crate::shell::join(&reload.command), output.code))
+                .because(said.trim().to_owned()));
         }
         match self.ready.until_right(host, &self.spec.name).await? {
-            Answer::Right if old.is_some() => self.note_ready(host, at).await,
             Answer::Right => Ok(()),
             answer => Err(self.failure(answer, host).await),
         }
@@ -230,7 +288,13 @@ impl Container {
         host.act().remove(&name).await?;
         host.act().create(&spec).await?;
         host.act().start(&name).await?;
-        let code = host.act().wait(&name).await?;
+        let waited = tokio::time::timeout(VALIDATES, host.act().wait(&name)).await;
+        let Ok(code) = waited else {
+            host.act().remove(&name).await?;
+            let late = format!("the check of the new files of {} does not end; nothing was changed", self.service);
+            return Err(Error::operation(late).because(crate::shell::join(&self.validate)));
+        };
+        let code = code?;
         let log = if code == 0 { Vec::new() } else { host.logs(&name, LOG_LINES).await.unwrap_or_default() };
         host.act().remove(&name).await?;
         if code == 0 {
@@ -247,7 +311,7 @@ impl Container {
 
     pub(super) async fn away(&self, remove: bool, at: &View, host: &Remote) -> Result<()> {
         for state in self.leftovers(at) {
-            if state.running() {
+            if state.alive() {
                 host.act().stop(&state.name, self.stop_timeout()).await?;
             }
             if remove {

@@ -176,15 +176,17 @@ fn choose<'a>(scope: &Scope, addresses: &[&'a str]) -> Option<&'a str> {
 }
 
 fn without_facts(scope: &Scope, host: &str, network: &str, family: &str) -> Result<Value, InputError> {
+    let facts = scope.raw("facts")?;
+    let (draft, unasked) = (field(&facts, "draft").is_true(), field(&facts, "unasked").is_true());
     let named = if scope.has("ansible_host") { scope.raw("ansible_host")?.to_string() } else { host.to_owned() };
     match named.parse::<IpAddr>() {
-        Ok(address) if address.is_ipv4() == (family == "ipv4") => Ok(Value::from(named)),
+        // Where hosts are not asked at all. Of one that does not answer, how it is reached is no sign of where others
+        // find it.
+        Ok(address) if (draft || unasked) && address.is_ipv4() == (family == "ipv4") => Ok(Value::from(named)),
         // Addresses for documentation: nobody has them.
-        _ if field(&scope.raw("facts")?, "draft").is_true() => {
-            Ok(Value::from(if family == "ipv4" { "192.0.2.1" } else { "2001:db8::1" }))
-        }
+        _ if draft => Ok(Value::from(if family == "ipv4" { "192.0.2.1" } else { "2001:db8::1" })),
         _ => Err(InputError::new(format!("the `{network}` address of {host} is not known without its facts"))
-            .hint(format!("run where {host} can be reached, or set `ansible_host` to its address"))),
+            .hint(format!("bring {host} up once, or take it out of the inventory until then"))),
     }
 }
 

@@ -1,0 +1,55 @@
+//! What was last seen of each host, kept for runs in which one does not answer: others need its addresses.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::phase::write_private;
+use crate::cli::Invocation;
+use crate::host::{Facts, Look};
+use crate::op::files::digest_of;
+
+/// The facts kept of a site's hosts, in one file of this machine.
+pub(super) struct KeptFacts(PathBuf);
+
+impl KeptFacts {
+    /// Those of the site whose configuration folder this is.
+    pub(super) fn of(at: &Invocation) -> Self {
+        let folder = at.global.configdir(&at.environment);
+        let folder = folder.canonicalize().unwrap_or(folder);
+        let name: String = digest_of(folder.display().to_string().as_bytes()).chars().take(12).collect();
+        Self(at.environment.state_home.join(format!("kolla/facts/{name}.json")))
+    }
+
+    /// What is known now: of hosts that answered what they said, which is kept; of others what was kept of them.
+    pub(super) fn with(&self, looks: &BTreeMap<String, Look>) -> BTreeMap<String, Facts> {
+        // A file that is damaged is worth no more than none.
+        let kept = std::fs::read(&self.0).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let mut facts: BTreeMap<String, Facts> = kept.unwrap_or_default();
+        facts.extend(looks.iter().map(|(host, look)| (host.clone(), look.facts.clone())));
+        let text = serde_json::to_vec(&facts).unwrap_or_default();
+        // A full disk here must not keep anybody from repairing a cloud.
+        if let Err(error) = write_private(&self.0, &text) {
+            tracing::warn!("the facts of the hosts are not kept: {error}");
+        }
+        facts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_does_not_answer_is_as_it_was_last_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = KeptFacts(dir.path().join("facts.json"));
+        let look = |hostname: &str| {
+            let facts = Facts { hostname: hostname.into(), ..Facts::default() };
+            Look { facts, ..Look::default() }
+        };
+        let both = BTreeMap::from([("a".to_owned(), look("one")), ("b".to_owned(), look("two"))]);
+        kept.with(&both);
+        let found = kept.with(&BTreeMap::from([("a".to_owned(), look("renamed"))]));
+        assert_eq!((found["a"].hostname.as_str(), found["b"].hostname.as_str()), ("renamed", "two"));
+    }
+}

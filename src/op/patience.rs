@@ -1,0 +1,33 @@
+//! Waiting for a server that is starting: its host may just have been switched on, or the load balancer may only just
+//! have learnt of it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::{Error, HostCause, Result};
+use crate::host::HttpAnswer;
+
+/// How long a server may take that is starting.
+const STARTS: Duration = Duration::from_mins(1);
+
+/// Asks until the answer is not `not_yet` any more, or the time is over; the last answer.
+pub(super) async fn until_it_serves<T, F: Future<Output = T>>(ask: impl Fn() -> F, not_yet: impl Fn(&T) -> bool) -> T {
+    let end = Instant::now() + STARTS;
+    loop {
+        let answer = ask().await;
+        if !not_yet(&answer) || Instant::now() > end {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Nobody serves there yet: nobody listens, or who does has nobody to send to.
+pub(super) fn http_not_yet(answer: &Result<HttpAnswer>) -> bool {
+    match answer {
+        Ok(answer) => answer.status >= 500,
+        Err(Error::Host(error)) => matches!(error.cause, HostCause::NoService(_)),
+        Err(_) => false,
+    }
+}
