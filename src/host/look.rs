@@ -44,8 +44,8 @@ pub(super) fn lock_script(note: &LockNote, token: &str) -> String {
 }
 
 fn take(note: &LockNote, token: &str) -> String {
-    let note = serde_json::to_string(note).unwrap_or_default();
-    format!("lock {} {}\n", shell::quote(token), shell::quote(&note))
+    let text = serde_json::to_string(note).unwrap_or_default();
+    format!("lock {} {} {}\n", shell::quote(token), shell::quote(&text), note.within)
 }
 
 /// `net.ipv4.ip_forward` as a path; a name with slashes is one already (`net/ipv4/conf/eth0.1/forwarding`).

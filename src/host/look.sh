@@ -7,10 +7,9 @@ whole() { [ -r "$2" ] && { printf '%s ' "$1"; cat "$2"; printf '\0'; }; }
 first() { v=; [ -r "$1" ] && { IFS= read -r v <"$1"; } 2>/dev/null; printf '%s' "$v"; }
 field() { v=; [ -r "$2" ] && { IFS= read -r v <"$2"; } 2>/dev/null; [ -z "$v" ] || printf '%s %s\0' "$1" "$v"; }
 
-lock() { # token note: holds the lock as long as this shell lives, and says who holds it otherwise
+lock() { # token note seconds: holds the lock as long as this shell lives, and says who holds it otherwise
     exec 9>>/run/kolla.lock || exit 73
-    # A run that was just killed holds it until sshd has noticed: a moment.
-    if ! flock -w 2 9; then
+    if ! flock -w "$3" 9; then
         holder=; pid=; IFS=' ' read -r holder pid v </run/kolla.lock.owner 2>/dev/null
         # Our own, of a session that was lost and that sshd has not noticed yet.
         if [ "$holder" != "$1" ] || ! kill "$pid" || ! flock -w 5 9; then

@@ -59,6 +59,9 @@ pub struct LockNote {
     pub since: String,
     /// The command that holds it.
     pub command: String,
+    /// For how many seconds to wait for one who holds it.
+    #[serde(skip)]
+    pub within: u8,
 }
 
 /// All that one look at a host brought back.

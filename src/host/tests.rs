@@ -119,7 +119,7 @@ fn cause<T>(outcome: Result<T>) -> HostCause {
 }
 
 fn note(command: &str) -> LockNote {
-    LockNote { owner: "ops@deploy".into(), since: "now".into(), command: command.into() }
+    LockNote { owner: "ops@deploy".into(), since: "now".into(), command: command.into(), within: 2 }
 }
 
 fn file(path: &Path, content: &str, mode: u32) -> PutFile {

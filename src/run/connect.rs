@@ -42,7 +42,7 @@ pub struct Connected {
 }
 
 /// Connects hosts and looks at each; `ask` says what at which. Failures are collected, not returned: what they
-/// mean is the caller's to say.
+/// mean is the caller's to say. A lock that another run holds ends it at once: that one is to get all the others.
 pub async fn connect(
     site: &Site,
     names: &[String],
@@ -74,6 +74,7 @@ pub async fn connect(
         .collect();
     let mut connected = Connected::default();
     let mut machines = BTreeMap::new();
+    let mut locked = false;
     while let Some((name, took, answer)) = answers.next().await {
         let (error, requests) = match answer {
             Ok((machine, look)) => {
@@ -83,6 +84,7 @@ pub async fn connect(
                 (None, requests)
             }
             Err(error) => {
+                locked = matches!(&error, Error::Host(host) if matches!(host.cause, HostCause::Locked(_)));
                 let hint = match &error {
                     Error::Host(host) => host.hint.clone().or_else(|| host.cause.hint()),
                     _ => None,
@@ -94,6 +96,9 @@ pub async fn connect(
         };
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         sink.event(&Event::Host { host: name, error, requests, took_ms });
+        if locked {
+            break;
+        }
     }
     for name in names {
         if let Some(machine) = machines.remove(name) {

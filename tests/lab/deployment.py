@@ -167,17 +167,20 @@ services:
 def two_runs(lab):
     """a second run is refused while one holds the lock, and is told whose it is"""
     lab.option("cache", memcached_max_memory=301)
-    first = subprocess.Popen(lab.command("deploy", "--tags", "memcached"), env=lab.environment,
-                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    # Held still in the middle, it keeps its sessions and so its lock.
-    wait_until("the lock", 20, lambda: "deploy" in lab.on("control01", "cat /run/kolla.lock.owner"), every=0.05)
+    first = subprocess.Popen(lab.command("deploy", "--tags", "memcached"), env=lab.environment, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # Held still in the middle, it keeps its sessions and so its locks. It must have all of them by then: two runs that
+    # start at once may well refuse each other, each with some of the hosts.
+    owners = lambda: [lab.on(host, "cat /run/kolla.lock.owner", code=None) for host in lab.hosts]
+    wait_until("the locks", 20, lambda: all("deploy" in owner for owner in owners()), every=0.05)
     first.send_signal(signal.SIGSTOP)
     try:
         refused = subprocess.run(lab.command("deploy", "--tags", "memcached"), env=lab.environment, text=True,
                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     finally:
         first.send_signal(signal.SIGCONT)
-    expect(first.wait() == 0, "the first run did not end well")
+    said, _ = first.communicate()
+    expect(first.returncode == 0, f"the first run did not end well:\n{said}")
     expect(refused.returncode == 1 and "another run holds the lock" in refused.stdout,
            f"the second run was not refused:\n{refused.stdout}")
     expect("deploy --tags memcached" in refused.stdout, f"it does not say whose the lock is:\n{refused.stdout}")

@@ -196,11 +196,15 @@ pub(super) fn connect_options(at: &Invocation, record: Option<&Arc<RunRecord>>) 
     }
 }
 
-pub(super) fn lock_note(at: &Invocation) -> LockNote {
+/// Who takes the lock of a host. One that was just killed holds it until sshd has noticed: a moment. Of two runs that
+/// start at once, the one that comes second at the first host gives up at once, and the other gets the rest, because
+/// there it waits for longer.
+pub(super) fn lock_note(at: &Invocation, first: bool) -> LockNote {
     LockNote {
         owner: format!("{}@{}", at.environment.user, at.environment.machine),
         since: crate::report::time::rfc3339(std::time::SystemTime::now()),
         command: at.command_line.clone(),
+        within: if first { 2 } else { 6 },
     }
 }
 

@@ -63,8 +63,9 @@ async fn run(
         loaded.members().into_iter().chain(limit.iter().cloned()).collect::<IndexSet<_>>().into_iter().collect();
     loaded.draft(&names.iter().cloned().collect())?;
     let asking = loaded.unasked(true);
-    let note = (!check).then(|| lock_note(at));
-    let ask = |host: &str| Ask { lock: note.clone().filter(|_| limit.contains(host)), ..loaded.ask(&asking, host) };
+    let first = names.iter().find(|name| limit.contains(*name)).map(String::as_str);
+    let lock = |host: &str| (!check && limit.contains(host)).then(|| lock_note(at, Some(host) == first));
+    let ask = |host: &str| Ask { lock: lock(host), ..loaded.ask(&asking, host) };
     let options = connect_options(at, reporting.record.as_ref());
     let mut connected = tokio::select! {
         connected = connect(&loaded.site, &names, &options, ask, &*reporting.sink) => connected,

@@ -67,7 +67,7 @@ async fn ordered_failures_locks_and_answers() {
     assert!(host.volumes().await.unwrap().is_empty());
 
     fake.world().locked_by = Some("root@elsewhere".into());
-    let note = LockNote { owner: "a".into(), since: "b".into(), command: "c".into() };
+    let note = LockNote { owner: "a".into(), since: "b".into(), command: "c".into(), within: 0 };
     let locked = host.act().look(&Ask { lock: Some(note), ..Ask::default() }).await.unwrap_err();
     assert!(locked.to_string().contains("root@elsewhere"));
 
