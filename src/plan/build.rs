@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
 
+use super::overrides::Searched;
 use super::service::ServiceOnHost;
 use super::values::Values;
 use super::{Gate, Node, Overrides, Plan, ordered};
@@ -50,6 +51,8 @@ const STEPS: [Kind; 6] = [Kind::Catalog, Kind::Container, Kind::Database, Kind::
 
 pub(super) struct Builder<'a> {
     pub(super) input: &'a Input<'a>,
+    /// The operator's files.
+    pub(super) overrides: &'a Searched<'a>,
     pub(super) errors: Vec<InputError>,
     nodes: Vec<Node>,
     ids: BTreeMap<String, usize>,
@@ -61,8 +64,10 @@ pub(super) struct Builder<'a> {
 }
 
 pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
+    let overrides = Searched::new(input.overrides);
     let mut builder = Builder {
         input,
+        overrides: &overrides,
         errors: Vec::new(),
         nodes: Vec::new(),
         ids: BTreeMap::new(),
@@ -77,7 +82,7 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
         }
     }
     let mut services = enabled.iter().flat_map(|role| role.services.values());
-    builder.balancer = services.find(|service| !service.balancer.is_empty());
+    builder.balancer = services.find(|service| service.balancer.is_some());
     let proxies = builder.proxies(&enabled);
     for host in input.hosts {
         let scope = input.scopes.host(host).with(vec![("proxies".into(), proxies.clone())]);
@@ -91,7 +96,16 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
     if !builder.errors.is_empty() {
         return Err(Error::Input(builder.errors));
     }
-    Ok(Plan { phase: String::new(), nodes: ordered(builder.nodes)? })
+    let mut lookups = overrides.lookups();
+    lookups.roles = enabled.iter().map(|role| role.name.clone()).collect();
+    for node in &builder.nodes {
+        if let Some(Op::FileSet(set)) = &node.op
+            && !lookups.services.contains(&set.service)
+        {
+            lookups.services.insert(set.service.clone());
+        }
+    }
+    Ok(Plan { phase: String::new(), nodes: ordered(builder.nodes)?, lookups })
 }
 
 impl<'a> Builder<'a> {
@@ -208,7 +222,7 @@ impl<'a> Builder<'a> {
         for item in &role.host {
             for host in self.hosts_of(&item.group) {
                 let used_by = format!("role {} on {host}", role.name);
-                let overrides = self.input.overrides;
+                let overrides = self.overrides;
                 let op = self.values(role, &host, used_by, |values| {
                     if !values.flag(item.when.as_ref(), true) {
                         return None;
@@ -219,7 +233,7 @@ impl<'a> Builder<'a> {
                             file: format!("/etc/sysctl.d/90-kolla-{}.conf", role.name),
                             values: values.map(wanted),
                         }),
-                        HostKind::File(spec) => super::service::host_file(spec, role, &host, overrides, values),
+                        HostKind::File(spec) => super::service::host_file(spec, role, &host, overrides, values)?,
                         HostKind::Block { path, content } => super::service::host_block(path, content, values),
                         HostKind::Unit { name, files } => Op::Unit(Unit {
                             name: name.clone(),

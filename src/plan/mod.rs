@@ -9,6 +9,7 @@ mod overrides;
 pub mod phase;
 mod service;
 mod steps;
+mod unread;
 mod values;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 
 pub use build::Input;
-pub use overrides::Overrides;
+pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
 
 use crate::error::{Error, Result};
@@ -61,6 +62,9 @@ pub struct Plan {
     pub phase: String,
     /// The nodes.
     pub nodes: Vec<Node>,
+    /// What it looked for among the operator's files; kept for a whole plan alone.
+    #[serde(skip)]
+    pub lookups: Lookups,
 }
 
 /// What of a whole plan is wanted.
@@ -113,7 +117,7 @@ impl Plan {
         if phase.reverse {
             nodes = reversed(nodes);
         }
-        Self { phase: phase.name.into(), nodes }
+        Self { phase: phase.name.into(), nodes, ..Self::default() }
     }
 
     /// In what it differs from another one, told as if that one was before. Who goes last is not compared: it follows

@@ -1,20 +1,36 @@
 //! Files of the operator that replace or extend a role's own: `config/` in the site's folder.
+//!
+//! What a plan looks for is noted, so that a file that nothing looks for shows.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::role::{FileSpec, Merge, Source};
+
+/// Stands for a host's name in a path.
+pub(super) const ANY_HOST: &str = "*";
 
 /// The operator's files by their path below `config/`.
 #[derive(Debug, Clone, Default)]
-pub struct Overrides(BTreeMap<String, (PathBuf, Arc<str>)>);
+pub struct Overrides(pub(super) BTreeMap<String, OperatorFile>);
+
+/// A file of the operator's.
+#[derive(Debug, Clone)]
+pub struct OperatorFile {
+    /// Its path, for messages.
+    pub path: PathBuf,
+    /// Its text; none where it holds something else, as an image of a disk, which no service's file is made of.
+    pub text: Option<Arc<str>>,
+}
 
 impl Overrides {
-    /// Reads the folder; one that is not there holds nothing.
+    /// Reads the folder; one that is not there holds nothing. What is hidden, as a repository's own folder, is left out.
     ///
     /// # Errors
-    /// When a file cannot be read, or is no text.
+    /// When a file cannot be read.
     pub fn read(folder: &Path) -> Result<Self> {
         let mut found = BTreeMap::new();
         let mut open = vec![folder.to_owned()];
@@ -25,26 +41,125 @@ impl Overrides {
                 entries => entries.map_err(failed)?,
             };
             for entry in entries {
-                let path = entry.map_err(failed)?.path();
+                let entry = entry.map_err(failed)?;
+                let path = entry.path();
+                if entry.file_name().to_string_lossy().starts_with('.') {
+                    continue;
+                }
                 if path.is_dir() {
                     open.push(path);
                     continue;
                 }
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|error| Error::local(format!("read {}", path.display()), error))?;
+                let content =
+                    std::fs::read(&path).map_err(|error| Error::local(format!("read {}", path.display()), error))?;
+                let text = String::from_utf8(content).ok().map(Arc::from);
                 if let Ok(name) = path.strip_prefix(folder) {
-                    found.insert(name.display().to_string(), (path.clone(), text.into()));
+                    found.insert(name.display().to_string(), OperatorFile { path, text });
                 }
             }
         }
         Ok(Self(found))
     }
+}
 
-    /// What there is for a file of a role on a host, the more specific later.
-    pub fn of(&self, role: &str, host: &str, file: &str) -> Vec<&(PathBuf, Arc<str>)> {
-        [file.to_owned(), format!("{role}/{file}"), format!("{role}/{host}/{file}")]
-            .iter()
-            .filter_map(|name| self.0.get(name))
-            .collect()
+/// What a plan looked for among the operator's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// Paths it asked for, those of a host as of any.
+    pub(super) asked: BTreeSet<String>,
+    /// Paths of the files it found.
+    pub(super) found: BTreeSet<String>,
+    /// Roles that are enabled.
+    pub(super) roles: BTreeSet<String>,
+    /// Services that are on a host.
+    pub(super) services: BTreeSet<String>,
+}
+
+impl Lookups {
+    /// Adds those of another plan of the same site.
+    pub fn add(&mut self, other: &Self) {
+        self.asked.extend(other.asked.iter().cloned());
+        self.found.extend(other.found.iter().cloned());
+        self.roles.extend(other.roles.iter().cloned());
+        self.services.extend(other.services.iter().cloned());
     }
+}
+
+/// The operator's files while a plan is made of them.
+pub(super) struct Searched<'a> {
+    overrides: &'a Overrides,
+    notes: RefCell<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    lookups: Lookups,
+    /// Files of roles whose paths are noted: they are the same on all hosts.
+    specs: HashSet<*const FileSpec>,
+}
+
+impl<'a> Searched<'a> {
+    pub(super) fn new(overrides: &'a Overrides) -> Self {
+        Self { overrides, notes: RefCell::default() }
+    }
+
+    /// What there is for a file of a service on a host, by its path, the more specific later.
+    pub(super) fn of(
+        &self,
+        spec: &FileSpec,
+        role: &str,
+        service: &str,
+        host: &str,
+        file: &str,
+    ) -> Vec<(&'a str, &'a OperatorFile)> {
+        let files = &self.overrides.0;
+        if files.is_empty() {
+            return Vec::new();
+        }
+        let found: Vec<_> =
+            paths(spec, role, service, host, file).iter().filter_map(|path| files.get_key_value(path)).collect();
+        let Notes { lookups, specs } = &mut *self.notes.borrow_mut();
+        if specs.insert(spec) {
+            lookups.asked.extend(paths(spec, role, service, ANY_HOST, file));
+        }
+        for (path, _) in &found {
+            if !lookups.found.contains(*path) {
+                lookups.found.insert((*path).clone());
+            }
+        }
+        found.into_iter().map(|(path, file)| (path.as_str(), file)).collect()
+    }
+
+    /// What was looked for.
+    pub(super) fn lookups(&self) -> Lookups {
+        self.notes.take().lookups
+    }
+}
+
+/// Where files for one of a role may be, the more specific later.
+pub(super) fn paths(spec: &FileSpec, role: &str, service: &str, host: &str, file: &str) -> Vec<String> {
+    let mut paths = match (&spec.source, spec.merge) {
+        (Source::Given(names), _) => {
+            let of = |folder: String| names.iter().rev().map(move |name| format!("{folder}/{name}"));
+            of(role.to_owned()).chain(of(format!("{role}/{host}"))).collect()
+        }
+        (_, Merge::Replace | Merge::Ini) => {
+            vec![file.to_owned(), format!("{role}/{file}"), format!("{role}/{host}/{file}")]
+        }
+        (_, Merge::Oslo) => vec![
+            "global.conf".to_owned(),
+            format!("{role}.conf"),
+            format!("{role}/{service}.conf"),
+            format!("{role}/{host}/{role}.conf"),
+            format!("{role}/{host}/{service}.conf"),
+        ],
+    };
+    // A service of its role's name.
+    paths.dedup();
+    paths
+}
+
+/// The last part of a path.
+pub(super) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }

@@ -3,15 +3,15 @@
 use indexmap::IndexMap;
 use serde_json::json;
 
-use super::Overrides;
 use super::build::Builder;
+use super::overrides::{OperatorFile, Searched, file_name};
 use super::values::{Values, text_of};
-use crate::error::InputError;
+use crate::error::{InputError, Place};
 use crate::host::{ContainerSpec, Health};
 use crate::op::Op;
 use crate::op::container::{Balanced, Container, Reload};
 use crate::op::files::{FileSet, HostFile, OneFile};
-use crate::role::{FileSpec, Role, Service};
+use crate::role::{FileSpec, Merge, Role, Service, Source};
 use crate::site::merge::merge_ini;
 use crate::source::{Data, Fields, Node};
 
@@ -37,14 +37,22 @@ impl<'a> Builder<'a> {
         service: &'a Service,
         host: &str,
     ) -> Option<ServiceOnHost> {
-        let overrides = self.input.overrides;
+        let overrides = self.overrides;
         let open_files = self.input.facts.get(host).map_or(0, |facts| facts.open_files);
         let used_by = format!("service {} on {host}", service.name);
         let judge = role.services.values().find(|other| other.balances.as_deref() == Some(service.name.as_str()));
         let backend = service.balances.as_ref().or_else(|| service.proxy.as_ref().map(|_| &service.name));
-        let balanced = self.balancer.zip(backend).map(|(balancer, backend)| Balanced {
+        // A session of TCP may last for ever: it is cut, as one is whose host fails.
+        let http = service.proxy.as_ref().is_some_and(|node| match &node.data {
+            Data::Map(proxy) => proxy.get("mode").and_then(|mode| mode.value.as_str()) != Some("tcp"),
+            _ => true,
+        });
+        let programs = self.balancer.and_then(|service| Some((service, service.balancer.as_ref()?)));
+        let balanced = programs.zip(backend).map(|((balancer, programs), backend)| Balanced {
             container: balancer.container.clone(),
-            ask: balancer.balancer.clone(),
+            ask: programs.ask.clone(),
+            tell: if http { programs.tell.clone() } else { Vec::new() },
+            others: self.hosts_of(&service.group).len() > 1,
             backend: backend.replace('-', "_"),
             server: host.to_owned(),
             judge: judge.map(|judge| judge.container.clone()),
@@ -156,18 +164,19 @@ pub(super) fn image_reference(service: &str, image: &str, values: &mut Values<'_
     parts.join("/")
 }
 
-fn file_set(role: &Role, service: &Service, host: &str, overrides: &Overrides, values: &mut Values<'_>) -> FileSet {
+fn file_set(role: &Role, service: &Service, host: &str, overrides: &Searched<'_>, values: &mut Values<'_>) -> FileSet {
     let mut files: Vec<OneFile> = Vec::new();
     let mut config_files = Vec::new();
     for spec in &service.files {
         if !values.flag(spec.when.as_ref(), true) {
             continue;
         }
-        let name = spec.to.rsplit('/').next().unwrap_or(&spec.to).to_owned();
-        let content = content(spec, &name, role, host, overrides, values);
+        let of = (role, service.name.as_str());
+        let Some((to, content)) = made(spec, spec.to.clone(), of, host, overrides, values) else { continue };
+        let name = file_name(&to).to_owned();
         config_files.push(json!({
             "source": format!("{CONFIG_FILES}/{name}"),
-            "dest": spec.to,
+            "dest": to,
             "owner": spec.owner,
             "perm": format!("{:04o}", spec.mode),
         }));
@@ -193,41 +202,67 @@ fn file_set(role: &Role, service: &Service, host: &str, overrides: &Overrides, v
     FileSet { service: service.name.clone(), files, stable: !service.reload.is_empty(), ..FileSet::default() }
 }
 
-/// The role's own content with the operator's files over it.
-fn content(
+/// A file's path and content: the role's own with the operator's over it. None where only the operator has one, and
+/// has none.
+fn made(
     spec: &FileSpec,
-    name: &str,
-    role: &Role,
+    to: String,
+    (role, service): (&Role, &str),
     host: &str,
-    overrides: &Overrides,
+    overrides: &Searched<'_>,
     values: &mut Values<'_>,
-) -> String {
-    let used_by = std::mem::replace(&mut values.used_by, format!("file {name} on {host}"));
-    let given = overrides.of(&role.name, host, name);
-    let text = if let (false, Some((path, text))) = (spec.merge, given.last().copied()) {
-        render(path, text, values)
-    } else {
-        let own = match (&spec.template, &spec.content) {
-            (Some(template), _) => match role.templates.get(template) {
-                Some((path, text)) => render(path, text, values),
-                None => String::new(),
-            },
-            (None, Some(node)) => match values.value(node) {
-                value if value.as_str().is_some() => text_of(&value),
-                value => serde_json::to_string_pretty(&value).unwrap_or_default() + "\n",
-            },
-            (None, None) => String::new(),
-        };
-        if given.is_empty() {
-            own
-        } else {
-            let mut sources = vec![own];
-            sources.extend(given.iter().map(|(path, text)| render(path, text, values)));
-            merge_ini(&sources.iter().map(String::as_str).collect::<Vec<_>>())
+) -> Option<(String, String)> {
+    let found = overrides.of(spec, &role.name, service, host, file_name(&to));
+    let to = match (&spec.source, found.last()) {
+        (Source::Given(_), None) => return None,
+        (Source::Given(_), Some((path, _))) if to.ends_with('/') => to + file_name(path),
+        _ => to,
+    };
+    let scope;
+    let used_by = format!("file {} on {host}", file_name(&to));
+    let mut values = Values { scope: values.scope, document: values.document, used_by, errors: &mut *values.errors };
+    if !spec.with.is_empty() {
+        let Some(vars) = values.variables(&spec.with) else { return Some((to, String::new())) };
+        scope = values.scope.with(vars);
+        values.scope = &scope;
+    }
+    let text = match (spec.merge, found.last()) {
+        (Merge::Replace, Some((_, file))) => operators(file, &mut values),
+        _ => {
+            let mut sources = own(spec, role, &mut values);
+            sources.extend(found.iter().map(|(_, file)| operators(file, &mut values)));
+            match sources.len() {
+                1 => sources.remove(0),
+                _ => merge_ini(&sources.iter().map(String::as_str).collect::<Vec<_>>()),
+            }
         }
     };
-    values.used_by = used_by;
-    text
+    Some((to, text))
+}
+
+/// What the role itself makes a file of, lowest first.
+fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<String> {
+    match &spec.source {
+        Source::Templates(names) => {
+            let templates = names.iter().filter_map(|name| role.templates.get(name));
+            templates.map(|(path, text)| render(path, text, values)).collect()
+        }
+        Source::Content(node) => vec![match values.value(node) {
+            value if value.as_str().is_some() => text_of(&value),
+            value => serde_json::to_string_pretty(&value).unwrap_or_default() + "\n",
+        }],
+        Source::Given(_) => Vec::new(),
+    }
+}
+
+/// A file of the operator's, rendered.
+fn operators(file: &OperatorFile, values: &mut Values<'_>) -> String {
+    let Some(text) = &file.text else {
+        let error = InputError::new("a service's file is made of this one, which is no text in UTF-8");
+        values.note(error.at(Place::file(&file.path)));
+        return String::new();
+    };
+    render(&file.path, text, values)
 }
 
 fn render(path: &std::path::Path, text: &str, values: &mut Values<'_>) -> String {
@@ -256,7 +291,13 @@ fn health(node: &Node, values: &mut Values<'_>) -> Health {
     health
 }
 
-fn one_file(spec: &FileSpec, role: &Role, host: &str, overrides: &Overrides, values: &mut Values<'_>) -> OneFile {
+fn one_file(
+    spec: &FileSpec,
+    role: &Role,
+    host: &str,
+    overrides: &Searched<'_>,
+    values: &mut Values<'_>,
+) -> Option<OneFile> {
     let to = match values.scope.render(std::path::Path::new("path"), &spec.to) {
         Ok(path) => path,
         Err(error) => {
@@ -264,22 +305,23 @@ fn one_file(spec: &FileSpec, role: &Role, host: &str, overrides: &Overrides, val
             String::new()
         }
     };
-    let name = to.rsplit('/').next().unwrap_or(&to).to_owned();
-    let mut file = OneFile::new(to, content(spec, &name, role, host, overrides, values), spec.mode);
+    let (to, content) = made(spec, to, (role, &role.name), host, overrides, values)?;
+    let mut file = OneFile::new(to, content, spec.mode);
     if spec.owner != "root" {
         file.owner.clone_from(&spec.owner);
     }
-    file
+    Some(file)
 }
 
 pub(super) fn host_file(
     spec: &FileSpec,
     role: &Role,
     host: &str,
-    overrides: &Overrides,
+    overrides: &Searched<'_>,
     values: &mut Values<'_>,
-) -> Op {
-    Op::HostFile(HostFile { file: one_file(spec, role, host, overrides, values), ..HostFile::default() })
+) -> Option<Op> {
+    let file = one_file(spec, role, host, overrides, values)?;
+    Some(Op::HostFile(HostFile { file, ..HostFile::default() }))
 }
 
 pub(super) fn host_block(path: &str, content: &Node, values: &mut Values<'_>) -> Op {
@@ -291,13 +333,13 @@ pub(super) fn unit_files(
     specs: &[FileSpec],
     role: &Role,
     host: &str,
-    overrides: &Overrides,
+    overrides: &Searched<'_>,
     values: &mut Values<'_>,
 ) -> Vec<OneFile> {
     let mut files = Vec::new();
     for spec in specs {
         if values.flag(spec.when.as_ref(), true) {
-            files.push(one_file(spec, role, host, overrides, values));
+            files.extend(one_file(spec, role, host, overrides, values));
         }
     }
     files

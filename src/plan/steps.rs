@@ -9,6 +9,7 @@ use crate::op::Op;
 use crate::op::catalog::{Catalog, Identity};
 use crate::op::database::{Database, Sql};
 use crate::op::exec::Exec;
+use crate::op::image::Image;
 use crate::op::message_queue::{Management, MessageQueue};
 use crate::op::task::Task;
 use crate::role::{Role, Service, Step, StepKind};
@@ -21,7 +22,15 @@ impl<'a> Builder<'a> {
         let mut last = after;
         for step in role.steps.iter().filter(|step| step.after_ready == ready) {
             if let Some((host, op)) = self.step(role, enabled, step) {
-                last = self.add(&host, &role.name, op, [last]);
+                // A one-shot container may come before any other of its image.
+                let image = match &op {
+                    Op::Task(task) => {
+                        let image = Op::Image(Image { reference: task.spec.image.clone() });
+                        Some(self.add(&host, &role.name, image, []))
+                    }
+                    _ => None,
+                };
+                last = self.add(&host, &role.name, op, [last].into_iter().chain(image));
             }
         }
         last
@@ -73,7 +82,7 @@ impl<'a> Builder<'a> {
                     unless: values.words(unless),
                 })
             }),
-            StepKind::Task { env, name, .. } => {
+            StepKind::Task { env, name, command, .. } => {
                 let (sql_role, sql_service) = find(enabled, |service| service.sql.is_some())?;
                 let sql = self.values(sql_role, &host, used_by.clone(), |values| sql(sql_service, values));
                 let on = self.service_on_host(role, service, &host)?;
@@ -82,12 +91,19 @@ impl<'a> Builder<'a> {
                     spec.name = format!("{}_{name}", service.container);
                     spec.image = image_reference(&service.name, &service.image, values);
                     spec.env.extend(values.environment(env));
+                    spec.command = command.as_ref().map(|node| with_files(values.words(node))).unwrap_or_default();
                     Op::Task(Task { spec, sql })
                 })
             }
         };
         Some((host, op))
     }
+}
+
+/// A command that finds the service's files in place, by the contract that all images honour.
+fn with_files(words: Vec<String>) -> Vec<String> {
+    let prepare = ["sh", "-c", "sudo -E kolla_set_configs && exec \"$@\"", "task"];
+    prepare.map(str::to_owned).into_iter().chain(words).collect()
 }
 
 /// Why there is no service that could do a step.

@@ -127,6 +127,13 @@ impl Values<'_> {
         pairs.iter().map(|(name, node)| (name.clone(), self.text(node))).collect()
     }
 
+    /// Further variables; nothing where one failed, so that nobody complains of what is not in it.
+    pub(super) fn variables(&mut self, pairs: &[(String, Node)]) -> Option<Vec<(String, Value)>> {
+        let values: Vec<_> =
+            pairs.iter().map(|(_, node)| self.kept(node, self.scope.eval(self.document, node))).collect();
+        pairs.iter().zip(values).map(|((name, _), value)| Some((name.clone(), value?))).collect()
+    }
+
     /// `30s`, `5m`, or a number of seconds.
     pub(super) fn seconds(&mut self, node: &Node) -> u64 {
         let Some(text) = self.some_text(node) else { return 0 };

@@ -3,6 +3,7 @@
 //! A role says what its services are; how things are pulled, written, replaced or stopped is the engine's.
 //! Nothing here knows of hosts that answer. Values stay raw until a plan renders them for a host.
 
+mod file;
 mod parse;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 use indexmap::IndexMap;
+
+pub use file::{FileSpec, Merge, Source};
 
 use crate::error::{Error, InputError, Place, Result, nearest};
 use crate::source::{Data, Document, Node};
@@ -39,9 +42,12 @@ pub struct Role {
     pub steps: Vec<Step>,
     /// What must hold before anything is deployed.
     pub checks: Vec<Check>,
-    /// Templates by file name: their path for messages, and their text.
-    pub templates: BTreeMap<String, (PathBuf, Arc<str>)>,
+    /// Its templates, and those of all roles that it has none of its own of.
+    pub templates: Templates,
 }
+
+/// Templates by file name: their path for messages, and their text.
+pub type Templates = BTreeMap<String, (PathBuf, Arc<str>)>;
 
 impl Role {
     /// Where the role says that it needs another one.
@@ -104,8 +110,8 @@ pub struct Service {
     pub balances: Option<String>,
     /// Its containers come after the role's `when: ready` steps, which make what it needs.
     pub after_steps: bool,
-    /// It is the load balancer: words of a program in it that prints `BACKEND,SERVER,STATUS` lines.
-    pub balancer: Vec<String>,
+    /// It is the load balancer: how it is asked and told of its members.
+    pub balancer: Option<Balancer>,
     /// How statements reach the database it serves.
     pub sql: Option<Node>,
     /// How the message queue it serves is managed.
@@ -114,6 +120,15 @@ pub struct Service {
     pub identity: Option<Node>,
     /// Limits and modes, as the container engine knows them.
     pub limits: Limits,
+}
+
+/// Programs in a load balancer's container.
+#[derive(Debug, Clone)]
+pub struct Balancer {
+    /// Words of the one that prints a line `BACKEND,SERVER,SESSIONS,STATUS` for each member that it knows.
+    pub ask: Vec<String>,
+    /// Words of the one that takes the words BACKEND, SERVER and `drain` or `ready`; none where it cannot.
+    pub tell: Vec<String>,
 }
 
 /// What the container engine is told beyond image, files and environment.
@@ -164,27 +179,6 @@ pub struct Permission {
     pub owner: String,
     /// Everything below it, too.
     pub recurse: bool,
-}
-
-/// A file of a service, or of a host.
-#[derive(Debug, Clone)]
-pub struct FileSpec {
-    /// Where it stands in the role.
-    pub node: Node,
-    /// Template's file name; without one the content counts.
-    pub template: Option<String>,
-    /// Content, rendered as a value.
-    pub content: Option<Node>,
-    /// Path in the container (or on the host).
-    pub to: String,
-    /// Owner.
-    pub owner: String,
-    /// Permissions in octal.
-    pub mode: u32,
-    /// How overlays of the site are joined with it; whole files replace it otherwise.
-    pub merge: bool,
-    /// Condition.
-    pub when: Option<Node>,
 }
 
 /// A piece of a host's preparation.
@@ -253,6 +247,8 @@ pub enum StepKind {
         service: String,
         /// Tells it from others of that service.
         name: String,
+        /// What it runs once its files are in place; the image decides by the environment where it is absent.
+        command: Option<Node>,
         /// Its environment beyond the service's.
         env: Vec<(String, Node)>,
     },
@@ -306,8 +302,11 @@ impl Roles {
         let mut errors = Vec::new();
         let mut roles = IndexMap::new();
         let mut layers = Vec::new();
+        // Of all roles, as its variables are.
+        let shared: Templates =
+            sources.get("site").into_iter().flatten().filter_map(|(path, text)| template(path, text)).collect();
         for (name, files) in sources {
-            match parse::role(&name, files) {
+            match parse::role(&name, files, &shared) {
                 Ok((role, layer)) => {
                     layers.push(layer);
                     roles.insert(name, role);
@@ -370,6 +369,12 @@ impl Roles {
         }
         Ok(done)
     }
+}
+
+/// A file of a role as a template; none for role.yml.
+fn template(path: &Path, text: &Arc<str>) -> Option<(String, (PathBuf, Arc<str>))> {
+    let name = path.file_name().filter(|name| *name != "role.yml")?;
+    Some((name.to_string_lossy().into_owned(), (path.to_owned(), text.clone())))
 }
 
 fn collect_built_in(folder: &Dir<'_>, files: &mut BTreeMap<PathBuf, Arc<str>>) {

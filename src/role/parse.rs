@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::{Check, Cluster, FileSpec, HostItem, HostKind, Limits, Permission, Role, Service, Step, StepKind};
+use super::{
+    Balancer, Check, Cluster, HostItem, HostKind, Limits, Permission, Role, Service, Step, StepKind, Templates,
+};
 use crate::error::InputError;
 use crate::source::{Data, Document, Entry, Fields, Node};
 use crate::template::{Layer, Sourced};
@@ -28,14 +30,18 @@ const CHECKS: [&str; 13] = [
     "vip",
 ];
 
-pub(super) fn role(name: &str, files: BTreeMap<PathBuf, Arc<str>>) -> Result<(Role, Layer), Vec<InputError>> {
+/// A role from its files; templates that it lacks are those of `shared`.
+pub(super) fn role(
+    name: &str,
+    files: BTreeMap<PathBuf, Arc<str>>,
+    shared: &Templates,
+) -> Result<(Role, Layer), Vec<InputError>> {
     let mut document = None;
-    let mut templates = BTreeMap::new();
-    for (path, text) in files {
-        if path.file_name().is_some_and(|file| file == "role.yml") {
-            document = Some(Document::parse(&path, &text).map_err(|error| vec![error])?);
-        } else if let Some(file) = path.file_name() {
-            templates.insert(file.to_string_lossy().into_owned(), (path, text));
+    let mut templates = shared.clone();
+    for (path, text) in &files {
+        match super::template(path, text) {
+            Some((file, template)) => drop(templates.insert(file, template)),
+            None => document = Some(Document::parse(path, text).map_err(|error| vec![error])?),
         }
     }
     let Some(document) = document else {
@@ -76,14 +82,14 @@ pub(super) fn role(name: &str, files: BTreeMap<PathBuf, Arc<str>>) -> Result<(Ro
     Ok((role, layer))
 }
 
-struct Parser<'a> {
-    document: &'a Arc<Document>,
-    templates: &'a BTreeMap<String, (PathBuf, Arc<str>)>,
-    errors: Vec<InputError>,
+pub(super) struct Parser<'a> {
+    pub(super) document: &'a Arc<Document>,
+    pub(super) templates: &'a Templates,
+    pub(super) errors: Vec<InputError>,
 }
 
 impl Parser<'_> {
-    fn fail(&mut self, node: &Node, message: impl Into<String>) {
+    pub(super) fn fail(&mut self, node: &Node, message: impl Into<String>) {
         self.errors.push(InputError::new(message).at(self.document.place(node)));
     }
 
@@ -119,6 +125,12 @@ impl Parser<'_> {
             self.errors.extend(kinds.finish());
             galera
         });
+        let balancer = fields.take("balancer").map(|node| {
+            let mut programs = Fields::of(self.document, node);
+            let balancer = Balancer { ask: words(programs.need("ask")), tell: words(programs.take("tell")) };
+            self.errors.extend(programs.finish());
+            balancer
+        });
         let files = fields.list("files").iter().map(|node| self.file(node)).collect();
         let permissions = fields.list("permissions").iter().filter_map(|node| self.permission(node)).collect();
         let service = Service {
@@ -143,7 +155,7 @@ impl Parser<'_> {
             proxy: fields.take("proxy").cloned(),
             balances: fields.text("balances"),
             after_steps: fields.flag("after_steps"),
-            balancer: words(fields.take("balancer")),
+            balancer,
             sql: fields.take("sql").cloned(),
             management: fields.take("management").cloned(),
             identity: fields.take("identity").cloned(),
@@ -175,54 +187,6 @@ impl Parser<'_> {
         Some(Permission { path: path?, owner: owner?, recurse })
     }
 
-    fn file(&mut self, node: &Node) -> FileSpec {
-        let mut fields = Fields::of(self.document, node);
-        let template = fields.take("template");
-        if let Some(name) = template.and_then(Node::as_str)
-            && !self.templates.contains_key(name)
-        {
-            let near = crate::error::nearest(name, self.templates.keys().map(String::as_str));
-            let mut error = InputError::new(format!("there is no template `{name}`"))
-                .at(self.document.place(template.unwrap_or(node)));
-            error.hint = near.map(|near| format!("did you mean `{near}`?"));
-            self.errors.push(error);
-        }
-        let content = fields.take("content").cloned();
-        if template.is_none() == content.is_none() {
-            fields.fail(node, "a file has either `template` or `content`");
-        }
-        let mode = fields.take("mode");
-        let spec = FileSpec {
-            node: node.clone(),
-            template: template.and_then(Node::as_str).map(str::to_owned),
-            content,
-            to: fields.need("to").and_then(Node::as_str).unwrap_or_default().to_owned(),
-            owner: fields.text("owner").unwrap_or_else(|| "root".into()),
-            mode: match mode.map(|node| &node.data) {
-                None => 0o600,
-                Some(Data::Str(text)) => u32::from_str_radix(text, 8).unwrap_or_else(|_| {
-                    fields.fail(mode.unwrap_or(node), format!("mode `{text}` is not octal"));
-                    0
-                }),
-                Some(_) => {
-                    fields.fail(mode.unwrap_or(node), "`mode` must be quoted, as \"0600\"");
-                    0
-                }
-            },
-            merge: match fields.text("merge").as_deref() {
-                None => false,
-                Some("ini") => true,
-                Some(other) => {
-                    fields.fail(node, format!("`merge` knows `ini`, not `{other}`"));
-                    false
-                }
-            },
-            when: fields.take("when").cloned(),
-        };
-        self.errors.extend(fields.finish());
-        spec
-    }
-
     fn host_item(&mut self, node: &Node) -> Option<HostItem> {
         let mut fields = Fields::of(self.document, node);
         let group = fields.text("group").unwrap_or_else(|| "baremetal".into());
@@ -231,7 +195,7 @@ impl Parser<'_> {
         kinds.extend(fields.take("packages").cloned().map(HostKind::Packages));
         kinds.extend(fields.take("sysctl").cloned().map(HostKind::Sysctl));
         if let Some(file) = fields.take("file") {
-            kinds.push(HostKind::File(Box::new(self.file(file))));
+            kinds.push(HostKind::File(Box::new(self.host_file(file))));
         }
         if let Some(block) = fields.take("block") {
             let mut inner = Fields::of(self.document, block);
@@ -243,7 +207,7 @@ impl Parser<'_> {
         if let Some(unit) = fields.take("unit") {
             let mut inner = Fields::of(self.document, unit);
             let name = inner.need("name").and_then(Node::as_str).unwrap_or_default().to_owned();
-            let files = inner.list("files").iter().map(|node| self.file(node)).collect();
+            let files = inner.list("files").iter().map(|node| self.host_file(node)).collect();
             self.errors.extend(inner.finish());
             kinds.push(HostKind::Unit { name, files });
         }
@@ -279,7 +243,8 @@ impl Parser<'_> {
             let mut task = Fields::of(self.document, inner);
             let service = task.need("service").and_then(Node::as_str).unwrap_or_default().to_owned();
             let name = task.text("name").unwrap_or_else(|| "task".into());
-            kinds.push(StepKind::Task { service, name, env: pairs(task.map("env")) });
+            let command = task.take("command").cloned();
+            kinds.push(StepKind::Task { service, name, command, env: pairs(task.map("env")) });
             self.errors.extend(task.finish());
         }
         if let Some(inner) = fields.take("exec") {
@@ -316,7 +281,7 @@ impl Parser<'_> {
     }
 }
 
-fn pairs(map: Vec<(&str, &Entry)>) -> Vec<(String, Node)> {
+pub(super) fn pairs(map: Vec<(&str, &Entry)>) -> Vec<(String, Node)> {
     map.into_iter().map(|(key, entry)| (key.to_owned(), entry.value.clone())).collect()
 }
 

@@ -8,10 +8,13 @@ use crate::error::InputError;
 use crate::source::{Data, Document, Node};
 
 /// The values of a key, each of one line or more; `None` for a key without `=`.
-type Values = Vec<Option<Vec<String>>>;
+type Values<'a> = Vec<Option<Vec<&'a str>>>;
 
 /// Keys of a section, in order.
-type Section = IndexMap<String, Values>;
+type Section<'a> = IndexMap<&'a str, Values<'a>>;
+
+/// Sections by name, in order; keys before any section have none.
+type Sections<'a> = IndexMap<Option<&'a str>, Section<'a>>;
 
 /// Merges INI texts, later ones over earlier ones, by the rules of Kolla's `merge_configs`.
 ///
@@ -19,7 +22,7 @@ type Section = IndexMap<String, Values>;
 /// they were first seen, keys before any section come first, lines that start with white space go on with the
 /// value above, comments are dropped. A line without `=` or `:` is kept as it is (`skip-name-resolve` of MariaDB).
 pub fn merge_ini(sources: &[&str]) -> String {
-    let mut merged: IndexMap<Option<String>, Section> = IndexMap::from([(None, Section::new())]);
+    let mut merged = Sections::from([(None, Section::new())]);
     for source in sources {
         for (name, section) in parse_ini(source) {
             merged.entry(name).or_default().extend(section);
@@ -42,14 +45,14 @@ pub fn merge_ini(sources: &[&str]) -> String {
     out
 }
 
-fn write_value(key: &str, value: Option<&[String]>, out: &mut String) {
+fn write_value(key: &str, value: Option<&[&str]>, out: &mut String) {
     out.push_str(key);
     let Some(lines) = value else {
         out.push('\n');
         return;
     };
     for (index, line) in lines.iter().enumerate() {
-        match (index, line.as_str()) {
+        match (index, *line) {
             (0, "") => out.push_str(" ="),
             (0, line) => out.extend([" = ", line]),
             (_, line) => {
@@ -63,11 +66,11 @@ fn write_value(key: &str, value: Option<&[String]>, out: &mut String) {
     out.push('\n');
 }
 
-fn parse_ini(text: &str) -> IndexMap<Option<String>, Section> {
-    let mut sections: IndexMap<Option<String>, Section> = IndexMap::new();
-    let mut current: Option<String> = None;
+fn parse_ini(text: &str) -> Sections<'_> {
+    let mut sections = Sections::new();
+    let mut current = None;
     // The key whose value may go on, unless a blank line or a comment ended it.
-    let mut open: Option<String> = None;
+    let mut open = None;
     for line in text.lines().map(str::trim_end) {
         let trimmed = line.trim_start();
         if trimmed.is_empty() {
@@ -75,10 +78,10 @@ fn parse_ini(text: &str) -> IndexMap<Option<String>, Section> {
             continue;
         }
         if trimmed.len() < line.len() {
-            let section = sections.entry(current.clone()).or_default();
-            let value = open.as_ref().and_then(|key| section.get_mut(key)).and_then(|values| values.last_mut());
+            let section = sections.entry(current).or_default();
+            let value = open.and_then(|key| section.get_mut(key)).and_then(|values| values.last_mut());
             if let Some(Some(lines)) = value {
-                lines.push(trimmed.to_owned());
+                lines.push(trimmed);
                 continue;
             }
         }
@@ -87,18 +90,17 @@ fn parse_ini(text: &str) -> IndexMap<Option<String>, Section> {
             continue;
         }
         if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name) {
-            current = Some(name.to_owned());
-            sections.entry(current.clone()).or_default();
+            current = Some(name);
+            sections.entry(current).or_default();
             continue;
         }
-        let section = sections.entry(current.clone()).or_default();
+        let section = sections.entry(current).or_default();
         if let Some(at) = trimmed.find(['=', ':']) {
-            let key = trimmed[..at].trim_end().to_owned();
-            let value = vec![trimmed[at + 1..].trim().to_owned()];
-            section.entry(key.clone()).or_default().push(Some(value));
+            let key = trimmed[..at].trim_end();
+            section.entry(key).or_default().push(Some(vec![trimmed[at + 1..].trim()]));
             open = Some(key);
         } else {
-            let values = section.entry(trimmed.to_owned()).or_default();
+            let values = section.entry(trimmed).or_default();
             if values.is_empty() {
                 values.push(None);
             }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-pub use passwords::genpwd;
+pub use passwords::{genpwd, key_pair};
 
 use crate::error::{Error, InputError, Result};
 use crate::shell::Mask;

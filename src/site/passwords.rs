@@ -225,7 +225,11 @@ fn quoted(text: &str) -> String {
     if plain { text.to_owned() } else { format!("'{text}'") }
 }
 
-fn key_pair() -> Result<(String, String)> {
+/// A new SSH key pair, Ed25519: the private half as OpenSSH writes it, and the public one.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn key_pair() -> Result<(String, String)> {
     let failed = |error| Error::local("make an SSH key", error);
     let key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(failed)?;
     let private = key.to_openssh(LineEnding::LF).map_err(failed)?;

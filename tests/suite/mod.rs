@@ -1,6 +1,7 @@
 mod inputs;
 mod layers;
 mod operations;
+mod overrides;
 mod plans;
 mod walk;
 mod world;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexSet;
 use kolla::error::{Error, Result};
 use kolla::host::fake::Fake;
+use kolla::op::Op;
 use kolla::plan::phase::named;
 use kolla::plan::{Input, Overrides, Plan, Selection};
 use kolla::role::Roles;
@@ -16,10 +17,10 @@ use serde_json::Value;
 const INVENTORY: &str = "[control]\ncontrol[01:03]\n[network]\ncontrol[01:03]\n";
 
 /// A config folder with roles of its own.
-struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new(inventory: &str) -> Self {
+    pub(crate) fn new(inventory: &str) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         let names: String = std::fs::read_to_string(repository("etc/passwords.yml")).unwrap();
         let mut filled = String::new();
@@ -27,22 +28,22 @@ impl Folder {
             let _ = writeln!(filled, "{line} secret");
         }
         folder.write("inventory", inventory);
-        folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\n");
+        folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\nenable_openstack_core: false\n");
         folder.write("passwords.yml", &filled);
         folder
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.0.path().join(path)
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.path(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
-    fn plan(&self) -> Result<Plan> {
+    pub(crate) fn plan(&self) -> Result<Plan> {
         let folders: Vec<PathBuf> = [self.path("roles")].into_iter().filter(|folder| folder.is_dir()).collect();
         let roles = Roles::load(&folders)?;
         let options = SiteOptions {
@@ -77,7 +78,7 @@ impl Folder {
     }
 }
 
-fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -250,6 +251,7 @@ fn the_annotated_role_has_every_key() {
     let text = std::fs::read_to_string(repository("docs/role.yml")).unwrap();
     let folder = Folder::new("[control]\nc1\n[network]\nc1\n");
     folder.write("roles/example/templates/example.conf.j2", "[DEFAULT]\nport = {{ example_port }}\n");
+    folder.write("roles/example/templates/example-api.conf.j2", "[api]\npeers = {{ example_peers | join(' ') }}\n");
     folder.write("roles/example/role.yml", &text);
     let plan = folder.plan().unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
     assert!(ids(&plan).contains(&"c1/container example_api"));
@@ -285,10 +287,41 @@ fn a_saved_plan_is_compared_with_a_new_one() {
     assert!(!saved.contains("secret"), "a saved plan holds secrets");
     let saved: Plan = serde_json::from_str(&saved).unwrap();
     assert_eq!(folder.plan().unwrap().differences(&saved), [""; 0]);
-    folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\nmemcached_max_memory: 99\n");
+    folder.write(
+        "globals.yml",
+        "kolla_internal_vip_address: 10.0.0.100\nenable_openstack_core: false\nmemcached_max_memory: 99\n",
+    );
     let found = folder.plan().unwrap().differences(&saved);
     assert_eq!(found.len(), 6, "{found:#?}");
     assert!(found.contains(&"control01 container memcached is another one".to_owned()), "{found:#?}");
-    folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\nenable_memcached: false\n");
+    folder.write(
+        "globals.yml",
+        "kolla_internal_vip_address: 10.0.0.100\nenable_openstack_core: false\nenable_memcached: false\n",
+    );
     assert!(folder.plan().unwrap().differences(&saved).contains(&"control01 container memcached is gone".to_owned()));
+}
+
+#[test]
+fn compute_hosts_and_agents_have_no_way_to_a_database() {
+    let folder = Folder::new("[control]\nc1\nc2\n[network]\nc1\nc2\n[compute]\nn1\n[storage]\nc1\n[monitoring]\nc1\n");
+    folder.write(
+        "globals.yml",
+        "kolla_internal_vip_address: 10.0.0.100\nneutron_external_interface: eth2\nglance_file_datadir_volume: /srv\n",
+    );
+    let plan = folder.plan().unwrap();
+    let mut with: Vec<&str> = Vec::new();
+    for node in &plan.nodes {
+        let Some(Op::FileSet(set)) = &node.op else { continue };
+        let text: String = set.files.iter().map(|file| String::from_utf8_lossy(&file.content).into_owned()).collect();
+        if text.contains("mysql+pymysql://") {
+            assert_ne!(node.host, "n1", "{} has a way to the database", node.id);
+            with.push(&set.service);
+        }
+    }
+    assert!(with.contains(&"nova-conductor") && with.contains(&"neutron-server"), "{with:?}");
+    assert!(with.iter().all(|service| !service.ends_with("-agent") && *service != "nova-compute"), "{with:?}");
+    // The first thing of OpenStack waits for the database, not for the message queue, which it does not need.
+    let bootstrap = of_role(&plan, "keystone");
+    assert!(bootstrap.contains("after mariadb/"), "{bootstrap}");
+    assert!(!bootstrap.contains("after rabbitmq/"), "{bootstrap}");
 }

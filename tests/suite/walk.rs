@@ -52,7 +52,7 @@ struct Cloud {
 impl Cloud {
     fn new(hosts: &[&str]) -> Self {
         let fakes = hosts.iter().map(|name| ((*name).to_owned(), Fake::new(*name))).collect();
-        Self { fakes, plan: Plan { phase: "deploy".into(), nodes: Vec::new() } }
+        Self { fakes, plan: Plan { phase: "deploy".into(), ..Plan::default() } }
     }
 
     fn add(&mut self, host: &str, op: Op, after: &[usize]) -> usize {

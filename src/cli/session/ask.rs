@@ -32,7 +32,8 @@ impl Sink for Quiet {
 pub async fn validate(at: &Invocation) -> Result<Validated> {
     let loaded = Loaded::read(at)?;
     let plan = loaded.draft(&loaded.members())?;
-    Ok(Validated { hosts: loaded.site.hosts.len(), roles: plan.roles(), warnings: loaded.site.warnings() })
+    let warnings = loaded.warnings(&plan.lookups);
+    Ok(Validated { hosts: loaded.site.hosts.len(), roles: plan.roles(), warnings })
 }
 
 /// The hosts that `--limit` selects.

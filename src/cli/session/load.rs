@@ -10,7 +10,7 @@ use crate::cli::Invocation;
 use crate::error::{Error, Result};
 use crate::host::{Ask, Facts, LockNote, Observe};
 use crate::op::{Peer, Shared};
-use crate::plan::{Input, Overrides, Plan, Selection};
+use crate::plan::{Input, Lookups, Overrides, Plan, Selection};
 use crate::report::RunRecord;
 use crate::role::{FileSpec, HostKind, Roles};
 use crate::run::Crew;
@@ -127,6 +127,14 @@ impl Loaded {
     /// The plan without any host having been asked, for files that are to be used.
     pub(super) fn offline_plan(&self, hosts: &IndexSet<String>) -> Result<Plan> {
         self.plan(&BTreeMap::new(), &self.unasked(false), hosts)
+    }
+
+    /// What deserves a word but stops nothing, after plans that looked for these files of the operator's.
+    pub(super) fn warnings(&self, lookups: &Lookups) -> Vec<String> {
+        let hosts: Vec<&str> = self.site.hosts.keys().map(String::as_str).collect();
+        let mut warnings = self.site.warnings();
+        warnings.extend(self.overrides.unread(lookups, &self.roles, &hosts));
+        warnings
     }
 
     /// What the batched look at a host has to bring: the files that are ours, and what roles prepare on hosts.

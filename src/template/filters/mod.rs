@@ -92,6 +92,7 @@ pub(super) const NAMES: &[&str] = &[
     "union",
     "unique",
     "upper",
+    "urlencode",
     "zip",
 ];
 

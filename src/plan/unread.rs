@@ -1,0 +1,164 @@
+//! Files of the operator that nothing reads: a wrong name is else noticed only by what does not change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+
+use super::overrides::{ANY_HOST, Lookups, Overrides, file_name, paths};
+use crate::error::nearest;
+use crate::role::{HostKind, Roles};
+
+/// How many files of the same fault are named.
+const NAMED: usize = 3;
+
+/// A role and a service of it; a role's name twice where hosts have the file.
+type Owner<'a> = (&'a str, &'a str);
+
+impl Overrides {
+    /// The files that no plan looked for, with why; those of the same fault together. `hosts` are the inventory's.
+    pub fn unread(&self, lookups: &Lookups, roles: &Roles, hosts: &[&str]) -> Vec<String> {
+        let mut left = self.0.keys().map(String::as_str).filter(|path| !lookups.found.contains(*path)).peekable();
+        if left.peek().is_none() {
+            return Vec::new();
+        }
+        let known = Known { lookups, roles, hosts, owners: owners(roles) };
+        let mut faults: IndexMap<String, Vec<&str>> = IndexMap::new();
+        for path in left {
+            faults.entry(known.fault(path)).or_default().push(path);
+        }
+        faults.into_iter().map(|(fault, paths)| format!("nothing reads {}{fault}", listed(&paths))).collect()
+    }
+}
+
+fn listed(paths: &[&str]) -> String {
+    let named: Vec<String> = paths.iter().take(NAMED).map(|path| format!("config/{path}")).collect();
+    match (named.split_last(), paths.len().saturating_sub(NAMED)) {
+        (Some((last, first)), 0) if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        (_, 0) => named.concat(),
+        (_, more) => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// Who would read a path, were it enabled.
+fn owners(roles: &Roles) -> BTreeMap<String, BTreeSet<Owner<'_>>> {
+    let mut owners: BTreeMap<String, BTreeSet<Owner<'_>>> = BTreeMap::new();
+    for role in roles.0.values() {
+        let of_services = role.services.values().flat_map(|s| s.files.iter().map(|spec| (s.name.as_str(), spec)));
+        let of_hosts = role.host.iter().flat_map(|item| match &item.kind {
+            HostKind::File(spec) => std::slice::from_ref(&**spec),
+            HostKind::Unit { files, .. } => files,
+            _ => &[],
+        });
+        for (service, spec) in of_services.chain(of_hosts.map(|spec| (role.name.as_str(), spec))) {
+            for path in paths(spec, &role.name, service, ANY_HOST, file_name(&spec.to)) {
+                owners.entry(path).or_default().insert((&role.name, service));
+            }
+        }
+    }
+    owners
+}
+
+struct Known<'a> {
+    lookups: &'a Lookups,
+    roles: &'a Roles,
+    hosts: &'a [&'a str],
+    owners: BTreeMap<String, BTreeSet<Owner<'a>>>,
+}
+
+impl Known<'_> {
+    /// Why nothing reads a path, as the end of a sentence that names it.
+    fn fault(&self, path: &str) -> String {
+        let parts: Vec<&str> = path.split('/').collect();
+        let meant =
+            |near: Option<String>| near.map(|near| format!("; did you mean `config/{near}`?")).unwrap_or_default();
+        if for_host(&parts, ANY_HOST).is_some_and(|path| self.lookups.asked.contains(&path)) {
+            let host = parts[1];
+            if self.hosts.contains(&host) {
+                return format!(": no service on {host} looks for it");
+            }
+            let near = nearest(host, self.hosts.iter().copied()).and_then(|near| for_host(&parts, near));
+            return format!(": the inventory has no host `{host}`{}", meant(near.or_else(|| self.near(path, &parts))));
+        }
+        if let Some(off) = self.off(path, &parts) {
+            return format!(": {off}");
+        }
+        match (self.near(path, &parts), parts.as_slice()) {
+            (None, [role, _, ..]) if !self.roles.0.contains_key(*role) => format!(": there is no role `{role}`"),
+            (near, _) => meant(near),
+        }
+    }
+
+    /// What is not enabled, of the services that would read it.
+    fn off(&self, path: &str, parts: &[&str]) -> Option<String> {
+        let of_host = || self.owners.get(&for_host(parts, ANY_HOST)?);
+        let owners = self.owners.get(path).or_else(of_host)?;
+        let (role, service) = owners.first()?;
+        let of_service = owners.len() == 1 && role != service;
+        let who = if of_service { format!("service {service}") } else { format!("role {role}") };
+        Some(if owners.iter().any(|(other, _)| other != role) {
+            "no role that would read it is enabled".to_owned()
+        } else if !self.lookups.roles.contains(*role) {
+            format!("role {role} is not enabled")
+        } else if owners.iter().any(|(_, service)| self.lookups.services.contains(*service)) {
+            format!("{who} is set up without it")
+        } else {
+            format!("{who} has no host for it")
+        })
+    }
+
+    /// The path that is most likely meant, of those that something reads.
+    fn near(&self, path: &str, parts: &[&str]) -> Option<String> {
+        let host = parts.get(1).filter(|part| self.hosts.contains(part));
+        let read: Vec<Vec<&str>> = self
+            .lookups
+            .asked
+            .iter()
+            .filter_map(|asked| {
+                let parts = asked.split('/').map(|part| if part == ANY_HOST { host.copied() } else { Some(part) });
+                parts.collect()
+            })
+            .collect();
+        // A file in another folder than it should be.
+        let named: Vec<_> = read.iter().filter(|other| other.last().copied() == Some(file_name(path))).collect();
+        let only = |found: Vec<&Vec<&str>>| (found.len() == 1).then(|| found[0].join("/"));
+        let of_role = named.iter().filter(|other| other.first() == parts.first()).copied().collect();
+        let as_deep = named.iter().filter(|other| other.len() == parts.len()).copied().collect();
+        if let Some(found) = only(of_role).or_else(|| only(as_deep)).or_else(|| only(named)) {
+            return Some(found);
+        }
+        // One part of the path is misspelt.
+        (0..parts.len()).find_map(|index| {
+            let differs = |other: &&Vec<&str>| {
+                other.len() == parts.len()
+                    && other.iter().enumerate().all(|(at, part)| at == index || *part == parts[at])
+            };
+            let near = nearest_name(parts[index], read.iter().filter(differs).map(|other| other[index]))?;
+            let part = |at: usize| if at == index { near } else { parts[at] };
+            Some((0..parts.len()).map(part).collect::<Vec<_>>().join("/"))
+        })
+    }
+}
+
+/// A path of a host, `ROLE/HOST/FILE`, for another host.
+fn for_host(parts: &[&str], host: &str) -> Option<String> {
+    match parts {
+        [role, _, file @ ..] if !file.is_empty() => Some(format!("{role}/{host}/{}", file.join("/"))),
+        _ => None,
+    }
+}
+
+/// The nearest name: the same with another extension, or a slip before the same one, which makes no names alike.
+fn nearest_name<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let split = |name: &'_ str| name.rfind('.').unwrap_or(name.len());
+    let (stem, extension) = word.split_at(split(word));
+    let (mut same, mut like) = (Vec::new(), IndexMap::new());
+    for name in names {
+        let (other, with) = name.split_at(split(name));
+        if other == stem {
+            same.push(name);
+        } else if with == extension {
+            like.insert(other, name);
+        }
+    }
+    nearest(word, same).or_else(|| nearest(stem, like.keys().copied()).map(|near| like[near]))
+}

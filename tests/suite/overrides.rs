@@ -1,0 +1,251 @@
+//! What a file of a service is made of: the role's templates, and the operator's files in `config/`.
+
+use std::collections::BTreeMap;
+
+use kolla::error::Error;
+use kolla::op::Op;
+use kolla::plan::{Overrides, Plan};
+use kolla::role::Roles;
+
+use super::plans::{Folder, repository};
+
+const TWO: &str = "[control]\nc1\nc2\n[network]\nc1\n";
+
+/// A site that deploys no more than it must.
+fn site() -> Folder {
+    let folder = Folder::new(TWO);
+    folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\nenable_openstack_core: false\n");
+    folder
+}
+
+/// A site with a role `toy`, whose one service has these files.
+fn toy(service: &str, files: &str) -> Folder {
+    let folder = site();
+    let role = format!(
+        "about: A toy.\nvars: {{ toy_port: 99 }}\nservices:\n  {service}:\n    group: control\n    files:\n{files}"
+    );
+    folder.write("roles/toy/role.yml", &role);
+    folder.write("roles/toy/templates/toy.conf.j2", "[DEFAULT]\n# a port\nport = {{ toy_port }}\nfrom = template\n");
+    folder
+}
+
+/// Names and contents of a service's files on a host.
+fn files(plan: &Plan, host: &str, service: &str) -> BTreeMap<String, String> {
+    let sets = plan.nodes.iter().filter(|node| node.host == host).filter_map(|node| match &node.op {
+        Some(Op::FileSet(set)) if set.service == service => Some(&set.files),
+        _ => None,
+    });
+    sets.flatten().map(|file| (file.name.clone(), String::from_utf8(file.content.to_vec()).unwrap())).collect()
+}
+
+fn file(folder: &Folder, host: &str, service: &str, name: &str) -> String {
+    let plan = folder.plan().unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
+    files(&plan, host, service).remove(name).unwrap_or_default()
+}
+
+#[test]
+fn files_of_an_openstack_service_are_merged_in_kollas_order() {
+    let spec = "      - { template: toy.conf.j2, to: /etc/toy/toy.conf, merge: oslo }\n";
+    // Each puts its own name over the one before, and leaves one key of its own.
+    let order = ["global.conf", "toy.conf", "toy/toy-api.conf", "toy/c1/toy.conf", "toy/c1/toy-api.conf"];
+    let folder = toy("toy-api", spec);
+    assert!(file(&folder, "c1", "toy-api", "toy.conf").contains("# a port"), "nothing is merged, nothing is changed");
+    let mut own = String::new();
+    for (number, path) in order.iter().enumerate() {
+        folder
+            .write(&format!("config/{path}"), &format!("[DEFAULT]\nfrom = {path}\nkey{number} = {{{{ toy_port }}}}\n"));
+        own.push_str(&format!("key{number} = 99\n"));
+        let expected = format!("[DEFAULT]\nport = 99\nfrom = {path}\n{own}");
+        assert_eq!(file(&folder, "c1", "toy-api", "toy.conf"), expected, "with {path}");
+    }
+    let other = file(&folder, "c2", "toy-api", "toy.conf");
+    assert!(other.contains("from = toy/toy-api.conf\n") && !other.contains("key3"), "{other}");
+}
+
+/// Glance has its exceptions in Kolla-Ansible; Keystone's service has its role's name.
+#[test]
+fn names_of_roles_and_services_give_kollas_paths() {
+    let folder = site();
+    let role = |service: &str, file: &str| {
+        format!(
+            "about: A toy.\nservices:\n  {service}:\n    group: control\n    files:\n\
+             \x20     - {{ template: it.conf.j2, to: /etc/x/{file}, merge: oslo }}\n"
+        )
+    };
+    for (name, service, file) in
+        [("glance", "glance-api", "glance-api.conf"), ("keystone", "keystone", "keystone.conf")]
+    {
+        folder.write(&format!("roles/{name}/role.yml"), &role(service, file));
+        folder.write(&format!("roles/{name}/templates/it.conf.j2"), "");
+    }
+    for path in ["glance.conf", "glance/glance-api.conf", "glance/c1/glance-api.conf"] {
+        folder.write(&format!("config/{path}"), &format!("[DEFAULT]\nfrom = {path}\n"));
+        let found = file(&folder, "c1", "glance-api", "glance-api.conf");
+        assert_eq!(found, format!("[DEFAULT]\nfrom = {path}\n"));
+    }
+    for path in ["keystone.conf", "keystone/keystone.conf", "keystone/c1/keystone.conf"] {
+        folder.write(&format!("config/{path}"), &format!("[DEFAULT]\nfrom = {path}\n"));
+        let found = file(&folder, "c1", "keystone", "keystone.conf");
+        assert_eq!(found, format!("[DEFAULT]\nfrom = {path}\n"));
+    }
+}
+
+#[test]
+fn files_of_other_kinds_are_found_by_their_own_name() {
+    let order = ["toy.ini", "toy/toy.ini", "toy/c1/toy.ini"];
+    let merged = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.ini, merge: ini }\n");
+    let whole = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.ini }\n");
+    for path in order {
+        for folder in [&merged, &whole] {
+            folder.write(&format!("config/{path}"), &format!("; mine\n[DEFAULT]\nfrom = {path}\n"));
+        }
+        assert_eq!(file(&merged, "c1", "toy", "toy.ini"), format!("[DEFAULT]\nport = 99\nfrom = {path}\n"));
+        assert_eq!(file(&whole, "c1", "toy", "toy.ini"), format!("; mine\n[DEFAULT]\nfrom = {path}\n"));
+    }
+    assert_eq!(file(&whole, "c2", "toy", "toy.ini"), "; mine\n[DEFAULT]\nfrom = toy/toy.ini\n");
+}
+
+#[test]
+fn several_templates_are_one_file_with_variables_of_its_own() {
+    let folder = toy(
+        "toy",
+        "      - template: [shared.conf.j2, toy.conf.j2]\n        to: /etc/toy/toy.conf\n        merge: ini\n\
+         \x20       with: { project: toy, limit: 5, peers: \"{{ groups['control'] }}\", deep: { on: \"{{ toy_port }}\" } }\n\
+         \x20     - { template: plain.j2, to: /etc/toy/plain }\n",
+    );
+    let site = std::fs::read_to_string(repository("roles/site/role.yml")).unwrap();
+    folder.write("roles/site/role.yml", &site);
+    // It takes the place of the built-in one, whose templates other roles need.
+    for shared in std::fs::read_dir(repository("roles/site/templates")).unwrap().flatten() {
+        let name = format!("roles/site/templates/{}", shared.file_name().to_string_lossy());
+        folder.write(&name, &std::fs::read_to_string(shared.path()).unwrap());
+    }
+    folder.write(
+        "roles/site/templates/shared.conf.j2",
+        "[DEFAULT]\nproject = {{ project }}\nfrom = {{ peers[1] }}\nlimit = {{ limit + 1 }}\ndeep = {{ deep.on + 1 }}\n",
+    );
+    folder.write("roles/toy/templates/plain.j2", "{{ project is defined }}\n");
+    folder.write("config/toy/c2/toy.conf", "[DEFAULT]\nlimit = {{ limit + 2 }}\n");
+    let expected = "[DEFAULT]\nproject = toy\nfrom = template\nlimit = 6\ndeep = 100\nport = 99\n";
+    assert_eq!(file(&folder, "c1", "toy", "toy.conf"), expected);
+    assert_eq!(file(&folder, "c2", "toy", "toy.conf"), expected.replace("limit = 6", "limit = 7"));
+    assert_eq!(file(&folder, "c1", "toy", "plain"), "False\n", "another file sees them");
+    // A template of the role's own comes before a shared one.
+    folder.write("roles/toy/templates/shared.conf.j2", "[DEFAULT]\nown = true\n");
+    assert_eq!(file(&folder, "c1", "toy", "toy.conf"), "[DEFAULT]\nown = true\nport = 99\nfrom = template\n");
+}
+
+#[test]
+fn a_file_that_is_given_is_there_only_where_the_operator_has_it() {
+    let folder = toy(
+        "toy",
+        "      - { given: [policy.yaml, policy.json], to: /etc/toy/, owner: toy }\n\
+         \x20     - { given: paste.ini, to: /etc/toy/toy-paste.ini }\n    command: toy\n",
+    );
+    let found = |host: &str| {
+        let mut found = files(&folder.plan().unwrap(), host, "toy");
+        let config: serde_json::Value = serde_json::from_str(&found.remove("config.json").unwrap()).unwrap();
+        let to =
+            config["config_files"].as_array().unwrap().iter().map(|file| file["dest"].as_str().unwrap().to_owned());
+        (to.collect::<Vec<_>>(), found)
+    };
+    assert_eq!(found("c1"), (vec![], BTreeMap::new()));
+    folder.write("config/toy/policy.json", "{}\n");
+    folder.write("config/toy/paste.ini", "# {{ toy_port }}\n");
+    folder.write("config/policy.yaml", "of nobody\n");
+    let (to, content) = found("c1");
+    assert_eq!(to, ["/etc/toy/policy.json", "/etc/toy/toy-paste.ini"]);
+    assert_eq!((content["policy.json"].as_str(), content["toy-paste.ini"].as_str()), ("{}\n", "# 99\n"));
+    folder.write("config/toy/policy.yaml", "for all\n");
+    folder.write("config/toy/c2/policy.json", "for c2\n");
+    assert_eq!(found("c1").1["policy.yaml"], "for all\n");
+    assert_eq!(found("c2").1["policy.json"], "for c2\n");
+    assert!(!found("c2").1.contains_key("policy.yaml"));
+}
+
+#[test]
+fn a_mistake_in_a_file_of_the_operator_is_told_with_its_place() {
+    let folder = toy("toy-api", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf, merge: oslo }\n");
+    folder.write("config/toy/toy-api.conf", "[DEFAULT]\nport = {{ toy_prot }}\n");
+    let Err(Error::Input(errors)) = folder.plan() else { panic!("it was taken") };
+    let place = errors[0].place.as_ref().unwrap();
+    assert!(place.file.ends_with("config/toy/toy-api.conf"), "{place}");
+    assert_eq!((errors.len(), place.line, place.column), (1, 2, 11));
+    assert_eq!(errors[0].used_by.as_deref(), Some("file toy.conf on c1"));
+}
+
+#[test]
+fn a_file_that_is_no_text_matters_only_where_it_is_used() {
+    let folder = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf }\n");
+    for path in ["config/.git/index", "config/toy/kernel"] {
+        folder.write(path, "");
+        std::fs::write(folder.path(path), [0xff, 0xfe]).unwrap();
+    }
+    assert_eq!(unread(&folder), ["nothing reads config/toy/kernel"]);
+    std::fs::rename(folder.path("config/toy/kernel"), folder.path("config/toy/toy.conf")).unwrap();
+    let Err(Error::Input(errors)) = folder.plan() else { panic!("it was taken") };
+    assert!(errors[0].place.as_ref().unwrap().file.ends_with("config/toy/toy.conf"), "{errors:?}");
+}
+
+/// What the program says of files that nothing reads.
+fn unread(folder: &Folder) -> Vec<String> {
+    let plan = folder.plan().unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
+    let roles = Roles::load(&[folder.path("roles")]).unwrap();
+    Overrides::read(&folder.path("config")).unwrap().unread(&plan.lookups, &roles, &["c1", "c2"])
+}
+
+#[test]
+fn files_that_nothing_reads_are_told_with_what_may_be_meant() {
+    let folder = toy(
+        "toy-api",
+        "      - { template: toy.conf.j2, to: /etc/toy/toy.conf, merge: oslo }\n\
+         \x20     - { template: toy.conf.j2, to: /etc/toy/agent.ini, merge: ini }\n\
+         \x20     - { template: toy.conf.j2, to: /etc/toy/plugin.ini, when: false }\n\
+         \x20     - { given: [policy.yaml, policy.json], to: /etc/toy/ }\n\
+         \x20 toy-one:\n    group: network\n    files: [{ template: toy.conf.j2, to: /etc/toy/toy.conf, merge: oslo }]\n\
+         \x20 toy-off:\n    when: false\n    files: [{ template: toy.conf.j2, to: /etc/toy/toy.conf, merge: oslo }]\n",
+    );
+    folder.write(
+        "roles/off/role.yml",
+        "about: Off.\nenabled: false\nservices:\n  off-api:\n    group: control\n    files:\n\
+         \x20     - { content: x, to: /etc/off.conf, merge: oslo }\n",
+    );
+    // Read by one host, or not at all where another one is: nothing to say.
+    for path in
+        ["global.conf", "toy.conf", "toy/toy-api.conf", "toy/c2/toy.conf", "toy/policy.json", "toy/c1/toy-one.conf"]
+    {
+        folder.write(&format!("config/{path}"), "");
+    }
+    assert_eq!(unread(&folder), [""; 0]);
+    for (path, fault) in [
+        ("toy/toy-apii.conf", "; did you mean `config/toy/toy-api.conf`?"),
+        ("toy/toy-api.cnf", "; did you mean `config/toy/toy-api.conf`?"),
+        ("tooy/agent.ini", "; did you mean `config/toy/agent.ini`?"),
+        ("toy/c1/policy.yml", "; did you mean `config/toy/c1/policy.yaml`?"),
+        // The right name in a wrong place.
+        ("toy/toy.conf", "; did you mean `config/toy.conf`?"),
+        ("toy-api.conf", "; did you mean `config/toy/toy-api.conf`?"),
+        ("toy/plugins/policy.yaml", ": the inventory has no host `plugins`; did you mean `config/toy/policy.yaml`?"),
+        ("toy/c11/agent.ini", ": the inventory has no host `c11`; did you mean `config/toy/c1/agent.ini`?"),
+        ("toy/c2/toy-one.conf", ": no service on c2 looks for it"),
+        ("toy/toy-off.conf", ": service toy-off has no host for it"),
+        ("toy/plugin.ini", ": service toy-api is set up without it"),
+        ("off/off-api.conf", ": role off is not enabled"),
+        ("other/thing.conf", ": there is no role `other`"),
+        ("thing.conf", ""),
+    ] {
+        folder.write(&format!("config/{path}"), "");
+        assert_eq!(unread(&folder), [format!("nothing reads config/{path}{fault}")]);
+        std::fs::remove_file(folder.path(&format!("config/{path}"))).unwrap();
+    }
+    for path in ["off.conf", "off/c1/off.conf", "other/a", "other/b", "other/c/d", "other/e"] {
+        folder.write(&format!("config/{path}"), "");
+    }
+    assert_eq!(
+        unread(&folder),
+        [
+            "nothing reads config/off.conf and config/off/c1/off.conf: role off is not enabled",
+            "nothing reads config/other/a, config/other/b, config/other/c/d and 1 more: there is no role `other`",
+        ]
+    );
+}
