@@ -1,17 +1,15 @@
 //! A real machine: what [`Machine`] asks, done by scripts, streams and the engine over whatever wire leads there.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::docker::{Access, Engine};
+use super::http::{self, place};
 use super::wire::{self, Command, OpenFailure, Reply, Wire};
 use super::{
     Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, Look, Machine, Observe, Output, Progress, PutFile, Reach,
@@ -20,8 +18,6 @@ use super::{
 use crate::error::{Error, HostCause, Result};
 use crate::shell;
 
-/// The longest body taken from an HTTP answer.
-const LARGEST_BODY: usize = 4 << 20;
 /// Exit code of the script that reads a file where there is none.
 const NO_FILE: u32 = 44;
 /// How much of an answer goes into the log.
@@ -122,45 +118,6 @@ impl Connected {
         Ok(look)
     }
 
-    async fn http_once(&self, ask: &HttpAsk) -> Answer<HttpAnswer> {
-        let place = place(&ask.address, ask.port);
-        let unreachable = |why: &dyn std::fmt::Display| HostCause::NoService(format!("{place}: {why}"));
-        let stream = self.wire.open_tcp(&ask.address, ask.port).await.map_err(|failure| match failure {
-            OpenFailure::Session(cause) => cause,
-            OpenFailure::Forbidden => HostCause::ForwardingRefused(place.clone()),
-            other => unreachable(&other),
-        })?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
-        let method = if ask.method.is_empty() { "GET" } else { &ask.method };
-        let path = if ask.path.is_empty() { "/" } else { &ask.path };
-        let mut request = hyper::Request::builder().method(method).uri(path).header("host", &place);
-        for (name, value) in &ask.headers {
-            request = request.header(name, value);
-        }
-        let request = request
-            .header("connection", "close")
-            .body(Full::new(Bytes::copy_from_slice(&ask.body)))
-            .map_err(|error| HostCause::Answer(format!("no such request: {error}")))?;
-        let exchange = async {
-            let response = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
-            let status = response.status().as_u16();
-            let headers = response.headers().iter();
-            let headers =
-                headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into()));
-            let headers = headers.collect();
-            let body = Limited::new(response.into_body(), LARGEST_BODY).collect().await;
-            let body = body.map_err(|error| HostCause::Answer(format!("{place}: {error}")))?.to_bytes().to_vec();
-            Ok(HttpAnswer { status, headers, body })
-        };
-        tokio::pin!(exchange);
-        // The connection does the work; it ends when the server closes, which may be before the body is read.
-        tokio::select! {
-            answer = &mut exchange => answer,
-            _ = connection => exchange.await,
-        }
-    }
-
     async fn put_all(&self, batch: &[PutFile]) -> Answer<()> {
         let number = {
             let mut puts = self.puts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,12 +140,8 @@ fn epoch_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// `address:port`, with brackets where it takes them.
-fn place(address: &str, port: u16) -> String {
-    match address.parse::<IpAddr>() {
-        Ok(IpAddr::V6(_)) => format!("[{address}]:{port}"),
-        _ => format!("{address}:{port}"),
-    }
+fn asked(ask: &HttpAsk) -> String {
+    format!("{} http://{}{}", ask.method, place(&ask.address, ask.port), ask.path)
 }
 
 /// What an error calls a request: a script by its first line.
@@ -215,8 +168,8 @@ impl Machine for Connected {
         self.twice("list containers".into(), || self.engine.containers()).await
     }
 
-    async fn volumes(&self) -> Result<Vec<String>> {
-        self.twice("list volumes".into(), || self.engine.volumes()).await
+    async fn volumes(&self, label: &str) -> Result<Vec<String>> {
+        self.twice(format!("list volumes with {label}"), || self.engine.volumes(label)).await
     }
 
     async fn image(&self, reference: &str) -> Result<Option<String>> {
@@ -247,16 +200,19 @@ impl Machine for Connected {
     }
 
     async fn http(&self, ask: &HttpAsk, within: Duration) -> Result<HttpAnswer> {
-        let what = format!("{} http://{}{}", ask.method, place(&ask.address, ask.port), ask.path);
-        let request = || async {
-            let answer = tokio::time::timeout(within, self.http_once(ask)).await;
-            answer.unwrap_or(Err(HostCause::TimedOut(within.as_secs())))
-        };
+        let request = || http::send(&*self.wire, ask, within);
         if matches!(ask.method.as_str(), "" | "GET" | "HEAD") {
-            self.twice(what, request).await
+            self.twice(asked(ask), request).await
         } else {
-            self.once(what, request()).await
+            self.once(asked(ask), request()).await
         }
+    }
+
+    async fn upload(&self, ask: &HttpAsk, file: &Path, within: Duration, progress: Progress<'_>) -> Result<HttpAnswer> {
+        let failed = |error| Error::local(format!("read {}", file.display()), error);
+        let source = tokio::fs::File::open(file).await.map_err(failed)?;
+        let size = source.metadata().await.map_err(failed)?.len();
+        self.once(asked(ask), http::upload(&*self.wire, ask, (source, size), within, progress)).await
     }
 
     async fn reach(&self, address: &str, port: u16, within: Duration) -> Result<Reach> {

@@ -130,9 +130,10 @@ impl Engine {
         Ok(listed.into_iter().map(state).map(|state| (state.name.clone(), state)).collect())
     }
 
-    pub(super) async fn volumes(&self) -> Answer<Vec<String>> {
-        let none = None::<query::ListVolumesOptions>;
-        let listed = self.docker.list_volumes(none).await.map_err(|error| self.cause(&error))?;
+    pub(super) async fn volumes(&self, label: &str) -> Answer<Vec<String>> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = query::ListVolumesOptionsBuilder::default().filters(&filters).build();
+        let listed = self.docker.list_volumes(Some(options)).await.map_err(|error| self.cause(&error))?;
         let mut names: Vec<String> = listed.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect();
         names.sort();
         Ok(names)

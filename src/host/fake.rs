@@ -9,6 +9,7 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -197,8 +198,11 @@ impl Machine for Fake {
         Ok(self.enter("containers", "", 1)?.states())
     }
 
-    async fn volumes(&self) -> Result<Vec<String>> {
-        Ok(self.enter("volumes", "", 1)?.volumes.keys().cloned().collect())
+    async fn volumes(&self, label: &str) -> Result<Vec<String>> {
+        let world = self.enter("volumes", label, 1)?;
+        let labelled =
+            |labels: &BTreeMap<String, String>| labels.iter().any(|(name, value)| format!("{name}={value}") == label);
+        Ok(world.volumes.iter().filter(|(_, labels)| labelled(labels)).map(|(name, _)| name.clone()).collect())
     }
 
     async fn image(&self, reference: &str) -> Result<Option<String>> {
@@ -255,6 +259,15 @@ impl Machine for Fake {
         }
         let rules = world.execs.clone();
         Ok(rules.iter().rev().find_map(|rule| rule(&mut world, container, argv, stdin)).unwrap_or_default())
+    }
+
+    async fn upload(&self, ask: &HttpAsk, file: &Path, _: Duration, progress: Progress<'_>) -> Result<HttpAnswer> {
+        let subject = format!("{} {}:{}{}", ask.method, ask.address, ask.port, ask.path);
+        drop(self.enter("upload", &subject, 0)?);
+        let body = std::fs::read(file).map_err(|error| Error::local(format!("read {}", file.display()), error))?;
+        let size = body.len() as u64;
+        progress(size, size);
+        self.http(&HttpAsk { body, ..ask.clone() }, Duration::ZERO).await
     }
 
     async fn run(&self, script: &str, stdin: &[u8]) -> Result<Output> {

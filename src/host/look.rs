@@ -161,6 +161,8 @@ fn fact(word: &str, value: &str, facts: &mut Facts) {
         "open_files" => facts.open_files = if value == "unlimited" { u64::MAX } else { number(value) },
         "cgroup" => facts.cgroup = number(value),
         "systemd" => facts.systemd = true,
+        "kvm" => facts.kvm = true,
+        "openvswitch" => facts.openvswitch = true,
         "virt" => facts.virt = if value.is_empty() { "none".to_owned() } else { value.to_owned() },
         "time_service" if facts.time_service.is_empty() => value.clone_into(&mut facts.time_service),
         "interface" => {

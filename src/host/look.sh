@@ -38,6 +38,8 @@ facts() { # engine socket
     say open_files "$(ulimit -Hn)"
     if [ -e /sys/fs/cgroup/cgroup.controllers ]; then say cgroup 2; else say cgroup 1; fi
     [ -d /run/systemd/system ] && say systemd 1
+    [ -c /dev/kvm ] && say kvm 1
+    { [ -d /sys/module/openvswitch ] || modprobe -nq openvswitch; } && say openvswitch 1
     say virt "$(systemd-detect-virt)"
     for v in chrony:/run/chrony/chronyd.pid ntp:/run/ntpd.pid openntpd:/run/openntpd.pid; do
         pid=$(first "${v#*:}")

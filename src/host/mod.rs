@@ -11,6 +11,7 @@ mod docker;
 pub mod fake;
 mod files;
 pub mod here;
+mod http;
 mod known_hosts;
 pub mod local;
 mod look;
@@ -23,6 +24,7 @@ mod wire;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,6 +131,10 @@ pub struct Facts {
     pub engine_version: String,
     /// The engine's folder, as `/var/lib/docker`.
     pub engine_root: String,
+    /// Guests can use the processor's own virtualisation.
+    pub kvm: bool,
+    /// The kernel has the datapath of Open vSwitch, or a module of it.
+    pub openvswitch: bool,
     /// TCP ports that something listens on, as `address:port`; `*` for every address.
     pub listening: Vec<String>,
 }
@@ -361,7 +367,7 @@ pub struct RequestRecord<'a> {
 /// Told of each finished request.
 pub type Observe = Arc<dyn Fn(&RequestRecord<'_>) + Send + Sync>;
 
-/// Bytes of a pull that have arrived and are expected, so far as they are known.
+/// Bytes of a pull or an upload that are through and that are expected, so far as they are known.
 pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
 /// A machine that answers. Implemented by `ssh`, `local` and `fake`; used through [`Observer`] and [`Remote`].
@@ -378,8 +384,8 @@ pub trait Machine: Send + Sync {
     async fn look(&self, ask: &Ask) -> Result<Look>;
     /// All containers, now.
     async fn containers(&self) -> Result<BTreeMap<String, ContainerState>>;
-    /// Names of all volumes, now.
-    async fn volumes(&self) -> Result<Vec<String>>;
+    /// Names of the volumes with a label, as `kolla.site=kolla`.
+    async fn volumes(&self, label: &str) -> Result<Vec<String>>;
     /// Id of an image that the engine has: by reference, or by `name@sha256:...`.
     async fn image(&self, reference: &str) -> Result<Option<String>>;
     /// Digest of the manifest a reference names in its registry, asked through the host's engine.
@@ -395,6 +401,9 @@ pub trait Machine: Send + Sync {
     /// Runs a program in a running container and waits for it.
     async fn exec(&self, container: &str, user: &str, argv: &[String], stdin: &[u8]) -> Result<Output>;
 
+    /// An HTTP request whose body is a file of this machine, sent piece by piece; `within` is how long nothing may
+    /// move.
+    async fn upload(&self, ask: &HttpAsk, file: &Path, within: Duration, progress: Progress<'_>) -> Result<HttpAnswer>;
     /// Runs a script by `/bin/sh` as root; a secret belongs in `stdin`, never in the script.
     async fn run(&self, script: &str, stdin: &[u8]) -> Result<Output>;
     /// Writes files in one stream: each to a temporary name in its folder (made where it is missing, mode 0755),
@@ -458,8 +467,8 @@ impl Observer {
     }
 
     /// See [`Machine::volumes`].
-    pub async fn volumes(&self) -> Result<Vec<String>> {
-        self.0.volumes().await
+    pub async fn volumes(&self, label: &str) -> Result<Vec<String>> {
+        self.0.volumes(label).await
     }
 
     /// See [`Machine::image`].

@@ -361,7 +361,28 @@ async fn tcp_as_the_host_sees_it() {
     assert_eq!((answer.status, answer.body.as_slice()), (503, b"busy".as_slice()));
     let request = serve.await.unwrap();
     assert!(request.starts_with("GET /health?x=1 HTTP/1.1\r\nhost: 127.0.0.1:"), "{request}");
-    ask.port = closed;
+
+    // A file as a body: larger than what a channel takes at once, and answered only when it is there whole.
+    let file = server.at("body");
+    fs::write(&file, [vec![7; (3 << 20) - 1], vec![8]].concat()).unwrap();
+    let store = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    ask = HttpAsk { method: "PUT".into(), port: store.local_addr().unwrap().port(), ..ask };
+    let serve = tokio::spawn(async move {
+        let (mut stream, _) = store.accept().await.unwrap();
+        let (mut request, mut piece) = (Vec::new(), vec![0; 65536]);
+        while !request.ends_with(&[7, 8]) {
+            let some = stream.read(&mut piece).await.unwrap();
+            request.extend_from_slice(&piece[..some]);
+        }
+        stream.write_all(b"HTTP/1.1 204 Done\r\n\r\n").await.unwrap();
+        String::from_utf8_lossy(&request[..200]).into_owned()
+    });
+    let answer = machine.upload(&ask, &file, SOON, &|_, _| {}).await.unwrap();
+    assert_eq!(answer.status, 204);
+    let request = serve.await.unwrap();
+    assert!(request.starts_with("PUT /health") && request.contains("content-length: 3145728\r\n"), "{request}");
+
+    ask = HttpAsk { method: "GET".into(), port: closed, ..ask };
     let refused = cause(machine.http(&ask, SOON).await);
     assert!(matches!(&refused, HostCause::NoService(why) if why.ends_with("connection refused")), "{refused}");
 
@@ -409,7 +430,7 @@ async fn the_engine_through_both_wires() {
     for (machine, wire) in [(over_ssh.clone(), "ssh"), (here, "here")] {
         let (name, volume) = (format!("{tag}-{wire}"), format!("{tag}-{wire}-v"));
         machine.volume_create(&volume, &[("kolla.site".into(), "x".into())].into()).await.unwrap();
-        assert!(machine.volumes().await.unwrap().contains(&volume));
+        assert!(machine.volumes("kolla.site=x").await.unwrap().contains(&volume));
         let mut spec = ContainerSpec {
             name: name.clone(),
             image: id.clone(),
@@ -461,7 +482,7 @@ async fn the_engine_through_both_wires() {
         machine.remove(&old).await.unwrap();
         machine.volume_remove(&volume).await.unwrap();
         machine.volume_remove(&volume).await.unwrap();
-        assert!(!machine.volumes().await.unwrap().contains(&volume));
+        assert!(!machine.volumes("kolla.site=x").await.unwrap().contains(&volume));
         spec.image = format!("{tag}:missing");
         assert!(matches!(cause(machine.create(&spec).await), HostCause::Engine { status: 404, .. }));
         assert!(matches!(cause(machine.start("no-such").await), HostCause::Engine { status: 404, .. }));

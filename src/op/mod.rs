@@ -4,6 +4,7 @@
 //! row change nothing; equal operations have equal JSON. `diff` holds an [`Observer`](crate::host::Observer)
 //! only, so a dry run cannot write.
 
+pub mod api;
 pub mod catalog;
 pub mod check;
 pub mod container;

@@ -3,6 +3,8 @@
 pub mod connect;
 pub mod event;
 mod gate;
+mod tally;
 mod walk;
 
+pub use tally::{Act, Tally};
 pub use walk::{Crew, WalkOptions, walk};

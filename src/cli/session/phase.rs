@@ -15,6 +15,7 @@ use crate::error::{Error, HostCause, Result, numbered};
 use crate::host::Ask;
 use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL};
 use crate::op::files::{FileSet, SETS};
+use crate::op::volume::Volume;
 use crate::op::{Op, Want};
 use crate::plan::phase::{PHASES, named};
 use crate::plan::{Node, Phase, Plan};
@@ -61,7 +62,7 @@ async fn run(
     // Input errors that need no facts are told before any host is asked.
     let names: Vec<String> =
         loaded.members().into_iter().chain(limit.iter().cloned()).collect::<IndexSet<_>>().into_iter().collect();
-    loaded.draft(&names.iter().cloned().collect())?;
+    let mut lookups = loaded.draft(&names.iter().cloned().collect())?.lookups;
     let asking = loaded.unasked(true);
     let first = names.iter().find(|name| limit.contains(*name)).map(String::as_str);
     let lock = |host: &str| (!check && limit.contains(host)).then(|| lock_note(at, Some(host) == first));
@@ -76,14 +77,19 @@ async fn run(
     let scopes = loaded.scopes(&facts);
     let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
     let whole = loaded.plan(&facts, &scopes, &hosts)?;
-    for warning in loaded.site.warnings() {
+    // The draft knows of hosts that did not answer, the plan of what depends on facts.
+    lookups.add(&whole.lookups);
+    for warning in loaded.warnings(&lookups) {
         reporting.sink.event(&Event::Warning { host: String::new(), message: warning });
     }
     selection.hosts = at.global.limit.is_some().then_some(limit);
     let mut plan = whole.select(phase, &selection);
     let first = hosts.first().map(String::as_str).unwrap_or_default();
     let shared = shared(at, scopes.host(first))?;
-    let strays = strays(&whole, &connected, &shared.site, selection.hosts.as_ref());
+    let mut strays = strays(&whole, &connected, &shared.site, selection.hosts.as_ref());
+    if phase.want == Want::Absent && selection.tags.is_empty() && selection.skip_tags.is_empty() {
+        stray_volumes(&whole, &connected, &shared.site, selection.hosts.as_ref(), &mut strays).await?;
+    }
     if phase.want == Want::Absent || (at.global.prune && phase.name == "deploy") {
         put_before(&mut plan, strays);
     } else if phase.name == "deploy" {
@@ -191,6 +197,39 @@ fn set_of(path: &str) -> Option<&str> {
     Some(path.strip_prefix(SETS)?.strip_prefix('/')?.split('/').next()?.rsplit_once('-')?.0)
 }
 
+/// Volumes of this site that its plan does not know, as those of a role that was left out: what was in them goes with
+/// everything else, and only then. They come after what `found` removes from their hosts, which may use them.
+async fn stray_volumes(
+    whole: &Plan,
+    connected: &Connected,
+    site: &str,
+    hosts: Option<&IndexSet<String>>,
+    found: &mut Vec<Node>,
+) -> Result<()> {
+    let known: BTreeSet<(&str, &str)> = whole
+        .nodes
+        .iter()
+        .filter_map(|node| match &node.op {
+            Some(Op::Volume(volume)) => Some((&*node.host, &*volume.name)),
+            _ => None,
+        })
+        .collect();
+    for (host, machine) in connected.machines.iter().filter(|(host, _)| hosts.is_none_or(|hosts| hosts.contains(*host)))
+    {
+        if !connected.looks.get(host).is_some_and(|look| look.facts.engine) {
+            continue;
+        }
+        for name in machine.volumes(&format!("{SITE_LABEL}={site}")).await? {
+            if !known.contains(&(host, &name)) {
+                let after = (0..found.len()).filter(|index| found[*index].host == *host).collect();
+                let volume = Volume { name, want: Want::Absent };
+                found.push(gone(host, String::new(), Op::Volume(volume), after));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn gone(host: &str, role: String, op: Op, after: Vec<usize>) -> Node {
     Node {
         id: format!("{host}/{}", op.operation().subject()),
@@ -233,6 +272,9 @@ fn offline(at: &Invocation, loaded: &Loaded, dir: &Path) -> Result<Summary> {
     selection.hosts = Some(limit);
     let mut summary = Summary::default();
     let whole = loaded.offline_plan(&loaded.members())?;
+    for warning in loaded.warnings(&whole.lookups) {
+        at.warn(&warning);
+    }
     let Some(phase) = named("genconfig") else { return Ok(summary) };
     for node in whole.select(phase, &selection).nodes {
         let Some(Op::FileSet(set)) = node.op else { continue };

@@ -63,8 +63,8 @@ async fn ordered_failures_locks_and_answers() {
     let fake = Fake::new("control01");
     let host = Remote::new(fake.machine());
     fake.fail_next("volumes", HostCause::Lost("reset".into()));
-    assert!(host.volumes().await.is_err());
-    assert!(host.volumes().await.unwrap().is_empty());
+    assert!(host.volumes("kolla.site=kolla").await.is_err());
+    assert!(host.volumes("kolla.site=kolla").await.unwrap().is_empty());
 
     fake.world().locked_by = Some("root@elsewhere".into());
     let note = LockNote { owner: "a".into(), since: "b".into(), command: "c".into(), within: 0 };

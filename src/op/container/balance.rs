@@ -9,6 +9,8 @@ use crate::error::{Error, Result};
 use crate::host::ContainerState;
 use crate::op::{Peer, View};
 
+/// How long requests under way may take before a member stops; what serves them has its own patience after that.
+const DRAINS: Duration = Duration::from_secs(10);
 /// How long a load balancer may take to notice: a few of its own checks.
 const NOTICES: Duration = Duration::from_secs(30);
 
@@ -18,8 +20,13 @@ const NOTICES: Duration = Duration::from_secs(30);
 pub struct Balanced {
     /// The container of a load balancer, on whatever hosts it runs.
     pub container: String,
-    /// Words of a program in it that prints `BACKEND,SERVER,STATUS` lines.
+    /// Words of a program in it that prints `BACKEND,SERVER,SESSIONS,STATUS` lines.
     pub ask: Vec<String>,
+    /// Words of a program in it that takes a backend, a server and `drain` or `ready`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tell: Vec<String>,
+    /// It has other members, whose turn it can be while this one is away.
+    pub others: bool,
     /// The backend.
     pub backend: String,
     /// The member of it.
@@ -36,9 +43,10 @@ impl Balanced {
         if !self.judge.as_ref().is_none_or(judged) {
             return Ok(());
         }
+        self.tell(at, "ready").await;
         let end = Instant::now() + NOTICES;
         for (name, peer) in at.peers.iter() {
-            while let Some(status) = self.not_yet(peer).await {
+            while let Some(Member { status, .. }) = self.on(peer).await.filter(|member| !member.up()) {
                 if Instant::now() > end {
                     let (server, container) = (&self.server, &self.container);
                     return Err(Error::operation(format!("{container} on {name} does not send to {server} yet"))
@@ -51,22 +59,59 @@ impl Balanced {
         Ok(())
     }
 
-    /// The status that a load balancer has of this member, unless it sends to it or has nothing to say.
-    async fn not_yet(&self, peer: &Peer) -> Option<String> {
-        if !peer.container(&self.container).as_ref().is_some_and(ContainerState::running) {
+    /// Before this member stops: the load balancers send new requests to the others, and those under way come to their
+    /// end, for a while. One that has no others goes on as it is.
+    pub(super) async fn drain(&self, at: &View) {
+        let end = Instant::now() + DRAINS;
+        self.tell(at, "drain").await;
+        for peer in at.peers.values() {
+            while self.on(peer).await.is_some_and(|member| member.sessions > 0) && Instant::now() < end {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+
+    /// Best effort: what a load balancer was told is gone when it is itself replaced, or its host is.
+    pub(super) async fn tell(&self, at: &View, state: &str) {
+        if self.tell.is_empty() || !self.others {
+            return;
+        }
+        let words = [&self.backend, &self.server, state].map(str::to_owned);
+        let argv: Vec<String> = self.tell.iter().cloned().chain(words).collect();
+        for peer in at.peers.values().filter(|peer| self.runs_on(peer)) {
+            let _ = peer.host.probe(&self.container, &argv, &[]).await;
+        }
+    }
+
+    fn runs_on(&self, peer: &Peer) -> bool {
+        peer.container(&self.container).as_ref().is_some_and(ContainerState::running)
+    }
+
+    /// What a load balancer says of this member; none where it has nothing to say.
+    async fn on(&self, peer: &Peer) -> Option<Member> {
+        if !self.runs_on(peer) {
             return None;
         }
-        let Ok(output) = peer.host.probe(&self.container, &self.ask, &[]).await else {
-            // It is being replaced itself, or its host is gone: it sends to nobody.
-            return None;
-        };
-        let text = output.text();
-        let mut lines = text.lines().map(|line| line.splitn(3, ',').collect::<Vec<_>>());
+        // One that is being replaced itself, or whose host is gone, sends to nobody.
+        let text = peer.host.probe(&self.container, &self.ask, &[]).await.ok()?.text();
+        let mut lines = text.lines().map(|line| line.splitn(4, ',').collect::<Vec<_>>());
         lines.find_map(|fields| match fields[..] {
-            [backend, server, status] if backend == self.backend && server == self.server => {
-                (!status.starts_with("UP")).then(|| status.to_owned())
+            [backend, server, sessions, status] if backend == self.backend && server == self.server => {
+                Some(Member { sessions: sessions.parse().unwrap_or(0), status: status.to_owned() })
             }
             _ => None,
         })
+    }
+}
+
+/// A member as a load balancer sees it.
+struct Member {
+    sessions: u64,
+    status: String,
+}
+
+impl Member {
+    fn up(&self) -> bool {
+        self.status.starts_with("UP")
     }
 }

@@ -112,6 +112,9 @@ impl Container {
         self.create_as(&self.next(), at, host).await?;
         // From here on something is down until something is up again, whatever fails.
         let swap = async {
+            if let Some(balanced) = self.balanced.as_ref().filter(|_| was_running) {
+                balanced.drain(at).await;
+            }
             if was_alive {
                 host.act().stop(name, self.stop_timeout()).await?;
             }
@@ -154,14 +157,26 @@ impl Container {
             // It never lost its name.
             host.act().remove(&self.next()).await?;
             self.put_back_files(at, host).await?;
-            return if start { host.act().start(&self.spec.name).await } else { Ok(()) };
+            if start {
+                host.act().start(&self.spec.name).await?;
+            }
+            self.undrain(at).await;
+            return Ok(());
         }
         host.act().remove(&self.spec.name).await?;
         self.put_back_files(at, host).await?;
         if start {
             host.act().start(&self.previous()).await?;
         }
-        host.act().rename(&self.previous(), &self.spec.name).await
+        host.act().rename(&self.previous(), &self.spec.name).await?;
+        self.undrain(at).await;
+        Ok(())
+    }
+
+    async fn undrain(&self, at: &View) {
+        if let Some(balanced) = &self.balanced {
+            balanced.tell(at, "ready").await;
+        }
     }
 
     /// A folder that is always the same gets the files again with which its container was ready.
@@ -208,6 +223,7 @@ impl Container {
                 if !old.running() {
                     host.act().start(&self.spec.name).await?;
                 }
+                self.undrain(at).await;
             }
             (Some(_), false) => {
                 return match self.ready.until_right(host, &self.spec.name).await? {
