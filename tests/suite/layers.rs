@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 11] = [
     &["plan"],
     &["run"],
     &["report"],
-    &["lab", "image"],
+    &["lab", "image", "cloud"],
     &["cli"],
 ];
 

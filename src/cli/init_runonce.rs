@@ -1,0 +1,93 @@
+//! `kolla init-runonce`: something to try a new cloud with.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, ValueHint};
+use ipnet::Ipv4Net;
+use serde_json::json;
+
+use super::phases::exit;
+use super::{Exit, Invocation, session};
+use crate::cloud::Server;
+use crate::cloud::demo::{External, Internal, Range};
+use crate::error::Result;
+
+/// Makes what a first server needs: image, flavors, key pair, networks, router, rules and quotas. What is there stays.
+#[derive(Debug, Clone, Args)]
+pub struct InitRunonce {
+    /// The image, qcow2 or raw [default: a cirros*.img or guest.qcow2 in CONFIGDIR, else what `kolla build guest` made]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub image: Option<PathBuf>,
+    /// Also start the server demo1, and wait until it has booted
+    #[arg(long)]
+    pub server: bool,
+    /// Make the network outside
+    #[arg(long, env = "ENABLE_EXT_NET", hide_env_values = true, value_name = "0|1", default_value = "1")]
+    #[arg(action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub enable_ext_net: bool,
+    /// All addresses outside [default: 10.0.2.0/24]
+    #[arg(long, env = "EXT_NET_CIDR", hide_env_values = true, value_name = "CIDR")]
+    pub ext_net_cidr: Option<Ipv4Net>,
+    /// Those of them that servers may get [default: start=10.0.2.150,end=10.0.2.199]
+    #[arg(long, env = "EXT_NET_RANGE", hide_env_values = true, value_name = "RANGE")]
+    pub ext_net_range: Option<Range>,
+    /// The gateway outside [default: 10.0.2.1]
+    #[arg(long, env = "EXT_NET_GATEWAY", hide_env_values = true, value_name = "ADDRESS")]
+    pub ext_net_gateway: Option<Ipv4Addr>,
+    /// The servers' network [default: 10.0.0.0/24]
+    #[arg(long, env = "DEMO_NET_CIDR", hide_env_values = true, value_name = "CIDR")]
+    pub demo_net_cidr: Option<Ipv4Net>,
+    /// The router's address in it [default: 10.0.0.1]
+    #[arg(long, env = "DEMO_NET_GATEWAY", hide_env_values = true, value_name = "ADDRESS")]
+    pub demo_net_gateway: Option<Ipv4Addr>,
+    /// Who resolves names for servers [default: 8.8.8.8]
+    #[arg(long, env = "DEMO_NET_DNS", hide_env_values = true, value_name = "ADDRESS")]
+    pub demo_net_dns: Option<Ipv4Addr>,
+}
+
+impl InitRunonce {
+    /// The first server with these addresses outside, everything else as it is without options.
+    pub(super) fn outside(cidr: Ipv4Net, (first, last): (Ipv4Addr, Ipv4Addr), gateway: Ipv4Addr) -> Self {
+        Self {
+            image: None,
+            server: true,
+            enable_ext_net: true,
+            ext_net_cidr: Some(cidr),
+            ext_net_range: Some(Range { start: first, end: last }),
+            ext_net_gateway: Some(gateway),
+            demo_net_cidr: None,
+            demo_net_gateway: None,
+            demo_net_dns: None,
+        }
+    }
+
+    /// The networks it asks for.
+    pub(super) fn networks(&self) -> (Option<External>, Internal) {
+        let (outside, inside) = (External::default(), Internal::default());
+        let external = External {
+            cidr: self.ext_net_cidr.unwrap_or(outside.cidr),
+            range: self.ext_net_range.unwrap_or(outside.range),
+            gateway: self.ext_net_gateway.unwrap_or(outside.gateway),
+        };
+        let internal = Internal {
+            cidr: self.demo_net_cidr.unwrap_or(inside.cidr),
+            gateway: self.demo_net_gateway.unwrap_or(inside.gateway),
+            dns: self.demo_net_dns.unwrap_or(inside.dns),
+        };
+        (self.enable_ext_net.then_some(external), internal)
+    }
+
+    pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
+        let (summary, server) = session::init_runonce(at, &self).await?;
+        if let Some(server) = server {
+            let Server { address, console } = server;
+            at.answer(
+                || json!({ "event": "server", "name": "demo1", "address": address, "console": console }),
+                || format!("server demo1 runs, at {address}"),
+            );
+        }
+        Ok(exit(summary, at.global.check && at.global.exit_code, at.stop.is_cancelled()))
+    }
+}
