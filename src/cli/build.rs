@@ -1,6 +1,8 @@
 //! `kolla build`: images.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
 
 use super::session::{self, BuildRequest};
 use super::{Exit, Invocation};
@@ -9,8 +11,12 @@ use crate::error::Result;
 /// Builds images in the order in which they need each other.
 #[derive(Debug, Args)]
 pub struct Build {
-    /// Names of images; without any, those that the enabled services need
+    /// Names of images; without any, those that the enabled services need. `guest` is the disk of a small virtual
+    /// machine to try a cloud with
     pub images: Vec<String>,
+    /// Write the disk of `guest` to this file [default: guest.qcow2 in the state folder]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub to: Option<PathBuf>,
     /// Push what was built to the registry
     #[arg(long)]
     pub push: bool,
@@ -33,8 +39,8 @@ pub struct Build {
 
 impl Build {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let Self { images, push, registry, tag, mirror, again, jobs } = self;
-        session::build(at, &BuildRequest { images, push, registry, tag, mirror, again, jobs }).await?;
+        let Self { images, to, push, registry, tag, mirror, again, jobs } = self;
+        session::build(at, &BuildRequest { images, to, push, registry, tag, mirror, again, jobs }).await?;
         Ok(Exit::DONE)
     }
 }

@@ -1,6 +1,7 @@
 //! This machine's container engine, as far as images need it.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -161,6 +162,28 @@ impl Engine {
         some(answer).map_err(failed(format!("inspect container {name}")))
     }
 
+    /// The content of a file in an image.
+    pub(super) async fn read(&self, image: &str, path: &str) -> Result<Vec<u8>> {
+        let act = format!("read {path} of image {image}");
+        // Files are reached through containers only; this one is never started, whatever its command.
+        let command = Some(vec![path.to_owned()]);
+        let body = ContainerCreateBody { image: Some(image.to_owned()), cmd: command, ..Default::default() };
+        let created = self.0.create_container(None::<query::CreateContainerOptions>, body).await;
+        let container = created.map_err(failed(act.clone()))?.id;
+        let options = query::DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let parts = self.0.download_from_container(&container, Some(options)).try_collect::<Vec<_>>().await;
+        self.remove(&container).await?;
+        let tar = parts.map_err(failed(act.clone()))?.concat();
+        let unpack = || -> std::io::Result<Vec<u8>> {
+            let mut archive = tar::Archive::new(tar.as_slice());
+            let mut file = archive.entries()?.next().ok_or(std::io::ErrorKind::UnexpectedEof)??;
+            let mut content = Vec::new();
+            file.read_to_end(&mut content)?;
+            Ok(content)
+        };
+        unpack().map_err(|error| Error::local(act, error))
+    }
+
     /// Creates a container on the machine's own network.
     pub(super) async fn create(&self, server: Server<'_>) -> Result<()> {
         let (volume, target) = server.volume;
@@ -258,19 +281,30 @@ mod tests {
         assert_eq!(split("127.0.0.1:4000/kolla/base"), ("127.0.0.1:4000/kolla/base", "latest"));
     }
 
+    fn recipe<'a>(reference: &'a str, dockerfile: &str) -> Recipe<'a> {
+        use crate::host::apt::{AptFile, archive};
+        let file = AptFile { path: "Dockerfile".into(), mode: 0o644, content: dockerfile.as_bytes().to_vec() };
+        let context = archive(&[file]).unwrap();
+        Recipe { reference, context, arguments: HashMap::new(), labels: HashMap::new(), fresh: false }
+    }
+
+    /// Needs a container engine.
+    #[tokio::test]
+    async fn a_file_is_read_out_of_an_image_that_has_nothing_to_run() {
+        let (reference, dockerfile) = ("kolla-test/file:1", "FROM scratch\nCOPY Dockerfile /\n");
+        let engine = Engine::connect().await.unwrap();
+        engine.build(recipe(reference, dockerfile), |_| ()).await.unwrap();
+        let content = engine.read(reference, "/Dockerfile").await;
+        let missing = engine.read(reference, "/nothing").await;
+        engine.0.remove_image(reference, None::<query::RemoveImageOptions>, None).await.unwrap();
+        assert_eq!(content.unwrap(), dockerfile.as_bytes());
+        assert!(missing.unwrap_err().to_string().contains("/nothing"));
+    }
+
     /// Needs a container engine.
     #[tokio::test]
     async fn a_build_that_fails_tells_its_last_lines() {
-        use crate::host::apt::{AptFile, archive};
-        let dockerfile = b"FROM scratch\nCOPY Dockerfile /\nRUN [\"/nothing\"]\n".to_vec();
-        let context = archive(&[AptFile { path: "Dockerfile".into(), mode: 0o644, content: dockerfile }]).unwrap();
-        let recipe = Recipe {
-            reference: "kolla-test/fails:1",
-            context,
-            arguments: HashMap::new(),
-            labels: HashMap::new(),
-            fresh: false,
-        };
+        let recipe = recipe("kolla-test/fails:1", "FROM scratch\nCOPY Dockerfile /\nRUN [\"/nothing\"]\n");
         let failure = Engine::connect().await.unwrap().build(recipe, |_| ()).await.unwrap_err();
         assert!(failure.cause.contains("/nothing"), "{}", failure.cause);
         assert!(failure.log.iter().any(|line| line.contains("RUN")), "{:?}", failure.log);

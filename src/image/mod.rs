@@ -7,6 +7,7 @@ mod api;
 mod bootstrap;
 mod definition;
 mod engine;
+mod guest;
 pub mod registry;
 
 use std::collections::{BTreeSet, HashMap};
@@ -20,6 +21,7 @@ use crate::error::{Error, OperationError, Result};
 use crate::host::apt::Apt;
 pub use definition::{DEBIAN, Definition, Definitions};
 use engine::{Engine, Recipe};
+pub use guest::GUEST;
 pub use registry::Registry;
 
 /// Label with the digest of an image's inputs.
@@ -50,6 +52,8 @@ pub struct BuildOptions {
     pub proxies: Vec<(String, String)>,
     /// The program of the image contract; without one, `kolla-image` beside this program.
     pub program: Option<PathBuf>,
+    /// Where the disk of the guest is written, if [`GUEST`] is among the images.
+    pub guest: Option<PathBuf>,
 }
 
 impl BuildOptions {
@@ -66,6 +70,7 @@ impl BuildOptions {
             mirror: None,
             proxies: Vec::new(),
             program: None,
+            guest: None,
         }
     }
 
@@ -226,6 +231,11 @@ impl Work<'_> {
             self.engine.image(&reference).await?.and_then(|image| image.id).ok_or_else(|| {
                 Error::local(format!("inspect image {reference}"), "it is not there after it was built")
             })?;
+        if image.name == GUEST
+            && let Some(file) = &self.options.guest
+        {
+            guest::write(self.engine, &id, file).await?;
+        }
         let pushed = self.options.push && self.push(&image.name, &reference).await?;
         Ok(Built { name: image.name.clone(), reference, id, built, pushed, took: started.elapsed() })
     }
