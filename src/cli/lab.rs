@@ -47,6 +47,9 @@ enum Act {
         /// How many more that only compute
         #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=64))]
         computes: u16,
+        /// What is deployed to it is load balancer, database, message queue and cache only
+        #[arg(long)]
+        infra_only: bool,
     },
     /// Cut a host's power, or give it back
     Power {
@@ -79,7 +82,7 @@ enum Power {
 impl Lab {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
         let act = match self.act {
-            Act::Up { hosts, computes } => LabAct::Up(hosts, computes),
+            Act::Up { hosts, computes, infra_only } => LabAct::Up { hosts, computes, infra_only },
             Act::Down => LabAct::Down,
             Act::Power { host, state } => LabAct::Power(host, state == Power::On),
             Act::Status => LabAct::Status,

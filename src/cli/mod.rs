@@ -12,6 +12,7 @@ mod genpwd;
 pub mod global;
 mod graph;
 mod history;
+mod init_runonce;
 mod interrupt;
 mod inventory;
 pub mod lab;
@@ -19,7 +20,8 @@ mod logs;
 mod order;
 mod phases;
 mod plan;
-mod quickstart;
+mod post_deploy;
+pub mod quickstart;
 mod registry;
 pub mod reporting;
 pub mod session;
@@ -64,6 +66,10 @@ pub enum Command {
     #[command(flatten)]
     #[allow(missing_docs)]
     Phase(phases::PhaseCommand),
+    /// Write openrc scripts and clouds.yaml for the administrator
+    PostDeploy(post_deploy::PostDeploy),
+    /// Make what a first server needs: image, flavors, key pair, networks
+    InitRunonce(init_runonce::InitRunonce),
     /// Fill the empty entries of the file of passwords with new secrets
     Genpwd(genpwd::Genpwd),
     /// Check inventory, variables, roles and templates without connecting to a host
@@ -106,6 +112,8 @@ impl Command {
     async fn run(self, at: &Invocation) -> Result<Exit> {
         match self {
             Self::Phase(command) => command.run(at).await,
+            Self::PostDeploy(command) => command.run(at).await,
+            Self::InitRunonce(command) => command.run(at).await,
             Self::Genpwd(command) => command.run(at).await,
             Self::Validate(command) => command.run(at).await,
             Self::Inventory(command) => command.run(at).await,
@@ -127,7 +135,7 @@ impl Command {
 
     /// An interrupt lets it finish what it has begun; others just end.
     fn finishes(&self) -> bool {
-        matches!(self, Self::Phase(_) | Self::Plan(_) | Self::Apply(_) | Self::Quickstart(_))
+        matches!(self, Self::Phase(_) | Self::Plan(_) | Self::Apply(_) | Self::InitRunonce(_) | Self::Quickstart(_))
     }
 }
 

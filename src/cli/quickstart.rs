@@ -13,6 +13,9 @@ pub struct Quickstart {
     /// How many hosts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
     pub hosts: u16,
+    /// How many more that only compute [default: 1, or none with --infra-only]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=9))]
+    pub computes: Option<u16>,
     /// Stop after the infrastructure: load balancer, database, message queue, cache
     #[arg(long)]
     pub infra_only: bool,
@@ -22,7 +25,7 @@ pub struct Quickstart {
 
 impl Quickstart {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let summary = session::quickstart(at, self.hosts, &self.which).await?;
+        let summary = session::quickstart(at, &self).await?;
         Ok(exit(summary, false, at.stop.is_cancelled()))
     }
 }

@@ -119,9 +119,11 @@ fn inventory(lab: &Lab) -> String {
                 let _ = writeln!(text, "{name}");
             } else {
                 told.push(name);
+                let tunnel = host.tunnel_address();
                 let _ = writeln!(
                     text,
-                    "{name} ansible_host={address} ansible_user=root ansible_ssh_private_key_file=\"{key}\""
+                    "{name} ansible_host={address} ansible_user=root ansible_ssh_private_key_file=\"{key}\" \
+                     tunnel_address={tunnel}"
                 );
             }
         }
@@ -151,21 +153,35 @@ fn globals(lab: &Lab, options: &Options) -> String {
          # External network {external}: the world outside.\n\
          kolla_external_vip_interface: \"eth1\"\n\
          kolla_external_vip_address: \"{external_vip}\"\n\
-         neutron_external_interface: \"eth1\"\n\
+         neutron_external_interface: \"eth2\"\n\
+         enable_neutron_provider_networks: true\n\
+         \n\
+         # All hosts share a machine's processors, and a folder. Virtualisation inside of it may be there and hang.\n\
+         openstack_service_workers: 1\n\
+         openstack_service_rpc_workers: 1\n\
+         nova_compute_virt_type: \"qemu\"\n\
+         glance_file_datadir_volume: \"{shared}/glance\"\n\
          \n\
          # The registry of this machine, as the hosts see it.\n\
          docker_registry: \"{registry}\"\n\
          docker_registry_insecure: true\n\
-         docker_namespace: \"{namespace}\"\n",
+         docker_namespace: \"{namespace}\"\n\
+         {only}",
         name = lab.name,
         release = options.release,
         tag = options.tag.clone().unwrap_or_else(|| format!("{}-debian-trixie", options.release)),
         internal = lab.internal,
         vip = lab.vip,
         external = lab.external,
+        shared = super::host::SHARED,
         external_vip = network::vip(lab.external),
         registry = lab.registry,
         namespace = options.namespace,
+        only = if options.infra_only {
+            "\n# Load balancer, database, message queue and cache.\nenable_openstack_core: false\n"
+        } else {
+            ""
+        },
     )
 }
 

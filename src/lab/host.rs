@@ -25,6 +25,9 @@ const ADDRESS: &str = "kolla.lab.address";
 /// Label with the address on the external network.
 const EXTERNAL: &str = "kolla.lab.external";
 
+/// The folder that all hosts share.
+pub(super) const SHARED: &str = "/srv/shared";
+
 /// How long a host may take from its start until it answers.
 const BOOT: Duration = Duration::from_mins(2);
 
@@ -46,6 +49,12 @@ impl LabHost {
         Self { name: name.to_owned(), address, external_address, container: format!("kolla-lab-{lab}-{name}") }
     }
 
+    /// Where tunnels of guests' networks end: no other network of the machine is likely to have such an address.
+    pub(super) fn tunnel_address(&self) -> Ipv4Addr {
+        let [_, _, third, last] = self.external_address.octets();
+        Ipv4Addr::new(100, 64, third, last)
+    }
+
     /// Reads back what [`create`] wrote into labels; `None` for containers of the lab that are no hosts.
     pub(super) fn from_summary(summary: &ContainerSummary) -> Option<Self> {
         let labels = summary.labels.as_ref()?;
@@ -63,6 +72,11 @@ impl LabHost {
     }
 }
 
+/// The volume that all hosts of a lab have at [`SHARED`], as servers have a network file system.
+fn shared(lab: &str) -> String {
+    format!("kolla-lab-{lab}-shared")
+}
+
 /// What hosts are made with.
 pub(super) struct Making<'a> {
     pub(super) lab: &'a str,
@@ -74,7 +88,7 @@ pub(super) struct Making<'a> {
 
 /// Creates a host's container, attached and furnished, not started.
 pub(super) async fn create(engine: &Engine, host: &LabHost, making: &Making<'_>) -> Result<()> {
-    for (volume, _) in host.volumes() {
+    for volume in host.volumes().into_iter().map(|(volume, _)| volume).chain([shared(making.lab)]) {
         engine.volume_create(&volume, making.lab).await?;
     }
     let capabilities = capability::of_this_machine();
@@ -115,7 +129,13 @@ fn body(host: &LabHost, making: &Making<'_>, capabilities: Vec<String>) -> Conta
     let network = Role::Internal.network(making.lab);
     let config = HostConfig {
         network_mode: Some(network.clone()),
-        binds: Some(host.volumes().iter().map(|(name, target)| format!("{name}:{target}")).collect()),
+        binds: Some(
+            host.volumes()
+                .into_iter()
+                .chain([(shared(making.lab), SHARED)])
+                .map(|(name, target)| format!("{name}:{target}"))
+                .collect(),
+        ),
         tmpfs: Some(owned(&[("/run", "exec,mode=755"), ("/run/lock", "mode=1777"), ("/tmp", "exec,mode=1777")])),
         cap_add: Some(capabilities),
         security_opt: Some(["seccomp=unconfined", "apparmor=unconfined", "label=disable"].map(str::to_owned).to_vec()),
@@ -138,6 +158,7 @@ fn body(host: &LabHost, making: &Making<'_>, capabilities: Vec<String>) -> Conta
             "container=docker".to_owned(),
             format!("KOLLA_LAB_ADDRESS={address}"),
             format!("KOLLA_LAB_GATEWAY={}", making.gateway),
+            format!("KOLLA_LAB_TUNNEL={}", host.tunnel_address()),
         ]),
         labels: Some(owned(&[(LAB, making.lab), (HOST, &host.name), (ADDRESS, &address), (EXTERNAL, &external)])),
         stop_signal: Some("SIGRTMIN+3".into()),

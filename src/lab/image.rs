@@ -61,6 +61,10 @@ fn files() -> Vec<Entry> {
         Entry::file("/etc/systemd/journald.conf.d/kolla-lab.conf", 0o644, include_str!("host/journald.conf")),
         Entry::file("/etc/systemd/system.conf.d/kolla-lab.conf", 0o644, include_str!("host/systemd.conf")),
         Entry::file("/etc/apt/apt.conf.d/80kolla-lab", 0o644, include_str!("host/apt.conf")),
+        Entry::link(
+            "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
+            "/usr/lib/systemd/system/systemd-networkd.service",
+        ),
         Entry::link("/etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target"),
     ];
     entries.extend(MASKED.map(|unit| Entry::link(format!("/etc/systemd/system/{unit}"), "/dev/null")));

@@ -58,6 +58,8 @@ pub struct Options {
     pub tag: Option<String>,
     /// Folder of the images in the registry.
     pub namespace: String,
+    /// Load balancer, database, message queue and cache only, for the globals.
+    pub infra_only: bool,
 }
 
 impl Options {
@@ -77,6 +79,7 @@ impl Options {
             release: "2025.1".into(),
             tag: None,
             namespace: "kolla".into(),
+            infra_only: false,
         }
     }
 
@@ -115,6 +118,14 @@ pub struct Lab {
     pub registry: String,
     /// What was written.
     pub files: Files,
+}
+
+impl Lab {
+    /// Addresses of the external network that no host has, for servers: the first and the last; and the gateway there.
+    pub fn floating(&self) -> ((Ipv4Addr, Ipv4Addr), Ipv4Addr) {
+        let nth = |number| network::nth(self.external, number);
+        ((nth(200), nth(240)), network::gateway(self.external))
+    }
 }
 
 /// How a host is now.

@@ -1,4 +1,4 @@
-//! Commands about this machine: images, the registry, the lab, and the whole from nothing.
+//! Commands about this machine: images, the registry, the lab.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,13 @@ use serde_json::json;
 
 use super::load::Loaded;
 use super::{BuildRequest, LabAct, RegistryAct};
+use crate::cli::Invocation;
 use crate::cli::lab::Which;
-use crate::cli::phases::Request;
-use crate::cli::{Global, Invocation};
 use crate::error::{Error, Result, numbered};
-use crate::run::event::Summary;
 use crate::{image, lab};
 
 /// The images' tag where no site says it.
-const TAG: &str = "2025.1-debian-trixie";
+pub(super) const TAG: &str = "2025.1-debian-trixie";
 
 /// Builds images.
 ///
@@ -29,6 +27,10 @@ pub async fn build(at: &Invocation, request: &BuildRequest) -> Result<()> {
         Some(value.to_string()).filter(|text| !text.is_empty())
     };
     let tag = request.tag.clone().or_else(|| variable("openstack_tag"));
+    if request.to.is_some() && !request.images.iter().any(|image| image == image::GUEST) {
+        return Err(Error::input("`--to` is for the disk of the image `guest`, which is not among the images")
+            .with_hint("write `kolla build guest --to FILE`"));
+    }
     let mut options = image::BuildOptions::new(tag.unwrap_or_else(|| TAG.into()));
     options.images.clone_from(&request.images);
     if options.images.is_empty()
@@ -47,21 +49,33 @@ pub async fn build(at: &Invocation, request: &BuildRequest) -> Result<()> {
     options.mirror.clone_from(&request.mirror);
     options.proxies.clone_from(&at.environment.proxies);
     options.jobs = request.jobs.map_or(options.jobs, usize::from);
+    let disk = request.to.clone().unwrap_or_else(|| guest_file(at));
+    options.guest = Some(disk.clone());
     let built = build_images(at, &options).await?;
+    let file = |image: &image::Built| (image.name == image::GUEST).then_some(&disk);
     at.answer(
         || {
-            built
-                .iter()
-                .map(|image| json!({ "name": image.name, "reference": image.reference, "built": image.built }))
-                .collect()
+            let answer = |image: &image::Built| {
+                let (name, reference, built) = (&image.name, &image.reference, image.built);
+                json!({ "name": name, "reference": reference, "built": built, "file": file(image) })
+            };
+            built.iter().map(answer).collect()
         },
-        || format!("{} ready", numbered(built.len(), "image")),
+        || {
+            let guest = built.iter().find_map(file).map(|disk| format!("; the guest is {}", disk.display()));
+            format!("{} ready{}", numbered(built.len(), "image"), guest.unwrap_or_default())
+        },
     );
     Ok(())
 }
 
+/// Where the disk of the guest is, unless the operator says another place.
+pub(super) fn guest_file(at: &Invocation) -> PathBuf {
+    at.environment.state_home.join("kolla/guest.qcow2")
+}
+
 /// Names of the images that the site's enabled services need.
-fn needed(loaded: &Loaded) -> Result<Vec<String>> {
+pub(super) fn needed(loaded: &Loaded) -> Result<Vec<String>> {
     let plan = loaded.draft(&loaded.members())?;
     let name = |reference: &String| {
         let name = reference.rsplit('/').next().unwrap_or(reference);
@@ -70,7 +84,7 @@ fn needed(loaded: &Loaded) -> Result<Vec<String>> {
     Ok(plan.images().keys().map(name).collect())
 }
 
-async fn build_images(at: &Invocation, options: &image::BuildOptions) -> Result<Vec<image::Built>> {
+pub(super) async fn build_images(at: &Invocation, options: &image::BuildOptions) -> Result<Vec<image::Built>> {
     image::build(options, &|event| match event {
         image::Event::Installs(names) => at.screen.err(&format!("installing {} on this machine", names.join(", "))),
         image::Event::Starts { image } => at.screen.err(&format!("image {image}: building")),
@@ -117,7 +131,11 @@ pub async fn registry(at: &Invocation, act: RegistryAct, port: u16) -> Result<()
     Ok(())
 }
 
-async fn raise_registry(at: &Invocation, options: &image::BuildOptions, registry: &image::Registry) -> Result<()> {
+pub(super) async fn raise_registry(
+    at: &Invocation,
+    options: &image::BuildOptions,
+    registry: &image::Registry,
+) -> Result<()> {
     let options = image::BuildOptions {
         images: vec!["registry".into()],
         push: false,
@@ -131,7 +149,7 @@ async fn raise_registry(at: &Invocation, options: &image::BuildOptions, registry
     Ok(())
 }
 
-fn options(at: &Invocation, which: &Which) -> lab::Options {
+pub(super) fn options(at: &Invocation, which: &Which) -> lab::Options {
     let folder = which.state_dir.clone().unwrap_or_else(|| lab_folder(at, &which.name));
     let mut options = lab::Options::new(&which.name, folder);
     options.internal = which.subnet;
@@ -152,9 +170,10 @@ fn lab_folder(at: &Invocation, name: &str) -> PathBuf {
 pub async fn lab(at: &Invocation, act: LabAct, which: &Which) -> Result<u8> {
     let mut options = options(at, which);
     match act {
-        LabAct::Up(hosts, computes) => {
+        LabAct::Up { hosts, computes, infra_only } => {
             options.hosts = hosts.into();
             options.computes = computes.into();
+            options.infra_only = infra_only;
             let lab = raise(at, &options).await?;
             let folder = options.state_dir.display();
             at.answer(
@@ -201,7 +220,7 @@ pub async fn lab(at: &Invocation, act: LabAct, which: &Which) -> Result<u8> {
 }
 
 /// Raises the lab and gives it passwords.
-async fn raise(at: &Invocation, options: &lab::Options) -> Result<lab::Lab> {
+pub(super) async fn raise(at: &Invocation, options: &lab::Options) -> Result<lab::Lab> {
     let lab = lab::up(options, &|line| at.screen.err(line)).await?;
     let passwords = options.state_dir.join("passwords.yml");
     if !passwords.exists() {
@@ -214,64 +233,3 @@ async fn raise(at: &Invocation, options: &lab::Options) -> Result<lab::Lab> {
 
 /// The file of passwords as it is before any is made.
 const PASSWORDS: &str = include_str!("../../../etc/passwords.yml");
-
-/// Registry, images, lab, bootstrap-servers, prechecks, pull, deploy, and how to go on.
-///
-/// # Errors
-/// The first step that fails.
-pub async fn quickstart(at: &Invocation, hosts: u16, which: &Which) -> Result<Summary> {
-    let mut lab_options = options(at, which);
-    lab_options.hosts = hosts.into();
-    let mut installs = image::installs().await;
-    installs.extend(lab::preflight(&lab_options).await?.installs);
-    installs.sort();
-    installs.dedup();
-    at.screen.err(&format!(
-        "quickstart: builds images, starts a registry on port {}, raises the lab `{}` of {} as containers of this \
-         machine's engine, and deploys to it{}",
-        which.registry_port,
-        which.name,
-        numbered(hosts.into(), "host"),
-        if installs.is_empty() { String::new() } else { format!("; installs {}", installs.join(", ")) },
-    ));
-    let mut images = image::BuildOptions::new(TAG);
-    images.registry = format!("127.0.0.1:{}", which.registry_port);
-    images.mirror.clone_from(&which.mirror);
-    images.proxies.clone_from(&at.environment.proxies);
-    images.push = true;
-    let registry = image::Registry { port: which.registry_port, image: images.reference("registry") };
-    raise_registry(at, &images, &registry).await?;
-    raise(at, &lab_options).await?;
-    let folder = lab_options.state_dir.clone();
-    let inner = |command: &str| Invocation {
-        environment: at.environment.clone(),
-        global: Global { configdir: Some(folder.clone()), inventory: Vec::new(), ..at.global.clone() },
-        screen: at.screen.clone(),
-        stop: at.stop.clone(),
-        command_line: format!("kolla {command} --configdir {}", folder.display()),
-    };
-    images.images = needed(&Loaded::read(&inner("build"))?)?;
-    build_images(at, &images).await?;
-    let mut last = Summary::default();
-    for name in ["bootstrap-servers", "prechecks", "pull", "deploy"] {
-        if at.stop.is_cancelled() {
-            return Err(Error::Interrupted);
-        }
-        let request = Request { phase: name.into(), check: at.global.check, ..Request::default() };
-        last = super::phase(&inner(name), &request).await?;
-        if last.failed > 0 {
-            return Ok(last);
-        }
-    }
-    at.screen.err(&format!(
-        "\ndone. The site is in {folder}:\n\
-         \x20 export KOLLA_CONFIG_PATH={folder}\n\
-         \x20 kolla status               services by hosts\n\
-         \x20 kolla deploy               again: nothing to change\n\
-         \x20 kolla lab ssh control01{name}    a shell on a host\n\
-         \x20 kolla lab down{name}             remove the lab; `kolla registry down` the registry",
-        folder = folder.display(),
-        name = if which.name == "kolla" { String::new() } else { format!(" --name {}", which.name) },
-    ));
-    Ok(last)
-}

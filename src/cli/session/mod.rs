@@ -2,16 +2,22 @@
 //! `cli` that knows site, roles, plans and hosts. Commands only ask and print.
 
 mod ask;
+mod cloud;
 mod facts;
 mod load;
 mod local;
 mod phase;
+mod quickstart;
+
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 pub use ask::{exec, genpwd, graph, inventory, logs, status, validate, vars};
-pub use local::{build, lab, quickstart, registry};
+pub use cloud::{init_runonce, post_deploy};
+pub use local::{build, lab, registry};
 pub use phase::phase;
+pub use quickstart::quickstart;
 
 /// What [`validate`] looked at.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -68,6 +74,8 @@ pub struct StatusRow {
 pub struct BuildRequest {
     /// Image names; empty for those the enabled services need.
     pub images: Vec<String>,
+    /// Where the guest's disk goes.
+    pub to: Option<PathBuf>,
     /// Push them.
     pub push: bool,
     /// Where to push, as `127.0.0.1:4000`.
@@ -96,8 +104,15 @@ pub enum RegistryAct {
 /// What to do with the lab.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabAct {
-    /// Raise it with so many hosts, and so many more that only compute.
-    Up(u16, u16),
+    /// Raise it.
+    Up {
+        /// So many controllers.
+        hosts: u16,
+        /// So many more that only compute.
+        computes: u16,
+        /// For the infrastructure without OpenStack.
+        infra_only: bool,
+    },
     /// Cut a host's power, or give it back.
     Power(String, bool),
     /// Remove it.

@@ -44,8 +44,29 @@ if [ -n "$have" ] && [ "$have" != eth0 ]; then
 fi
 ip route replace default via "$KOLLA_LAB_GATEWAY" dev eth0
 
+# Two cables lead outside: eth1 is the host's own, with its address; eth2 is for routers of guests. And their tunnels
+# end on an address of their own, on the bridge that has eth2: a switch in user space sends them by that.
+if [ -d /sys/class/net/eth1 ]; then
+    outside=$(ip -o -4 address show dev eth1 | awk '{ print $4 }')
+    ip link set eth1 down
+    ip address flush dev eth1
+    ip link set eth1 name lab-outside
+    ip link add eth1 type bridge forward_delay 0
+    ip link add eth2 type veth peer name lab-eth2
+    for link in lab-outside lab-eth2; do
+        ip link set "$link" master eth1
+        ip link set "$link" up
+    done
+    ip address add "$outside" dev eth1
+    ip link set eth1 up
+    ip link set eth2 up
+    mkdir -p /run/systemd/network
+    printf '[Match]\nName=br-ex\n[Network]\nAddress=%s/16\nLinkLocalAddressing=no\nConfigureWithoutCarrier=yes\n' \
+        "$KOLLA_LAB_TUNNEL" >/run/systemd/network/br-ex.network
+fi
+
 [ -s /etc/machine-id ] || systemd-machine-id-setup >/dev/null 2>&1
 [ -f /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N '' -C '' -f /etc/ssh/ssh_host_ed25519_key
 
-unset KOLLA_LAB_ADDRESS KOLLA_LAB_GATEWAY have file point
+unset KOLLA_LAB_ADDRESS KOLLA_LAB_GATEWAY KOLLA_LAB_TUNNEL have file link outside point
 exec /lib/systemd/systemd
