@@ -19,7 +19,8 @@ import time
 import pika
 import pymysql
 
-from lab import NAME, REGISTRY_PORT, Lab, expect, main, say, wait_until
+from api import Calls
+from lab import NAME, REGISTRY_PORT, Lab, expect, run, say, wait_until
 
 KILLS = int(os.environ.get("KOLLA_TEST_KILLS", "4"))
 
@@ -393,6 +394,28 @@ def rotated(lab):
     expect((again["changed"], again["failed"]) == (0, 0), f"it did not converge: {again}")
 
 
+def identity(lab):
+    """Keystone is added to what runs, and takes over a changed option while clients log in: no log-in fails"""
+    lab.option("identity", enable_keystone=True)
+    lab.kolla("build", "--push", "--registry", f"127.0.0.1:{REGISTRY_PORT}", within=2400)
+    before = {host: lab.containers(host) for host in lab.hosts}
+    lab.kolla("deploy")
+    for host in lab.hosts:
+        after = lab.containers(host)
+        expect({name: after[name] for name in before[host]} == before[host], f"{host}: others than Keystone were touched")
+    again = lab.events("deploy")[-1]["summary"]
+    expect((again["changed"], again["failed"]) == (0, 0), f"it did not converge: {again}")
+    with Calls(lab, clients=3, timeout=60, services=["identity"]) as calls:
+        wait_until("the clients", 60, lambda: len(calls.made) > 20)
+        lab.write("config/keystone.conf", "[DEFAULT]\nmax_param_size = 65\n")
+        lab.kolla("reconfigure")
+    say(f"{len(calls.made)} log-ins, {len(calls.failed)} failed")
+    expect(not calls.failed, f"{len(calls.failed)} of {len(calls.made)} failed, as {calls.failed[:5]}")
+    lab.write("config/keystone.conf", None)
+    lab.option("identity")
+    lab.kolla("deploy", "--prune")
+
+
 def stop_and_start(lab):
     """stop wants its flag; the whole infrastructure stops in order and starts again with its data"""
     rows = ask(lab, "SELECT COUNT(*) FROM proof.rows")
@@ -463,6 +486,7 @@ def destroyed(lab):
 
 def killed_deploy(lab):
     """kill -9 of the program at random moments of a first deploy: the rerun converges"""
+    lab.kolla("destroy", "--yes-i-really-really-mean-it", quiet=True)
     lab.kolla("deploy")
     longest = lab.took
     for _ in range(KILLS):
@@ -472,26 +496,8 @@ def killed_deploy(lab):
 
 
 TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, own_role, two_runs, messages, writer_killed,
-         power_cut, all_crash, all_off, rotated, stop_and_start, killed_reconfigure, destroyed, killed_deploy]
-
-
-def run():
-    lab = Lab(sys.argv[1])
-    chosen = os.environ.get("KOLLA_TEST_ONLY", "").split()
-    tests = [test for test in TESTS if not chosen or test.__name__ in chosen]
-    try:
-        main(tests, lab)
-    finally:
-        if "KOLLA_TEST_SITE" not in os.environ:
-            lab.lab("down", quiet=True, code=None)
-            subprocess.run([lab.program, "registry", "down", "--include-images", "--port", str(REGISTRY_PORT)], env=lab.environment,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            names = subprocess.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"], text=True,
-                                   stdout=subprocess.PIPE).stdout.split()
-            ours = [name for name in names if name.startswith(f"127.0.0.1:{REGISTRY_PORT}/")]
-            if ours:
-                subprocess.run(["docker", "rmi", *ours], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+         power_cut, all_crash, all_off, rotated, identity, stop_and_start, killed_reconfigure, destroyed, killed_deploy]
 
 
 if __name__ == "__main__":
-    run()
+    run(TESTS, Lab(sys.argv[1]))

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-import shutil
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -13,7 +13,7 @@ import traceback
 import flat
 
 NAME = os.environ.get("KOLLA_TEST_LAB", "test")
-REGISTRY_PORT = 4001
+REGISTRY_PORT = int(os.environ.get("KOLLA_TEST_REGISTRY", "4001"))
 
 
 def say(text):
@@ -49,8 +49,9 @@ class Lab:
         self.folder = tempfile.mkdtemp(prefix="kolla-test-")
         # A lab that stands already can be tested, too: KOLLA_TEST_SITE names its folder.
         self.site = os.environ.get("KOLLA_TEST_SITE", os.path.join(self.folder, "site"))
+        self.stands = "KOLLA_TEST_SITE" in os.environ
         self.environment = dict(os.environ, XDG_STATE_HOME=self.folder)
-        self.hosts = ["control01", "control02", "control03"]
+        self.written = set()
 
     # The program
 
@@ -73,9 +74,9 @@ class Lab:
         self.took = took
         return done.stdout
 
-    def healthy(self):
+    def healthy(self, command="check"):
         """Every service answers as it should."""
-        return subprocess.run(self.command("check"), env=self.environment, stdout=subprocess.DEVNULL,
+        return subprocess.run(self.command(command), env=self.environment, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, timeout=60).returncode == 0
 
     def lab(self, *words, **more):
@@ -95,22 +96,25 @@ class Lab:
                 outcomes[(event["host"], event["subject"])] = event["outcome"]
         return outcomes
 
+    def write(self, path, text):
+        """A file of the site that is not there without a test; no text removes it."""
+        path = os.path.join(self.site, path)
+        if text:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            self.written.add(path)
+        elif os.path.exists(path):
+            os.remove(path)
+
     def option(self, name, **variables):
         """Sets variables of the site in a file of globals.d; none remove it."""
-        folder = os.path.join(self.site, "globals.d")
-        os.makedirs(folder, exist_ok=True)
-        path = os.path.join(folder, f"{name}.yml")
-        if not variables:
-            if os.path.exists(path):
-                os.remove(path)
-            return
-        with open(path, "w", encoding="utf-8") as file:
-            for key, value in variables.items():
-                file.write(f"{key}: {json.dumps(value)}\n")
+        self.write(f"globals.d/{name}.yml", "".join(f"{key}: {json.dumps(value)}\n" for key, value in variables.items()))
 
     def settle(self):
         """After a test that failed: everything on and as the site says, so that the others are not blamed for it."""
-        shutil.rmtree(os.path.join(self.site, "globals.d"), ignore_errors=True)
+        for path in self.written:
+            self.write(path, None)
         for host in self.hosts:
             self.lab("power", host, "on", quiet=True, code=None)
         try:
@@ -121,13 +125,27 @@ class Lab:
 
     # Hosts
 
+    @property
+    def hosts(self):
+        """Those that the inventory names, controllers first."""
+        try:
+            with open(os.path.join(self.site, "inventory"), encoding="utf-8") as file:
+                return re.findall(r"^(\S+) ansible_host=", file.read(), re.M)
+        except FileNotFoundError:
+            return []
+
+    @property
+    def controllers(self):
+        return [host for host in self.hosts if host.startswith("control")]
+
     def container(self, host):
         return f"kolla-lab-{NAME}-{host}"
 
-    def on(self, host, script, code=0):
-        """Runs a script on a host, from underneath: no session of the program is involved."""
+    def on(self, host, script, code=0, given=None):
+        """Runs a script on a host, from underneath: no session of the program is involved. It may be given an input."""
+        shell, text = (["sh", "-s"], script) if given is None else (["sh", "-c", script], given)
         done = subprocess.run(
-            ["docker", "exec", "-i", self.container(host), "sh", "-s"], input=script, text=True,
+            ["docker", "exec", "-i", self.container(host), *shell], input=text, text=True, errors="replace",
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
         )
         if code is not None and done.returncode != code:
@@ -135,21 +153,29 @@ class Lab:
         return done.stdout
 
     def engine(self, host, path, method="GET"):
-        """A request to a host's engine. The hosts have no client: Perl, which Debian always has, does."""
+        """A request to a host's engine; its answer."""
+        return self.engine_all(host, [path], method)[0]
+
+    def engine_all(self, host, paths, method="GET"):
+        """Several, one after the other. The hosts have no client: Perl, which Debian always has, does."""
         script = f"""perl -MIO::Socket::UNIX -e '
-            my $s = IO::Socket::UNIX->new("/var/run/docker.sock") or die "no engine\\n";
-            print $s "{method} {path} HTTP/1.0\\r\\nHost: engine\\r\\nContent-Length: 0\\r\\n\\r\\n";
-            local $/; my $answer = <$s>; $answer =~ s/^.*?\\r\\n\\r\\n//s; print $answer'"""
-        text = self.on(host, script)
-        return json.loads(text) if text.strip() else None
+            for my $path (@ARGV) {{
+                my $s = IO::Socket::UNIX->new("/var/run/docker.sock") or die "no engine\\n";
+                print $s "{method} $path HTTP/1.0\\r\\nHost: engine\\r\\nContent-Length: 0\\r\\n\\r\\n";
+                local $/; my $answer = <$s>; $answer =~ s/^.*?\\r\\n\\r\\n//s; $answer =~ tr/\\n//d; print "$answer\\n"
+            }}' {" ".join(map(shlex.quote, paths))}"""
+        answers = self.on(host, script).split("\n")[:-1]
+        return [json.loads(answer) if answer else None for answer in answers]
 
     def containers(self, host):
         """Containers of a host: name to (id, state, start)."""
-        found = {}
-        for listed in self.engine(host, "/containers/json?all=1"):
-            state = self.engine(host, f"/containers/{listed['Id']}/json")["State"]
-            found[listed["Names"][0].lstrip("/")] = (listed["Id"], state["Status"], state["StartedAt"])
-        return found
+        listed = self.engine(host, "/containers/json?all=1")
+        if not listed:
+            return {}
+        asked = self.engine_all(host, [f"/containers/{each['Id']}/json" for each in listed])
+        # One that ended since has no name.
+        return {each["Name"].lstrip("/"): (each["Id"], each["State"]["Status"], each["State"]["StartedAt"])
+                for each in asked if "Name" in each}
 
     def everything(self):
         """All that a run must not touch when it changes nothing."""
@@ -157,7 +183,7 @@ class Lab:
         return {host: self.containers(host) for host in self.hosts}, files
 
     def kill(self, host, container):
-        self.engine(host, f"/containers/{container}/kill?signal=SIGKILL", "POST")
+        self.engine(host, f"/containers/{container}/kill?signal=SIGKILL", method="POST")
 
     def power_off(self, host):
         subprocess.run(["docker", "kill", self.container(host)], check=True, stdout=subprocess.DEVNULL)
@@ -167,6 +193,11 @@ class Lab:
         wait_until(f"{host}'s engine", 90, lambda: self.engine(host, "/version"))
 
     # The site
+
+    def image(self, name):
+        """One of the site's images, as this machine's engine calls it."""
+        namespace, tag = (self.value("globals.yml", key) for key in ("docker_namespace", "openstack_tag"))
+        return f"127.0.0.1:{REGISTRY_PORT}/{namespace}/{name}:{tag}"
 
     def value(self, file, name):
         return flat.read(os.path.join(self.site, file)).get(name)
@@ -188,6 +219,28 @@ class Lab:
             if f" {address}/" in self.on(host, "ip -o addr", code=None):
                 return host
         return None
+
+
+def run(tests, lab):
+    """Runs those tests that are wanted, then takes down what was raised for them."""
+    chosen = os.environ.get("KOLLA_TEST_ONLY", "").split()
+    try:
+        main([test for test in tests if not chosen or test.__name__ in chosen], lab)
+    finally:
+        if not lab.stands:
+            take_down(lab)
+
+
+def take_down(lab):
+    lab.lab("down", quiet=True, code=None)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([lab.program, "registry", "down", "--include-images", "--port", str(REGISTRY_PORT)],
+                   env=lab.environment, **quiet)
+    names = subprocess.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"], text=True,
+                           stdout=subprocess.PIPE).stdout.split()
+    ours = [name for name in names if name.startswith(f"127.0.0.1:{REGISTRY_PORT}/")]
+    if ours:
+        subprocess.run(["docker", "rmi", *ours], **quiet)
 
 
 def main(tests, lab):
