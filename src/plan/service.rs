@@ -226,16 +226,14 @@ fn made(
         scope = values.scope.with(vars);
         values.scope = &scope;
     }
-    let text = match (spec.merge, found.last()) {
-        (Merge::Replace, Some((_, file))) => operators(file, &mut values),
-        _ => {
-            let mut sources = own(spec, role, &mut values);
-            sources.extend(found.iter().map(|(_, file)| operators(file, &mut values)));
-            match sources.len() {
-                1 => sources.remove(0),
-                _ => merge_ini(&sources.iter().map(String::as_str).collect::<Vec<_>>()),
-            }
-        }
+    if let (Merge::Replace, Some((_, file))) = (spec.merge, found.last()) {
+        return Some((to, operators(file, &mut values)));
+    }
+    let mut sources = own(spec, role, &mut values);
+    sources.extend(found.iter().map(|(_, file)| operators(file, &mut values)));
+    let text = match sources.len() {
+        1 => sources.remove(0),
+        _ => merge_ini(&sources.iter().map(String::as_str).collect::<Vec<_>>()),
     };
     Some((to, text))
 }

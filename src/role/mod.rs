@@ -306,7 +306,7 @@ impl Roles {
         let shared: Templates =
             sources.get("site").into_iter().flatten().filter_map(|(path, text)| template(path, text)).collect();
         for (name, files) in sources {
-            match parse::role(&name, files, &shared) {
+            match parse::role(&name, &files, &shared) {
                 Ok((role, layer)) => {
                     layers.push(layer);
                     roles.insert(name, role);

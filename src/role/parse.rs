@@ -33,12 +33,12 @@ const CHECKS: [&str; 13] = [
 /// A role from its files; templates that it lacks are those of `shared`.
 pub(super) fn role(
     name: &str,
-    files: BTreeMap<PathBuf, Arc<str>>,
+    files: &BTreeMap<PathBuf, Arc<str>>,
     shared: &Templates,
 ) -> Result<(Role, Layer), Vec<InputError>> {
     let mut document = None;
     let mut templates = shared.clone();
-    for (path, text) in &files {
+    for (path, text) in files {
         match super::template(path, text) {
             Some((file, template)) => drop(templates.insert(file, template)),
             None => document = Some(Document::parse(path, text).map_err(|error| vec![error])?),

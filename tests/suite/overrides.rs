@@ -1,6 +1,7 @@
 //! What a file of a service is made of: the role's templates, and the operator's files in `config/`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use kolla::error::Error;
 use kolla::op::Op;
@@ -54,7 +55,7 @@ fn files_of_an_openstack_service_are_merged_in_kollas_order() {
     for (number, path) in order.iter().enumerate() {
         folder
             .write(&format!("config/{path}"), &format!("[DEFAULT]\nfrom = {path}\nkey{number} = {{{{ toy_port }}}}\n"));
-        own.push_str(&format!("key{number} = 99\n"));
+        let _ = writeln!(own, "key{number} = 99");
         let expected = format!("[DEFAULT]\nport = 99\nfrom = {path}\n{own}");
         assert_eq!(file(&folder, "c1", "toy-api", "toy.conf"), expected, "with {path}");
     }
