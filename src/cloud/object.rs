@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::run::Tally;
 use crate::run::event::Outcome;
 
-/// Ids by the names of objects, and `project`. Texts of an [`Object`] name them in braces: `{demo-net}`.
+/// Ids by the names of objects, and `project`. Texts of an object name them in braces: `{demo-net}`.
 pub type Ids = BTreeMap<String, String>;
 
 /// One object, or one setting of an object.

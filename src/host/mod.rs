@@ -84,6 +84,8 @@ pub struct Look {
 }
 
 /// What a host is: read once a run, given to templates as `facts`.
+// Each is a fact of its own; no two of them are states of one thing.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
