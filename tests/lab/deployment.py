@@ -418,6 +418,7 @@ def identity(lab):
 
 def stop_and_start(lab):
     """stop wants its flag; the whole infrastructure stops in order and starts again with its data"""
+    stored(lab)
     rows = ask(lab, "SELECT COUNT(*) FROM proof.rows")
     lab.kolla("stop", code=2)
     lab.kolla("stop", "--yes-i-really-really-mean-it")
