@@ -84,6 +84,8 @@ docker_registry: registry.example:5000
 enable_haproxy: false
 enable_mariadb: false
 enable_rabbitmq: false
+enable_cron: false
+enable_openstack_core: false
 ";
 
 const SERVICE_CONF: &str = "\
