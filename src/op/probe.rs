@@ -61,12 +61,20 @@ pub enum Answer {
     Right,
     /// Not yet; why.
     NotYet(String),
-    /// Never: the container ended.
-    Ended(String),
+    /// The container ended.
+    Ended {
+        /// As the engine says it.
+        why: String,
+        /// The engine starts it again.
+        restarts: bool,
+    },
 }
 
 /// How long a container runs that is to do no more than that, until it counts as ready.
 const STAYS: Duration = Duration::from_secs(5);
+/// How long a container may start and end again: one that met a passing failure of another service gets a second
+/// chance, one that cannot work is told soon.
+const STARTS_AGAIN: Duration = Duration::from_secs(5);
 /// What the last question gets, however late it comes.
 const LAST_ASK: Duration = Duration::from_secs(5);
 
@@ -79,9 +87,10 @@ impl Probe {
         if !matches!(self.ask, Ask::Http { .. } | Ask::Tcp { .. }) {
             let state = host.containers().await?.remove(container);
             match state {
-                None => return Ok(Answer::Ended("it is gone".into())),
-                Some(state) if state.state == "restarting" || state.state == "exited" || state.state == "dead" => {
-                    return Ok(Answer::Ended(state.status.to_lowercase()));
+                None => return Ok(Answer::Ended { why: "it is gone".into(), restarts: false }),
+                Some(state) if ["restarting", "exited", "dead"].contains(&state.state.as_str()) => {
+                    let restarts = state.state == "restarting";
+                    return Ok(Answer::Ended { why: state.status.to_lowercase(), restarts });
                 }
                 Some(state) if self.ask == Ask::Healthy => {
                     return Ok(if state.status.contains("(healthy)") {
@@ -147,22 +156,32 @@ impl Probe {
         let end = begin + Duration::from_secs(self.within);
         let mut pause = Duration::from_millis(50);
         let mut look_at_state = tokio::time::Instant::now();
+        let (mut up_since, mut first_end) = (begin, None);
         loop {
+            let mut answer = Answer::Right;
             // A container that ended will never answer: noticed at once, not when the time is over.
             if matches!(self.ask, Ask::Http { .. } | Ask::Tcp { .. }) && look_at_state <= tokio::time::Instant::now() {
-                let running = Probe::default().once(host, container).await?;
-                if running != Answer::Right {
-                    return Ok(running);
-                }
+                answer = Probe::default().once(host, container).await?;
                 look_at_state = tokio::time::Instant::now() + Duration::from_secs(1);
             }
-            let limit = end.max(tokio::time::Instant::now() + LAST_ASK);
-            let answer = tokio::time::timeout_at(limit, self.once(host, container)).await;
-            let answer = answer.unwrap_or_else(|_| Ok(Answer::NotYet("no answer".into())))?;
+            if answer == Answer::Right {
+                let limit = end.max(tokio::time::Instant::now() + LAST_ASK);
+                let asked = tokio::time::timeout_at(limit, self.once(host, container)).await;
+                answer = asked.unwrap_or_else(|_| Ok(Answer::NotYet("no answer".into())))?;
+            }
             let now = tokio::time::Instant::now();
-            // What is only to run has to have run for a while: any program does for a moment.
-            let brief = self.ask == Ask::Running && answer == Answer::Right && now < begin + STAYS;
-            if !brief && (!matches!(answer, Answer::NotYet(_)) || now + pause > end) {
+            let over = now + pause > end;
+            let settled = match &answer {
+                // What is only to run has to have run for a while: any program does for a moment.
+                Answer::Right => self.ask != Ask::Running || now >= up_since + STAYS,
+                Answer::NotYet(_) => over,
+                Answer::Ended { restarts: true, .. } => {
+                    up_since = now;
+                    over || now >= *first_end.get_or_insert(now) + STARTS_AGAIN
+                }
+                Answer::Ended { .. } => true,
+            };
+            if settled {
                 return Ok(answer);
             }
             tokio::time::sleep(pause).await;
@@ -208,7 +227,7 @@ impl Operation for Ready {
         }
         match self.probe.once(at.host(), &self.container).await? {
             Answer::Right => Ok(Diff::Same("answers".into())),
-            Answer::NotYet(why) | Answer::Ended(why) => {
+            Answer::NotYet(why) | Answer::Ended { why, .. } => {
                 Err(Error::operation(format!("{} does not answer as it should: {why}", self.container))
                     .with_hint(format!("`kolla logs {} {}`", at.host().name(), self.container)))
             }

@@ -56,7 +56,7 @@ impl Container {
         match self.ready.until_right(host, &self.spec.name).await? {
             Answer::Right => self.note_ready(host, at).await,
             answer @ Answer::NotYet(_) => Err(self.failure(answer, host).await),
-            answer @ Answer::Ended(_) => {
+            answer @ Answer::Ended { .. } => {
                 let error = self.failure(answer, host).await;
                 // It would only start and end again; the next run starts it anew.
                 let _ = host.act().stop(&self.spec.name, 1).await;
@@ -125,7 +125,7 @@ impl Container {
         };
         let verdict = match swap.await {
             Ok(()) => self.ready.until_right(host, name).await,
-            Err(error) => Ok(Answer::Ended(error.to_string())),
+            Err(error) => Ok(Answer::Ended { why: error.to_string(), restarts: false }),
         };
         let answer = match verdict {
             Ok(Answer::Right) => {
@@ -344,7 +344,7 @@ impl Container {
         let name = &self.spec.name;
         let log = host.logs(name, LOG_LINES).await.unwrap_or_default();
         let (message, causes) = match answer {
-            Answer::Ended(why) => (format!("container {name} ended instead of becoming ready"), vec![why]),
+            Answer::Ended { why, .. } => (format!("container {name} ended instead of becoming ready"), vec![why]),
             Answer::NotYet(why) => (format!("container {name} is not ready after {}s", self.ready.within), vec![why]),
             Answer::Right => (format!("container {name} failed"), Vec::new()),
         };
