@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::demo::{External, Image, Internal, Key};
 use super::*;
 use crate::error::{Error, HostCause};
 use crate::host::fake::Fake;
-use crate::host::{HttpAnswer, HttpAsk};
+use crate::host::{HttpAnswer, HttpAsk, Remote};
+use crate::op::api::Listing;
 use crate::report::{Kept, text};
 use crate::run::event::{Event, Outcome, Summary};
 
@@ -284,17 +286,18 @@ async fn parts_say_whether_they_are_up() {
     let world = World::new();
     world.apis().objects = vec![
         ("/os-services".into(), json!({ "host": "compute01", "binary": "nova-compute", "state": "down" })),
-        ("/os-hypervisors".into(), json!({ "hypervisor_hostname": "c1", "hypervisor_type": "QEMU", "state": "up" })),
         ("/v2.0/agents".into(), json!({ "host": "network01", "binary": "neutron-l3-agent", "alive": true })),
     ];
-    let rows = services(&identity(), world.fake.machine()).await.unwrap();
-    let rows: Vec<_> = rows.iter().map(|row| (row.kind.as_str(), row.name.as_str(), row.up)).collect();
-    assert_eq!(
-        rows,
-        [
-            ("compute service", "nova-compute", false),
-            ("hypervisor", "QEMU", true),
-            ("network agent", "neutron-l3-agent", true)
-        ]
-    );
+    let host = Remote::new(world.fake.machine());
+    let session = identity().log_in_at_once(&host).await.unwrap();
+    for (service_type, path, state, parts) in [
+        ("compute", "/os-services", "state", [("compute01", "nova-compute", false)]),
+        ("network", "/v2.0/agents", "alive", [("network01", "neutron-l3-agent", true)]),
+    ] {
+        let [service_type, path, state] = [service_type, path, state].map(str::to_owned);
+        let listing = Listing { service_type, path, state, host: "host".into(), name: "binary".into() };
+        let found = session.parts(&host, &listing).await.unwrap();
+        let found: Vec<_> = found.iter().map(|part| (&*part.host, &*part.name, part.up)).collect();
+        assert_eq!(found, parts);
+    }
 }

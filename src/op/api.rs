@@ -59,6 +59,32 @@ pub struct Api {
     token: Secret,
 }
 
+/// Where an API lists its parts, each of which says whether it is up, and by which keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Type of the service, as `compute`.
+    pub service_type: String,
+    /// Path of the list.
+    pub path: String,
+    /// Key of the host's name.
+    pub host: String,
+    /// Key of the part's name.
+    pub name: String,
+    /// Key of its state: `up`, or true.
+    pub state: String,
+}
+
+/// A part of the cloud that says of itself whether it is up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its host, by the cloud's name for it.
+    pub host: String,
+    /// Its name, as `nova-compute`.
+    pub name: String,
+    /// It answers.
+    pub up: bool,
+}
+
 impl Identity {
     /// Logs in, as soon as somebody answers: the load balancer may only just have learnt of it.
     ///
@@ -134,6 +160,22 @@ impl Session {
         }
         Err(Error::operation(format!("Keystone knows no {service} service in region {}", self.region))
             .with_hint("enable it and run `kolla deploy` first"))
+    }
+
+    /// The parts that a service lists.
+    ///
+    /// # Errors
+    /// When it does not answer, or is not there.
+    pub async fn parts(&self, host: &Observer, listing: &Listing) -> Result<Vec<Part>> {
+        let found = self.api(&listing.service_type)?.find(host, &listing.path).await?;
+        Ok(found
+            .iter()
+            .map(|part| Part {
+                host: text(&part[&listing.host]),
+                name: text(&part[&listing.name]),
+                up: [json!("up"), json!(true)].contains(&part[&listing.state]),
+            })
+            .collect())
     }
 }
 

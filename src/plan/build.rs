@@ -93,6 +93,7 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
         builder.checks(role, &enabled);
         builder.role(role, &enabled);
     }
+    let questions = enabled.iter().flat_map(|role| builder.questions(role, &enabled)).collect();
     if !builder.errors.is_empty() {
         return Err(Error::Input(builder.errors));
     }
@@ -105,7 +106,7 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
             lookups.services.insert(set.service.clone());
         }
     }
-    Ok(Plan { phase: String::new(), nodes: ordered(builder.nodes)?, lookups })
+    Ok(Plan { phase: String::new(), nodes: ordered(builder.nodes)?, lookups, questions })
 }
 
 impl<'a> Builder<'a> {

@@ -7,6 +7,7 @@ mod build;
 mod checks;
 mod overrides;
 pub mod phase;
+mod questions;
 mod service;
 mod steps;
 mod unread;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use build::Input;
 pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
+pub use questions::{Asked, Question};
 
 use crate::error::{Error, Result};
 use crate::op::{Op, Want};
@@ -65,6 +67,9 @@ pub struct Plan {
     /// What it looked for among the operator's files; kept for a whole plan alone.
     #[serde(skip)]
     pub lookups: Lookups,
+    /// What is asked of the cloud beyond its containers; kept for a whole plan alone.
+    #[serde(skip)]
+    pub questions: Vec<Question>,
 }
 
 /// What of a whole plan is wanted.

@@ -67,7 +67,7 @@ impl<'a> Builder<'a> {
             }
             StepKind::Catalog(node) => {
                 let Some((keystone, service_of)) = find(enabled, |service| service.identity.is_some()) else {
-                    let error = needs(role, step, "a catalog", "identity");
+                    let error = needs(role, &step.node, "a catalog", "identity");
                     self.errors.push(error);
                     return None;
                 };
@@ -109,28 +109,31 @@ fn with_files(words: Vec<String>) -> Vec<String> {
 /// Why there is no service that could do a step.
 fn nobody(role: &Role, step: &Step) -> InputError {
     match &step.kind {
-        StepKind::Database(_) | StepKind::Catalog(_) => needs(role, step, "a database", "sql"),
-        StepKind::MessageQueue(_) => needs(role, step, "a message queue", "management"),
-        StepKind::Task { service, .. } | StepKind::Exec { service, .. } => {
-            let names: Vec<&str> = role.services.keys().map(String::as_str).collect();
-            let hint = match nearest(service, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if names.is_empty() => "describe it under `services`".to_owned(),
-                None => format!("name one of {}", names.join(", ")),
-            };
-            let place = role.document.place(&step.node);
-            InputError::new(format!("role {} has no service `{service}`", role.name)).at(place).hint(hint)
-        }
+        StepKind::Database(_) | StepKind::Catalog(_) => needs(role, &step.node, "a database", "sql"),
+        StepKind::MessageQueue(_) => needs(role, &step.node, "a message queue", "management"),
+        StepKind::Task { service, .. } | StepKind::Exec { service, .. } => no_service(role, &step.node, service),
     }
 }
 
-fn needs(role: &Role, step: &Step, what: &str, key: &str) -> InputError {
-    InputError::new(format!("no enabled role has {what} for this step"))
-        .at(role.document.place(&step.node))
+/// A role names a service that it does not have.
+pub(super) fn no_service(role: &Role, node: &Node, service: &str) -> InputError {
+    let names: Vec<&str> = role.services.keys().map(String::as_str).collect();
+    let hint = match nearest(service, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.is_empty() => "describe it under `services`".to_owned(),
+        None => format!("name one of {}", names.join(", ")),
+    };
+    let place = role.document.place(node);
+    InputError::new(format!("role {} has no service `{service}`", role.name)).at(place).hint(hint)
+}
+
+pub(super) fn needs(role: &Role, node: &Node, what: &str, key: &str) -> InputError {
+    InputError::new(format!("no enabled role has {what} for this"))
+        .at(role.document.place(node))
         .hint(format!("enable one that has: its service has the key `{key}`"))
 }
 
-fn find<'a>(enabled: &[&'a Role], is: impl Fn(&Service) -> bool) -> Option<(&'a Role, &'a Service)> {
+pub(super) fn find<'a>(enabled: &[&'a Role], is: impl Fn(&Service) -> bool) -> Option<(&'a Role, &'a Service)> {
     enabled.iter().find_map(|role| role.services.values().find(|service| is(service)).map(|service| (*role, service)))
 }
 
@@ -155,7 +158,7 @@ fn management(service: &Service, values: &mut Values<'_>) -> Management {
     management
 }
 
-fn identity(service: &Service, values: &mut Values<'_>) -> Identity {
+pub(super) fn identity(service: &Service, values: &mut Values<'_>) -> Identity {
     let empty = Node::bare(crate::source::Data::Null);
     let mut fields = Fields::of(values.document, service.identity.as_ref().unwrap_or(&empty));
     let mut text = |values: &mut Values<'_>, key| fields.need(key).map(|node| values.text(node)).unwrap_or_default();

@@ -42,6 +42,8 @@ pub struct Role {
     pub steps: Vec<Step>,
     /// What must hold before anything is deployed.
     pub checks: Vec<Check>,
+    /// What `kolla status` tells beyond containers.
+    pub status: Vec<StatusItem>,
     /// Its templates, and those of all roles that it has none of its own of.
     pub templates: Templates,
 }
@@ -276,6 +278,37 @@ pub struct Check {
     pub kind: String,
     /// Its argument.
     pub argument: Node,
+}
+
+/// Something that `kolla status` tells beyond containers.
+#[derive(Debug, Clone)]
+pub struct StatusItem {
+    /// Where it stands.
+    pub node: Node,
+    /// What it is about, as `cluster`.
+    pub about: Node,
+    /// Condition.
+    pub when: Option<Node>,
+    /// How it is found out.
+    pub kind: StatusKind,
+}
+
+/// Kinds of what `kolla status` finds out.
+#[derive(Debug, Clone)]
+pub enum StatusKind {
+    /// What a program says in a service's containers, on each host.
+    Exec {
+        /// In which service.
+        service: String,
+        /// Words.
+        command: Node,
+        /// What the answer matches where all is well; anything where it is absent.
+        expect: Option<Node>,
+    },
+    /// An address that one host holds, and no other.
+    Address(Node),
+    /// Parts that an API of OpenStack lists.
+    Api(Node),
 }
 
 /// All roles by name.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{
-    Balancer, Check, Cluster, HostItem, HostKind, Limits, Permission, Role, Service, Step, StepKind, Templates,
+    Balancer, Check, Cluster, HostItem, HostKind, Limits, Permission, Role, Service, StatusItem, StatusKind, Step,
+    StepKind, Templates,
 };
 use crate::error::InputError;
 use crate::source::{Data, Document, Entry, Fields, Node};
@@ -61,6 +62,7 @@ pub(super) fn role(
     let host = top.list("host").iter().filter_map(|node| parser.host_item(node)).collect();
     let steps = top.list("steps").iter().filter_map(|node| parser.step(node)).collect();
     let checks = top.list("checks").iter().filter_map(|node| parser.check(node)).collect();
+    let status = top.list("status").iter().filter_map(|node| parser.status(node)).collect();
     let layer = parser.vars(name, &services, &vars);
     let mut errors = top.finish();
     errors.append(&mut parser.errors);
@@ -77,6 +79,7 @@ pub(super) fn role(
         host,
         steps,
         checks,
+        status,
         templates,
     };
     Ok((role, layer))
@@ -278,6 +281,27 @@ impl Parser<'_> {
         self.errors.extend(errors);
         let (kind, argument) = found.pop()?;
         Some(Check { node: node.clone(), group, when, kind: kind.to_owned(), argument: argument.clone() })
+    }
+
+    fn status(&mut self, node: &Node) -> Option<StatusItem> {
+        let mut fields = Fields::of(self.document, node);
+        let about = fields.need("about").cloned();
+        let when = fields.take("if").cloned();
+        let mut kinds = Vec::new();
+        if let Some(inner) = fields.take("exec") {
+            let mut exec = Fields::of(self.document, inner);
+            let service = exec.need("service").and_then(Node::as_str).unwrap_or_default().to_owned();
+            let expect = exec.take("expect").cloned();
+            kinds.extend(exec.need("command").cloned().map(|command| StatusKind::Exec { service, command, expect }));
+            self.errors.extend(exec.finish());
+        }
+        kinds.extend(fields.take("address").cloned().map(StatusKind::Address));
+        kinds.extend(fields.take("api").cloned().map(StatusKind::Api));
+        if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
+            fields.fail(node, "a part of `status` has exactly one of `exec`, `address`, `api`");
+        }
+        self.errors.extend(fields.finish());
+        Some(StatusItem { node: node.clone(), about: about?, when, kind: kinds.pop()? })
     }
 }
 

@@ -8,6 +8,13 @@ pub trait Sink: Send + Sync {
     fn event(&self, event: &Event);
 }
 
+/// Where events go that nobody wants to see.
+pub struct Quiet;
+
+impl Sink for Quiet {
+    fn event(&self, _event: &Event) {}
+}
+
 /// One thing that happened. The names are stable: `--output json` prints one of these a line.
 #[derive(Debug, Clone, Serialize, PartialEq)]
 #[serde(tag = "event", rename_all = "snake_case")]

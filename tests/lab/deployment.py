@@ -5,6 +5,7 @@ Usage: deployment.py PROGRAM. The lab is named `test` (KOLLA_TEST_LAB), with a r
 that it stands beside any other. KOLLA_TEST_KILLS says at how many moments the program is killed, in each of two tests.
 """
 
+import json
 import os
 import random
 import re
@@ -133,6 +134,21 @@ def put_back(lab):
     lab.kolla("deploy", "--tags", "memcached")
     expect(set(lab.containers(host)) == {name for name in lab.containers(host) if "_" not in name or name == "mariadb_clustercheck"},
            f"something is left over: {set(lab.containers(host))}")
+
+
+def status(lab):
+    """a stopped member is told by its own container and by the others; afterwards all is well again"""
+    wait_until("a clean status", 60, lambda: lab.healthy("status"))
+    host = lab.hosts[-1]
+    lab.engine(host, "/containers/mariadb/stop", "POST")
+    told = json.loads(lab.kolla("status", "--output", "json", code=1, quiet=True).splitlines()[-1])
+    rows = [row for row in told["services"] if row["state"] != "running"]
+    down = [(row["host"], row["service"], row["state"]) for row in rows if row["service"] == "mariadb"]
+    expect(down == [(host, "mariadb", "stopped")], f"services {rows}")
+    answers = {part["host"]: part["answer"] for part in told["parts"] if not part["well"]}
+    expect([answers.get(other) for other in lab.hosts[:-1]] == ["2 members, Primary, Synced"] * 2, f"parts {answers}")
+    lab.kolla("deploy")
+    wait_until("a clean status", 60, lambda: lab.healthy("status"))
 
 
 def own_role(lab):
@@ -496,8 +512,9 @@ def killed_deploy(lab):
         expect(all_synced(lab), "not all members are Synced")
 
 
-TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, own_role, two_runs, messages, writer_killed,
-         power_cut, all_crash, all_off, rotated, identity, stop_and_start, killed_reconfigure, destroyed, killed_deploy]
+TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, status, own_role, two_runs, messages,
+         writer_killed, power_cut, all_crash, all_off, rotated, identity, stop_and_start, killed_reconfigure, destroyed,
+         killed_deploy]
 
 
 if __name__ == "__main__":

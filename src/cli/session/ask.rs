@@ -3,27 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use indexmap::IndexSet;
-
-use super::facts::KeptFacts;
-use super::load::{Loaded, connect_options, crew, shared};
-use super::{HostRow, StatusRow, Validated, VariableRow};
+use super::load::{Loaded, connect_options};
+use super::{HostRow, Validated, VariableRow};
 use crate::cli::Invocation;
 use crate::error::{Error, Result, nearest};
 use crate::host::{Ask, Machine, Output};
-use crate::op::{Diff, Op, View};
 use crate::plan::Selection;
 use crate::plan::phase::named;
 use crate::report::graph::GraphNode;
 use crate::run::connect::connect;
-use crate::run::event::{Event, Sink};
-
-/// Events of connecting that nobody wants to see.
-struct Quiet;
-
-impl Sink for Quiet {
-    fn event(&self, _event: &Event) {}
-}
+use crate::run::event::Quiet;
 
 /// Loads everything and renders what can be rendered without a connection.
 ///
@@ -115,68 +104,6 @@ fn known_host(loaded: &Loaded, host: &str) -> Result<()> {
         None => "`kolla inventory` lists the hosts".into(),
     };
     Err(Error::input(format!("there is no host `{host}` in the inventory")).with_hint(hint))
-}
-
-/// The services that hosts have or should have.
-///
-/// # Errors
-/// Input errors; hosts that cannot be reached are rows.
-pub async fn status(at: &Invocation) -> Result<Vec<StatusRow>> {
-    let loaded = Loaded::read(at)?;
-    let limit = loaded.limit(at)?;
-    let names: Vec<String> = loaded.members().into_iter().collect();
-    let asking = loaded.unasked(true);
-    let ask = |host: &str| loaded.ask(&asking, host);
-    let connected = connect(&loaded.site, &names, &connect_options(at, None), ask, &Quiet).await;
-    let mut rows: Vec<StatusRow> = connected
-        .failed
-        .iter()
-        .filter(|(host, _)| limit.contains(*host))
-        .map(|(host, error)| StatusRow {
-            host: host.clone(),
-            state: "unreachable".into(),
-            about: error.to_string(),
-            ..StatusRow::default()
-        })
-        .collect();
-    let Some(first) = connected.machines.keys().next().cloned() else { return Ok(rows) };
-    let facts = KeptFacts::of(at).with(&connected.looks);
-    let scopes = loaded.scopes(&facts);
-    let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
-    let whole = loaded.plan(&facts, &scopes, &hosts)?;
-    let Some(phase) = named("deploy") else { return Ok(rows) };
-    let selection = Selection { hosts: Some(limit), ..loaded.tags(at)? };
-    let crew = crew(connected, shared(at, scopes.host(&first))?);
-    for node in whole.select(phase, &selection).nodes {
-        let (Some(Op::Container(container)), Some(me)) = (&node.op, crew.peers.get(&node.host)) else { continue };
-        let view = View { me: me.clone(), peers: crew.peers.clone(), shared: crew.shared.clone() };
-        let now = me.container(&container.spec.name);
-        let drift = match node.op.as_ref().map(Op::operation) {
-            Some(operation) => operation.diff(&view).await,
-            None => continue,
-        };
-        let engine = now.as_ref().map(|now| now.status.clone()).unwrap_or_default();
-        let (state, about) = match (&now, drift) {
-            (None, _) => ("missing", String::new()),
-            (Some(_), Err(error)) => ("foreign", error.to_string()),
-            (Some(now), _) if !now.running() => ("stopped", engine),
-            (Some(now), _) if now.unhealthy() => ("unhealthy", engine),
-            (Some(_), Ok(Diff::Same(_))) => ("running", engine),
-            (Some(_), Ok(Diff::Replace(parts) | Diff::Update(parts))) => {
-                ("running", format!("{engine}; differs: {}", parts.join(", ")))
-            }
-            (Some(_), Ok(_)) => ("running", format!("{engine}; differs")),
-        };
-        rows.push(StatusRow {
-            host: node.host.clone(),
-            role: node.role.clone(),
-            service: container.service.clone(),
-            state: state.into(),
-            about,
-        });
-    }
-    rows.sort_by(|a, b| (&a.role, &a.service, &a.host).cmp(&(&b.role, &b.service, &b.host)));
-    Ok(rows)
 }
 
 /// Nodes and edges (before, after) of a phase's plan.

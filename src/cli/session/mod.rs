@@ -8,16 +8,18 @@ mod load;
 mod local;
 mod phase;
 mod quickstart;
+mod status;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use ask::{exec, genpwd, graph, inventory, logs, status, validate, vars};
+pub use ask::{exec, genpwd, graph, inventory, logs, validate, vars};
 pub use cloud::{init_runonce, post_deploy};
 pub use local::{build, lab, registry};
 pub use phase::phase;
 pub use quickstart::quickstart;
+pub use status::status;
 
 /// What [`validate`] looked at.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -65,8 +67,36 @@ pub struct StatusRow {
     pub service: String,
     /// `running`, `unhealthy`, `stopped`, `missing`, `foreign`, `leftover`, or `unreachable`.
     pub state: String,
-    /// More words: the engine's status, the image, what differs.
+    /// The engine's words on its age and health, as `Up 3 hours (healthy)`, or what is wrong.
     pub about: String,
+    /// The image it is to be made of.
+    pub image: String,
+    /// In what it differs from what would be deployed.
+    pub differs: Vec<String>,
+}
+
+/// A part of the cloud beyond containers: a member of a cluster, an address, an agent.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PartRow {
+    /// The role.
+    pub role: String,
+    /// What it is, as `cluster` or `network agent neutron-l3-agent`.
+    pub part: String,
+    /// Its host; empty where it is of none.
+    pub host: String,
+    /// What is said of it.
+    pub answer: String,
+    /// That is as it should be.
+    pub well: bool,
+}
+
+/// A cloud as it is.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Status {
+    /// Services on hosts.
+    pub services: Vec<StatusRow>,
+    /// What the cloud says of its parts.
+    pub parts: Vec<PartRow>,
 }
 
 /// What to build.

@@ -1,0 +1,175 @@
+//! What `kolla status` finds out: containers against the plan, and what the cloud says of itself.
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use indexmap::IndexSet;
+use regex::Regex;
+use tokio::sync::OnceCell;
+
+use super::facts::KeptFacts;
+use super::load::{Loaded, connect_options, crew, shared};
+use super::{PartRow, Status, StatusRow};
+use crate::cli::Invocation;
+use crate::error::{Error, Result};
+use crate::host::{Interface, Observer, Remote};
+use crate::op::api::Part;
+use crate::op::container::Container;
+use crate::op::{Diff, Op, Operation as _, Peer, View};
+use crate::plan::phase::named;
+use crate::plan::{Asked, Plan, Question, Selection};
+use crate::run::Crew;
+use crate::run::connect::connect;
+use crate::run::event::Quiet;
+
+/// Questions that are asked at once.
+const AT_ONCE: usize = 64;
+/// How much of an answer is told.
+const WORDS: usize = 100;
+
+/// The services that hosts have or should have, and what the cloud says of its parts.
+///
+/// # Errors
+/// Input errors; hosts that cannot be reached are rows.
+pub async fn status(at: &Invocation) -> Result<Status> {
+    let loaded = Loaded::read(at)?;
+    let limit = loaded.limit(at)?;
+    let names: Vec<String> = loaded.members().into_iter().collect();
+    let asking = loaded.unasked(true);
+    let ask = |host: &str| loaded.ask(&asking, host);
+    let connected = connect(&loaded.site, &names, &connect_options(at, None), ask, &Quiet).await;
+    let unreachable = |(host, error): (&String, &Error)| StatusRow {
+        host: host.clone(),
+        state: "unreachable".into(),
+        about: error.to_string(),
+        ..StatusRow::default()
+    };
+    let mut services: Vec<StatusRow> =
+        connected.failed.iter().filter(|(host, _)| limit.contains(*host)).map(unreachable).collect();
+    let (Some(first), Some(phase)) = (connected.machines.keys().next().cloned(), named("deploy")) else {
+        return Ok(Status { services, parts: Vec::new() });
+    };
+    let facts = KeptFacts::of(at).with(&connected.looks);
+    let scopes = loaded.scopes(&facts);
+    let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
+    let whole = loaded.plan(&facts, &scopes, &hosts)?;
+    let tags = loaded.tags(at)?;
+    let crew = crew(connected, shared(at, scopes.host(&first))?);
+    let wanted = |role: &String| (tags.tags.is_empty() || tags.tags.contains(role)) && !tags.skip_tags.contains(role);
+    let questions: Vec<&Question> = whole.questions.iter().filter(|question| wanted(&question.role)).collect();
+    let plan = whole.select(phase, &Selection { hosts: Some(limit.clone()), ..tags.clone() });
+    let holders = loaded.site.group("loadbalancer");
+    let near = holders.into_iter().find(|host| hosts.contains(*host)).unwrap_or(&first);
+    let (rows, parts) = tokio::join!(containers(&plan, &crew), answers(&questions, near, &limit, &crew));
+    services.extend(rows);
+    services.sort_by(|a, b| (&a.role, &a.service, &a.host).cmp(&(&b.role, &b.service, &b.host)));
+    Ok(Status { services, parts })
+}
+
+async fn containers(plan: &Plan, crew: &Crew) -> Vec<StatusRow> {
+    let rows = plan.nodes.iter().filter_map(|node| {
+        let (Some(Op::Container(container)), Some(me)) = (&node.op, crew.peers.get(&node.host)) else { return None };
+        let view = View { me: me.clone(), peers: crew.peers.clone(), shared: crew.shared.clone() };
+        let (host, role) = (node.host.clone(), node.role.clone());
+        Some(async move { StatusRow { host, role, ..container_row(container, &view).await } })
+    });
+    stream::iter(rows).buffered(AT_ONCE).collect().await
+}
+
+async fn container_row(container: &Container, view: &View) -> StatusRow {
+    let now = view.me.container(&container.spec.name);
+    let drift = container.diff(view).await;
+    let engine = now.as_ref().map(|now| now.status.clone()).unwrap_or_default();
+    let (state, about, differs) = match (&now, drift) {
+        (None, _) => ("missing", String::new(), Vec::new()),
+        (Some(_), Err(error)) => ("foreign", error.to_string(), Vec::new()),
+        (Some(now), _) if !now.running() => ("stopped", engine, Vec::new()),
+        (Some(now), _) if now.unhealthy() => ("unhealthy", engine, Vec::new()),
+        (Some(_), Ok(Diff::Same(_))) => ("running", engine, Vec::new()),
+        (Some(_), Ok(Diff::Replace(parts) | Diff::Update(parts))) => ("running", engine, parts),
+        (Some(_), Ok(Diff::Run(why))) => ("running", engine, vec![why]),
+        (Some(_), Ok(_)) => ("running", engine, vec!["its state".into()]),
+    };
+    StatusRow {
+        service: container.service.clone(),
+        state: state.into(),
+        about,
+        image: container.spec.image.clone(),
+        differs,
+        ..StatusRow::default()
+    }
+}
+
+/// What the cloud says of its parts, in the order of the questions; of single hosts, those within the limit.
+async fn answers(questions: &[&Question], near: &str, limit: &IndexSet<String>, crew: &Crew) -> Vec<PartRow> {
+    // One log-in for all lists.
+    let session = OnceCell::new();
+    let rows = questions.iter().map(|question| {
+        let session = &session;
+        async move {
+            match &question.ask {
+                Asked::Exec { host, container, argv, expect } => match crew.peers.get(host) {
+                    Some(peer) if limit.contains(host) => {
+                        let (answer, well) = said(&peer.host, container, argv, expect.as_deref()).await;
+                        vec![row(question, host, answer, well)]
+                    }
+                    _ => Vec::new(),
+                },
+                Asked::Address(address) => vec![held(question, address, crew)],
+                Asked::Api(identity, listing) => {
+                    let Some(machine) = crew.machines.get(near) else { return Vec::new() };
+                    let host = Remote::new(machine.clone());
+                    let parts = async {
+                        let session = session.get_or_try_init(|| identity.log_in_at_once(&host)).await?;
+                        session.parts(&host, listing).await
+                    };
+                    match parts.await {
+                        Ok(parts) => parts.iter().map(|part| listed(question, part)).collect(),
+                        Err(error) => vec![row(question, "", error.to_string(), false)],
+                    }
+                }
+            }
+        }
+    });
+    let rows: Vec<Vec<PartRow>> = stream::iter(rows).buffered(AT_ONCE).collect().await;
+    rows.into_iter().flatten().collect()
+}
+
+fn row(question: &Question, host: &str, answer: impl Into<String>, well: bool) -> PartRow {
+    PartRow {
+        role: question.role.clone(),
+        part: question.about.clone(),
+        host: host.into(),
+        answer: answer.into(),
+        well,
+    }
+}
+
+fn listed(question: &Question, part: &Part) -> PartRow {
+    let state = if part.up { "up" } else { "down" };
+    PartRow { part: format!("{} {}", question.about, part.name), ..row(question, &part.host, state, part.up) }
+}
+
+/// What a program in a container says, and whether that is well.
+async fn said(host: &Observer, container: &str, argv: &[String], expect: Option<&str>) -> (String, bool) {
+    match host.probe(container, argv, &[]).await {
+        Err(error) => (error.to_string(), false),
+        Ok(output) => {
+            let text = if output.code == 0 { output.text() } else { format!("{}{}", output.text(), output.stderr) };
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let right = expect.is_none_or(|expect| Regex::new(expect).is_ok_and(|expect| expect.is_match(&text)));
+            (text.chars().take(WORDS).collect(), output.code == 0 && right)
+        }
+    }
+}
+
+/// Who has an address: well where exactly one host does.
+fn held(question: &Question, address: &str, crew: &Crew) -> PartRow {
+    let has = |of: &Interface| {
+        let mut all = of.ipv4.iter().chain(&of.ipv6);
+        all.any(|there| there.split('/').next() == Some(address))
+    };
+    let held = |peer: &Peer| peer.look(|look| look.facts.interfaces.values().any(has));
+    let holders: Vec<&str> = crew.peers.iter().filter(|(_, peer)| held(peer)).map(|(name, _)| name.as_str()).collect();
+    let answer = if holders.is_empty() { format!("nobody holds {address}") } else { format!("holds {address}") };
+    row(question, &holders.join(", "), answer, holders.len() == 1)
+}

@@ -1,0 +1,110 @@
+//! What `kolla status` asks of a cloud beyond its containers: each role's questions, for the hosts they are for.
+
+use super::build::Builder;
+use super::steps::{find, identity, needs, no_service};
+use super::values::Values;
+use crate::op::api::{Identity, Listing};
+use crate::role::{Role, StatusItem, StatusKind};
+use crate::source::{Fields, Node};
+
+/// A question, and what makes its answer a good one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// The role.
+    pub role: String,
+    /// What it is about, as `cluster`.
+    pub about: String,
+    /// What is asked.
+    pub ask: Asked,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// A program in a container.
+    Exec {
+        /// The host.
+        host: String,
+        /// The container.
+        container: String,
+        /// Words.
+        argv: Vec<String>,
+        /// What the answer matches where all is well; anything where it is absent.
+        expect: Option<String>,
+    },
+    /// An address that exactly one host holds.
+    Address(String),
+    /// What an API lists.
+    Api(Box<Identity>, Listing),
+}
+
+impl<'a> Builder<'a> {
+    /// The role's questions.
+    pub(super) fn questions(&mut self, role: &'a Role, enabled: &[&'a Role]) -> Vec<Question> {
+        role.status.iter().flat_map(|item| self.question(role, enabled, item)).collect()
+    }
+
+    fn question(&mut self, role: &'a Role, enabled: &[&'a Role], item: &'a StatusItem) -> Vec<Question> {
+        let hosts = if let StatusKind::Exec { service, .. } = &item.kind {
+            let Some(service) = role.services.get(service) else {
+                self.errors.push(no_service(role, &item.node, service));
+                return Vec::new();
+            };
+            self.hosts_of(&service.group)
+        } else {
+            self.input.hosts.first().cloned().into_iter().collect()
+        };
+        hosts.iter().filter_map(|host| self.question_on(role, enabled, item, host)).collect()
+    }
+
+    fn question_on(
+        &mut self,
+        role: &'a Role,
+        enabled: &[&'a Role],
+        item: &'a StatusItem,
+        host: &str,
+    ) -> Option<Question> {
+        let used_by = format!("status of role {} on {host}", role.name);
+        let keystone = find(enabled, |service| service.identity.is_some());
+        let ask = match &item.kind {
+            StatusKind::Exec { service, command, expect } => {
+                let service = role.services.get(service)?;
+                self.values(role, host, used_by.clone(), |values| {
+                    let wanted = values.flag(service.when.as_ref(), true) && values.flag(item.when.as_ref(), true);
+                    wanted.then(|| Asked::Exec {
+                        host: host.to_owned(),
+                        container: service.container.clone(),
+                        argv: values.words(command),
+                        expect: expect.as_ref().map(|node| values.text(node)),
+                    })
+                })?
+            }
+            StatusKind::Address(node) => self.values(role, host, used_by.clone(), |values| {
+                values.flag(item.when.as_ref(), true).then(|| Asked::Address(values.text(node)))
+            })?,
+            StatusKind::Api(node) => {
+                let Some((keystone, service)) = keystone else {
+                    self.errors.push(needs(role, &item.node, "a catalog", "identity"));
+                    return None;
+                };
+                let identity = self.values(keystone, host, used_by.clone(), |values| identity(service, values));
+                self.values(role, host, used_by.clone(), |values| {
+                    let wanted = values.flag(item.when.as_ref(), true);
+                    wanted.then(|| Asked::Api(Box::new(identity), listing(node, values)))
+                })?
+            }
+        };
+        let about = self.values(role, host, used_by, |values| values.text(&item.about));
+        Some(Question { role: role.name.clone(), about, ask })
+    }
+}
+
+fn listing(node: &Node, values: &mut Values<'_>) -> Listing {
+    let mut fields = Fields::of(values.document, node);
+    let mut text = |key| fields.need(key).map(|node| values.text(node)).unwrap_or_default();
+    let [service_type, path, host, name, state] = ["type", "path", "host", "name", "state"].map(&mut text);
+    for error in fields.finish() {
+        values.note(error);
+    }
+    Listing { service_type, path, host, name, state }
+}
