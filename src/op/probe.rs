@@ -238,3 +238,48 @@ impl Operation for Ready {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::host::ContainerSpec;
+    use crate::host::fake::{Behaviour, Fake};
+
+    /// A container that the engine starts again and again, and what was asked of it for a minute at most.
+    async fn starting(heals: Option<Duration>) -> (Answer, Duration) {
+        let fake = Fake::new("control01");
+        let image = fake.world().publish("reg:4000/kolla/toy:1", "toy");
+        let host = Remote::new(fake.machine());
+        host.act().pull("reg:4000/kolla/toy:1", None, &|_, _| {}).await.unwrap();
+        let spec = ContainerSpec { name: "toy".into(), image, restart: true, ..ContainerSpec::default() };
+        host.act().create(&spec).await.unwrap();
+        fake.behave_once("toy", Behaviour::exits(1, "no answer from Keystone"));
+        host.act().start("toy").await.unwrap();
+        let begin = Instant::now();
+        let probe = Probe { within: 60, ..Probe::default() };
+        let heal = async {
+            if let Some(after) = heals {
+                sleep(after).await;
+                host.act().start("toy").await.unwrap();
+            }
+        };
+        let (answer, ()) = tokio::join!(probe.until_right(&host, "toy"), heal);
+        (answer.unwrap(), begin.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_ends_once_gets_a_second_chance() {
+        let (answer, took) = starting(Some(Duration::from_secs(2))).await;
+        assert_eq!(answer, Answer::Right);
+        assert!(took >= Duration::from_secs(2) + STAYS, "it has run for {took:?} only");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_ends_again_and_again_is_given_up_soon() {
+        let (answer, took) = starting(None).await;
+        assert!(matches!(answer, Answer::Ended { restarts: true, .. }), "{answer:?}");
+        assert!(took < STARTS_AGAIN + Duration::from_secs(1), "only after {took:?}");
+    }
+}
