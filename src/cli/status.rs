@@ -127,9 +127,10 @@ fn parts(parts: &[PartRow]) -> String {
         same.entry((&part.role, &part.part, &part.answer)).or_default().push(&part.host);
     }
     let mut table = Table::new(["role", "part", "answer", "of"]);
-    for ((role, part, answer), hosts) in &same {
+    for ((role, part, answer), mut hosts) in same {
+        hosts.sort_unstable();
         let of = if hosts.len() > COLUMNS { numbered(hosts.len(), "host") } else { hosts.join(", ") };
-        table.row([*role, *part, *answer, &of]);
+        table.row([role, part, answer, &of]);
     }
     table.render()
 }
