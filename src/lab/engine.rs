@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::container::LogOutput;
@@ -17,6 +18,9 @@ use crate::host::Output;
 
 /// Label on everything of a lab: its value is the lab's name.
 pub(super) const LAB: &str = "kolla.lab";
+
+/// Removing the volume of a host whose engine held a cloud's images takes minutes.
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// A file for [`Engine::put`] and for the host image.
 pub(super) struct Entry {
@@ -93,7 +97,7 @@ impl Engine {
         let hint = "install and start a container engine (`apt-get install docker.io`), \
                     and run as root or as a member of the group `docker`";
         let absent = |error: DockerError| Error::local("reach this machine's container engine", error).with_hint(hint);
-        let docker = Docker::connect_with_unix_defaults().map_err(absent)?;
+        let docker = Docker::connect_with_unix_defaults().map_err(absent)?.with_timeout(PATIENCE);
         docker.ping().await.map_err(absent)?;
         Ok(Self(docker))
     }
