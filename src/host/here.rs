@@ -4,8 +4,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bollard::Docker;
+use bollard::errors::Error as DockerError;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::Instant;
 
@@ -14,7 +17,7 @@ use super::docker::Access;
 use super::local::{Local, Standing};
 use super::wire::{Command, OpenFailure, Reply, Stream, Wire};
 use super::{Machine, Observe};
-use crate::error::{HostCause, Result};
+use crate::error::{Error, HostCause, Result};
 
 /// This machine under a name of the inventory. Where the user is not root and `become_root` is set, scripts run by
 /// `sudo -n`.
@@ -30,6 +33,20 @@ pub fn connect(
     let root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
     let wire = Here { sudo: become_root && !root, requests: AtomicU64::new(0), standing: Mutex::default() };
     Ok(Arc::new(Connected::new(name, Arc::new(wire), Access::Socket(engine_socket.to_owned()), observe)?))
+}
+
+/// The client of this machine's engine, for what belongs to no host of a site, once it gave a sign of life; `patience`
+/// is how long an answer may be waited for.
+///
+/// # Errors
+/// When there is no engine, or it is not for this user.
+pub async fn engine(patience: Duration) -> Result<Docker> {
+    let hint = "install and start a container engine (`apt-get install docker.io`), \
+                and run as root or as a member of the group `docker`";
+    let absent = |error: DockerError| Error::local("reach this machine's container engine", error).with_hint(hint);
+    let docker = Docker::connect_with_unix_defaults().map_err(absent)?.with_timeout(patience);
+    docker.ping().await.map_err(absent)?;
+    Ok(docker)
 }
 
 struct Here {

@@ -14,6 +14,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
 use crate::error::{Error, Result};
+use crate::host::here;
 
 /// An import or a push may say nothing for long.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -54,12 +55,7 @@ pub(super) struct Server<'a> {
 impl Engine {
     /// Connects and asks for a sign of life.
     pub(super) async fn connect() -> Result<Self> {
-        let hint = "install and start a container engine (`apt-get install docker.io`), \
-                    and run as root or as a member of the group `docker`";
-        let absent = |error: DockerError| Error::local("reach this machine's container engine", error).with_hint(hint);
-        let docker = Docker::connect_with_unix_defaults().map_err(absent)?.with_timeout(PATIENCE);
-        docker.ping().await.map_err(absent)?;
-        Ok(Self(docker))
+        Ok(Self(here::engine(PATIENCE).await?))
     }
 
     /// An image by name or id, if it is there.

@@ -14,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
 use crate::error::{Error, Result};
-use crate::host::Output;
+use crate::host::{Output, here};
 
 /// Label on everything of a lab: its value is the lab's name.
 pub(super) const LAB: &str = "kolla.lab";
@@ -94,12 +94,7 @@ pub(super) struct Engine(Docker);
 impl Engine {
     /// Connects and asks for a sign of life.
     pub(super) async fn connect() -> Result<Self> {
-        let hint = "install and start a container engine (`apt-get install docker.io`), \
-                    and run as root or as a member of the group `docker`";
-        let absent = |error: DockerError| Error::local("reach this machine's container engine", error).with_hint(hint);
-        let docker = Docker::connect_with_unix_defaults().map_err(absent)?.with_timeout(PATIENCE);
-        docker.ping().await.map_err(absent)?;
-        Ok(Self(docker))
+        Ok(Self(here::engine(PATIENCE).await?))
     }
 
     /// The folder in which the engine keeps its data.
