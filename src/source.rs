@@ -72,7 +72,7 @@ impl Document {
             duplicate_keys: serde_yaml::DuplicateKeyPolicy::Error,
             with_snippet: false,
         };
-        let root = if text.lines().all(|line| {
+        let mut root = if text.lines().all(|line| {
             let line = line.trim();
             line.is_empty() || line.starts_with('#') || line == "---"
         }) {
@@ -85,6 +85,7 @@ impl Document {
                 InputError { hint: hint.map(str::to_owned), ..InputError::new(error_text(&error)).at(place) }
             })?
         };
+        root.retype(&text.lines().collect::<Vec<_>>());
         Ok(Self { file: file.as_ref().into(), text: text.into(), root })
     }
 
@@ -176,6 +177,34 @@ impl Node {
     /// A value that stands in no file.
     pub fn bare(data: Data) -> Self {
         Self { line: 0, column: 0, data }
+    }
+
+    /// Makes text of what the parser takes for a value, but YAML 1.1, as Ansible reads it, does not: `y`, `n`, `0o17`,
+    /// `08`, and numbers whose exponent has no point or no sign before it.
+    fn retype(&mut self, lines: &[&str]) {
+        match &mut self.data {
+            Data::Seq(items) => items.iter_mut().for_each(|item| item.retype(lines)),
+            Data::Map(map) => map.values_mut().for_each(|entry| entry.value.retype(lines)),
+            Data::Bool(_) | Data::Int(_) | Data::Float(_) => {
+                let line = self.line.checked_sub(1).and_then(|index| lines.get(index)).copied().unwrap_or_default();
+                let from = line.char_indices().nth(self.column.saturating_sub(1)).map_or("", |(at, _)| &line[at..]);
+                let word = from.split([' ', '\t', ',', ']', '}']).next().unwrap_or_default();
+                let text = match self.data {
+                    Data::Bool(_) => matches!(word, "y" | "Y" | "n" | "N"),
+                    Data::Int(_) => word.trim_start_matches(['+', '-']).starts_with("0o"),
+                    _ => {
+                        let (number, power) = word.split_once(['e', 'E']).unwrap_or((word, "+"));
+                        let digits = number.trim_start_matches(['+', '-']);
+                        digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+                            && !(digits.contains('.') && power.starts_with(['+', '-']))
+                    }
+                };
+                if text {
+                    self.data = Data::Str(word.to_owned());
+                }
+            }
+            Data::Null | Data::Str(_) => {}
+        }
     }
 
     /// Its text, if it is text.
@@ -417,6 +446,16 @@ mod tests {
         let Data::Map(map) = &items[1].data else { panic!() };
         assert_eq!(map["c"].value.data, Data::Str("0660".into()));
         assert_eq!(map["d"].value.data, Data::Int(432));
+    }
+
+    #[test]
+    fn values_are_typed_as_ansible_types_them() {
+        let text = "[yes, y, No, n, 017, 0o17, 08, 1.5, 1e3, 1.5e3, 1.5e+3, .5, 0x1f, 1_000, 'y', \"1e3\"]\n";
+        let value = Document::parse("x.yml", text).unwrap().root.to_json();
+        let expected = serde_json::json!([
+            true, "y", false, "n", 15, "0o17", "08", 1.5, "1e3", "1.5e3", 1500.0, 0.5, 31, 1000, "y", "1e3"
+        ]);
+        assert_eq!(value, expected);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::environment::Environment;
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// An inventory file; may be repeated [default: CONFIGDIR/inventory, else CONFIGDIR/ansible/inventory/all-in-one]
+    /// An inventory: a file, folder or script, or hosts as `a,b`; may be repeated [default: CONFIGDIR/inventory, else CONFIGDIR/ansible/inventory/all-in-one]
     #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub inventory: Vec<PathBuf>,
 

@@ -1,7 +1,9 @@
-//! `kolla inventory`: what the inventory files come to.
+//! `kolla inventory`: what the inventories come to.
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
+use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::{Exit, Invocation, session};
 use crate::error::Result;
@@ -9,19 +11,50 @@ use crate::report::Table;
 
 /// Lists hosts, their addresses and groups.
 #[derive(Debug, Args)]
-pub struct Inventory {}
+pub struct Inventory {
+    /// Print groups, hosts and their variables as `ansible-inventory --list` does
+    #[arg(long, group = "form")]
+    pub list: bool,
+
+    /// Print a host's variables as `ansible-inventory --host` does: those of the inventory only, see also `kolla vars`
+    #[arg(long, group = "form", value_name = "HOST")]
+    pub host: Option<String>,
+
+    /// Draw a group, or all, as `ansible-inventory --graph` does
+    #[arg(long, group = "form", value_name = "GROUP", num_args = 0..=1, default_missing_value = "all")]
+    pub graph: Option<String>,
+}
 
 impl Inventory {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let hosts = session::inventory(at).await?;
-        let text = || {
-            let mut table = Table::new(["host", "address", "groups"]);
-            for host in &hosts {
-                table.row([host.name.clone(), host.address.clone(), host.groups.join(" ")]);
-            }
-            table.render()
-        };
-        at.answer(|| json!(hosts), text);
+        if self.list {
+            let limit: Vec<String> = at.global.limit.iter().cloned().collect();
+            at.screen.out(&pretty(&session::listing(at)?.list(&limit)?));
+        } else if let Some(host) = &self.host {
+            at.screen.out(&pretty(&session::listing(at)?.host(host)?));
+        } else if let Some(group) = &self.graph {
+            at.screen.out(&session::listing(at)?.graph(group)?);
+        } else {
+            let hosts = session::inventory(at).await?;
+            let text = || {
+                let mut table = Table::new(["host", "address", "groups"]);
+                for host in &hosts {
+                    table.row([host.name.clone(), host.address.clone(), host.groups.join(" ")]);
+                }
+                table.render()
+            };
+            at.answer(|| json!(hosts), text);
+        }
         Ok(Exit::DONE)
+    }
+}
+
+/// JSON with Ansible's indentation.
+fn pretty(value: &serde_json::Value) -> String {
+    let mut bytes = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b"    "));
+    match value.serialize(&mut serializer) {
+        Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => value.to_string(),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::inventory::Inventory;
+use super::sources;
 use crate::error::{InputError, Place};
 use crate::source::{Data, Document};
 use crate::template::Layer;
@@ -81,90 +81,95 @@ fn keep(layer: Result<Layer, InputError>, layers: &mut Vec<Layer>, errors: &mut 
     }
 }
 
-/// Reads inventory files and folders, in order.
-pub(super) fn inventory(paths: &[PathBuf], errors: &mut Vec<InputError>) -> Inventory {
-    let mut inventory = Inventory::default();
-    if paths.is_empty() {
-        errors.push(InputError::new("no inventory").hint("name one with `-i FILE`; inventory/ has examples"));
-    }
-    for path in paths {
-        let files = if path.is_dir() {
-            let skipped = ["pyc", "swp", "bak", "orig", "rpm", "md", "txt", "rst", "cfg", "retry"];
-            let mut files = listed(path);
-            files.retain(|file| file.is_file() && !has_extension(file, &skipped) && !file_name(file).ends_with('~'));
-            files
-        } else {
-            vec![path.clone()]
-        };
-        for file in files {
-            match read(&file) {
-                Ok(text) => read_inventory(&mut inventory, &file, &text, errors),
-                Err(error) if file == *path => errors.push(error.hint("name the inventory with `-i FILE`")),
-                Err(error) => errors.push(error),
-            }
-        }
-    }
-    errors.extend(inventory.check());
-    if errors.is_empty() && inventory.hosts.is_empty() {
-        let error = InputError::new("the inventory names no host");
-        let error = match paths.first() {
-            Some(path) => error.at(Place::file(path)),
-            None => error,
-        };
-        errors.push(error.hint("list hosts under `[control]`; inventory/ has examples"));
-    }
-    inventory
-}
+/// How files of variables may end.
+const VARIABLES: [&str; 3] = ["yml", "yaml", "json"];
 
-fn read_inventory(inventory: &mut Inventory, file: &Path, text: &str, errors: &mut Vec<InputError>) {
-    let yaml = has_extension(file, &["yml", "yaml", "json"]) || text.lines().next().is_some_and(|line| line == "---");
-    if yaml || text.starts_with("#!") {
-        let what = if yaml { "an inventory in YAML" } else { "an inventory script" };
-        errors.push(
-            InputError::new(format!("{what} is not read"))
-                .at(Place::file(file))
-                .hint("write it in INI format: `ansible-inventory --list` shows what it holds"),
-        );
-        return;
-    }
-    errors.extend(inventory.read(file, text));
-}
+/// Variables of `group_vars/` or `host_vars/` beside the inventories: one mapping by name a folder, lowest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Beside(pub(super) Vec<IndexMap<String, Vec<Arc<Layer>>>>);
 
-/// Variables of `group_vars/` or `host_vars/` beside the inventories, by name, lowest first.
-pub(super) fn beside(
-    inventories: &[PathBuf],
-    folder: &str,
-    what: &str,
-    errors: &mut Vec<InputError>,
-) -> IndexMap<String, Vec<Arc<Layer>>> {
-    let mut found: IndexMap<String, Vec<Arc<Layer>>> = IndexMap::new();
-    let mut bases: Vec<PathBuf> = Vec::new();
-    for path in inventories {
-        let base = if path.is_dir() { path.clone() } else { path.parent().map(Path::to_owned).unwrap_or_default() };
-        if !bases.contains(&base) {
+impl Beside {
+    /// Reads what is there. `what` is `group` or `host`; a file that ends in no way of files of variables is one only
+    /// where that is the whole name of one of them.
+    pub(super) fn read(
+        inventories: &[PathBuf],
+        folder: &str,
+        what: &str,
+        known: impl Fn(&str) -> bool,
+        errors: &mut Vec<InputError>,
+    ) -> Self {
+        let mut bases: Vec<PathBuf> = Vec::new();
+        for path in inventories.iter().filter(|path| !sources::is_list(path)) {
+            let base = if path.is_dir() { path.clone() } else { path.parent().map(Path::to_owned).unwrap_or_default() };
+            // The last one to name a folder says when it is read.
+            bases.retain(|other| *other != base);
             bases.push(base);
         }
+        let read = |base: &PathBuf| {
+            let mut found: IndexMap<String, Vec<Arc<Layer>>> = IndexMap::new();
+            for (name, path) in entries(&base.join(folder), &known) {
+                let files = if path.is_dir() { below(&path) } else { vec![path] };
+                for file in files {
+                    match layer(&format!("{what} {name}"), &file, false) {
+                        Ok(layer) => found.entry(name.clone()).or_default().push(Arc::new(layer)),
+                        Err(error) => errors.push(error),
+                    }
+                }
+            }
+            found
+        };
+        Self(bases.iter().map(read).collect())
     }
-    for entry in bases.iter().flat_map(|base| listed(&base.join(folder))) {
-        let name = file_name(&entry);
-        let extensions = ["yml", "yaml", "json"];
-        let stem = extensions.iter().find_map(|end| name.strip_suffix(&format!(".{end}"))).unwrap_or(&name);
-        let files = if entry.is_dir() { listed(&entry) } else { vec![entry.clone()] };
-        for file in files.iter().filter(|file| file.is_file()) {
-            if file.extension().is_some() && !has_extension(file, &extensions) && entry.is_dir() {
-                continue;
-            }
-            match layer(&format!("{what} {stem}"), file, false) {
-                Ok(layer) => found.entry(stem.to_owned()).or_default().push(Arc::new(layer)),
-                Err(error) => errors.push(error),
-            }
+
+    /// All layers by name.
+    pub(super) fn by_name(&self) -> IndexMap<String, Vec<Arc<Layer>>> {
+        let mut found: IndexMap<String, Vec<Arc<Layer>>> = IndexMap::new();
+        for (name, layers) in self.0.iter().flatten() {
+            found.entry(name.clone()).or_default().extend(layers.iter().cloned());
+        }
+        found
+    }
+}
+
+/// The file or folder of each name: the one without an end first, then `.yml`, `.yaml`, `.json`; the first one counts.
+fn entries(folder: &Path, known: impl Fn(&str) -> bool) -> IndexMap<String, PathBuf> {
+    let mut found: IndexMap<String, (usize, PathBuf)> = IndexMap::new();
+    for path in listed(folder) {
+        let name = file_name(&path);
+        let ended = VARIABLES
+            .iter()
+            .enumerate()
+            .find_map(|(rank, end)| Some((name.strip_suffix(end)?.strip_suffix('.')?.to_owned(), rank + 1)));
+        let (stem, rank) = match ended {
+            Some(ended) if !known(&name) => ended,
+            _ => (name.clone(), 0),
+        };
+        if rank == 0 && !known(&name) && (path.extension().is_some() || name.ends_with('~')) {
+            continue;
+        }
+        let entry = found.entry(stem).or_insert((rank, path.clone()));
+        if rank < entry.0 {
+            *entry = (rank, path);
         }
     }
-    found
+    found.into_iter().map(|(name, (_, path))| (name, path)).collect()
+}
+
+/// The files of variables in a folder and those below it.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let wanted = |path: &PathBuf| path.extension().is_none() || has_extension(path, &VARIABLES);
+    let paths = listed(folder).into_iter().filter(|path| !file_name(path).ends_with('~') && wanted(path));
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true if path.extension().is_none() => below(&path),
+            true => Vec::new(),
+            false => vec![path],
+        })
+        .collect()
 }
 
 /// What is in a folder, sorted, without hidden files; nothing where there is no folder.
-fn listed(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn listed(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> =
         entries.map(|entry| entry.path()).filter(|path| !file_name(path).starts_with('.')).collect();
@@ -172,10 +177,10 @@ fn listed(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn file_name(path: &Path) -> String {
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn has_extension(path: &Path, wanted: &[&str]) -> bool {
+pub(super) fn has_extension(path: &Path, wanted: &[&str]) -> bool {
     path.extension().and_then(|end| end.to_str()).is_some_and(|end| wanted.contains(&end))
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use indexmap::{IndexMap, IndexSet};
 use minijinja::value::{Enumerator, Object};
 
-use super::inventory::Inventory;
+use super::inventory::{ALL, Inventory};
 use crate::template::Value;
 
 /// The five coarse groups that an operator fills.
@@ -101,12 +101,14 @@ pub(super) fn tree() -> impl Iterator<Item = (&'static str, &'static [&'static s
 /// A site's groups.
 #[derive(Default)]
 pub(super) struct Groups {
-    /// Hosts by group, `all` among them, each as the group lists them: its own, then its children's.
+    /// The hosts, in inventory order.
+    hosts: IndexSet<String>,
+    /// Hosts by group, `all` among them, each as Ansible lists them: its own, then its children's, level by level.
     members: IndexMap<String, Vec<String>>,
     /// Groups by host, own ones and those above, in inventory order; without `all`.
     of: HashMap<String, Vec<String>>,
-    /// How far a group is below `all`.
-    depth: HashMap<String, usize>,
+    /// How groups are ordered where their variables meet: the depth below `all`, then the priority.
+    rank: HashMap<String, (usize, i64)>,
     values: Mutex<HashMap<String, Option<Value>>>,
 }
 
@@ -119,24 +121,27 @@ impl fmt::Debug for Groups {
 impl Groups {
     /// The groups of an inventory without cycles.
     pub(super) fn new(inventory: &Inventory) -> Self {
-        let mut members: IndexMap<String, Vec<String>> = IndexMap::new();
-        members.insert("all".into(), inventory.hosts.keys().cloned().collect());
-        for name in inventory.groups.keys().filter(|name| *name != "all") {
-            let mut hosts = IndexSet::new();
-            collect(inventory, name, &mut hosts);
-            members.insert(name.clone(), hosts.into_iter().collect());
-        }
+        let names = || inventory.groups.keys();
+        let members: IndexMap<String, Vec<String>> =
+            names().map(|name| (name.clone(), hosts(inventory, name))).collect();
         let mut of: HashMap<String, Vec<String>> = HashMap::new();
-        for (group, hosts) in members.iter().filter(|(group, _)| *group != "all") {
+        for (group, hosts) in members.iter().filter(|(group, _)| *group != ALL) {
             for host in hosts {
                 of.entry(host.clone()).or_default().push(group.clone());
             }
         }
-        let mut depth = HashMap::from([("all".to_owned(), 0)]);
-        for name in inventory.groups.keys() {
-            deepen(inventory, name, 1, &mut depth);
-        }
-        Self { members, of, depth, values: Mutex::default() }
+        let mut depth = HashMap::new();
+        deepen(inventory, ALL, 0, &mut depth);
+        let rank = inventory.groups.iter().map(|(name, group)| {
+            (name.clone(), (depth.get(name.as_str()).copied().unwrap_or_default(), group.priority))
+        });
+        let rank = rank.collect();
+        Self { hosts: inventory.hosts.keys().cloned().collect(), members, of, rank, values: Mutex::default() }
+    }
+
+    /// The hosts, in inventory order.
+    pub(super) fn hosts(&self) -> &IndexSet<String> {
+        &self.hosts
     }
 
     /// Names of the inventory's groups.
@@ -163,26 +168,32 @@ impl Groups {
         self.of.get(host).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// How far a group is below `all`.
-    pub(super) fn depth(&self, group: &str) -> usize {
-        self.depth.get(group).copied().unwrap_or_default()
+    /// The groups of a host, those first whose variables are lower: by depth, priority and name. Without `all`.
+    pub(super) fn ranked(&self, host: &str) -> Vec<&str> {
+        let mut names: Vec<&str> = self.of(host).iter().map(String::as_str).collect();
+        names.sort_by_key(|name| (self.rank.get(*name).copied().unwrap_or_default(), *name));
+        names
     }
 }
 
-fn collect(inventory: &Inventory, name: &str, hosts: &mut IndexSet<String>) {
-    let Some(group) = inventory.groups.get(name) else { return };
-    hosts.extend(group.hosts.iter().cloned());
-    for child in group.children.keys() {
-        collect(inventory, child, hosts);
+/// The hosts of a group: its own, then those of the groups in it, level by level.
+fn hosts(inventory: &Inventory, name: &str) -> Vec<String> {
+    let mut groups = IndexSet::from([name]);
+    let mut at = 0;
+    while let Some(group) = groups.get_index(at).and_then(|name| inventory.groups.get(*name)) {
+        groups.extend(group.children.keys().map(String::as_str));
+        at += 1;
     }
+    let own = |name: &&str| inventory.groups.get(*name).map(|group| group.hosts.iter());
+    let hosts: IndexSet<&String> = groups.iter().filter_map(own).flatten().collect();
+    hosts.into_iter().cloned().collect()
 }
 
-fn deepen(inventory: &Inventory, name: &str, depth: usize, depths: &mut HashMap<String, usize>) {
-    let known = depths.entry(name.to_owned()).or_default();
-    if name == "all" || *known >= depth {
+fn deepen<'a>(inventory: &'a Inventory, name: &'a str, depth: usize, depths: &mut HashMap<&'a str, usize>) {
+    if depths.get(name).is_some_and(|known| *known >= depth) {
         return;
     }
-    *known = depth;
+    depths.insert(name, depth);
     for child in inventory.groups.get(name).into_iter().flat_map(|group| group.children.keys()) {
         deepen(inventory, child, depth + 1, depths);
     }

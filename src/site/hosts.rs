@@ -1,33 +1,81 @@
-//! Host names of an inventory line: ranges, ports.
+//! Host names of an inventory: ranges, ports, and what counts as an address.
+
+use std::net::Ipv6Addr;
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 /// More hosts than this in one line are a mistake.
 const MOST: usize = 100_000;
 
-/// A host word without its port, and the port.
-pub(super) fn port(word: &str) -> (&str, Option<u16>) {
-    if let Some((address, rest)) = word.strip_prefix('[').and_then(|rest| rest.split_once(']'))
-        && address.parse::<std::net::Ipv6Addr>().is_ok()
+/// The letters of ranges, in their order.
+const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/// A host word without its port, and the port. A word that is no address with a port is a name as it stands.
+pub(super) fn port(word: &str) -> (&str, Option<i64>) {
+    address(word).unwrap_or((word, None))
+}
+
+/// The host and port of an address, whose host may have ranges: a name, an IPv4 or an IPv6 address. `None` for what is
+/// no address.
+pub(super) fn address(word: &str) -> Option<(&str, Option<i64>)> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (mut host, mut port) = (word, None);
+    if let Some((inner, number)) = word.strip_prefix('[').and_then(|rest| rest.rsplit_once("]:"))
+        && digits(number)
+        && !inner.is_empty()
     {
-        return (address, rest.strip_prefix(':').and_then(|port| port.parse().ok()));
+        (host, port) = (inner, Some(number));
     }
-    if word.parse::<std::net::Ipv6Addr>().is_ok() {
-        return (word, None);
+    if let Some((name, number)) = host.rsplit_once(':')
+        && digits(number)
+        && without_colons(name)
+    {
+        (host, port) = (name, Some(number));
     }
-    match word.rsplit_once(':') {
-        Some((name, port)) if !name.is_empty() && !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()) => {
-            match port.parse() {
-                Ok(port) => (name, Some(port)),
-                Err(_) => (word, None),
-            }
+    if !is_name(host) && !is_ipv6(host) {
+        return None;
+    }
+    Some((host, port.and_then(|number| number.parse().ok())))
+}
+
+/// Colons and brackets stand only as complete ranges.
+fn without_colons(text: &str) -> bool {
+    let mut inside = false;
+    for c in text.chars() {
+        match c {
+            ']' if inside => inside = false,
+            _ if inside => {}
+            '[' => inside = true,
+            ':' | ']' => return false,
+            _ => {}
         }
-        _ => (word, None),
     }
+    !inside
+}
+
+/// A host name or IPv4 address, ranges and underscores allowed. No label ends with a dash or an underscore.
+fn is_name(text: &str) -> bool {
+    static RANGE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?i)\[(?:[a-z]:[a-z]|[0-9]+:[0-9]+)(?::[0-9]+)?\]").ok());
+    let Some(range) = RANGE.as_ref() else { return false };
+    range.replace_all(text, "0").split('.').all(|label| {
+        label.starts_with(|c: char| c.is_alphanumeric() || c == '_')
+            && label.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')
+            && !label.ends_with(['-', '_'])
+    })
+}
+
+fn is_ipv6(text: &str) -> bool {
+    static RANGE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?i)\[[0-9a-f]+:[0-9a-f]+(?::[0-9]+)?\]").ok());
+    RANGE.as_ref().is_some_and(|range| range.replace_all(text, "0").parse::<Ipv6Addr>().is_ok())
 }
 
 /// All names that a pattern with ranges stands for, as `compute[01:20]` or `rack[a:c]-[1:9:2]`.
 pub(super) fn expand(pattern: &str) -> Result<Vec<String>, String> {
     let Some((head, rest)) = pattern.split_once('[') else {
-        if pattern.contains([']', ',', '=']) {
+        if pattern.contains([']', ',', '=']) || pattern.ends_with(':') || pattern == "---" {
             return Err(format!("`{pattern}` is no host name"));
         }
         return Ok(vec![pattern.to_owned()]);
@@ -55,14 +103,14 @@ fn items(range: &str) -> Result<Vec<String>, String> {
     let Some(step) = step.parse().ok().filter(|step| *step > 0) else {
         return wrong("has a step that is no positive number");
     };
-    if let ([first], [last]) = (first.as_bytes(), last.as_bytes())
-        && first.is_ascii_alphabetic()
-        && last.is_ascii_alphabetic()
+    if first.len() == 1
+        && last.len() == 1
+        && let (Some(from), Some(to)) = (LETTERS.find(first), LETTERS.find(last))
     {
-        if first > last {
+        if from > to {
             return wrong("ends before it begins");
         }
-        return Ok((*first..=*last).step_by(step).map(|letter| char::from(letter).to_string()).collect());
+        return Ok(LETTERS[from..=to].chars().step_by(step).map(String::from).collect());
     }
     let (Ok(from), Ok(to)) = (first.parse::<usize>(), last.parse::<usize>()) else {
         return wrong("is neither of numbers nor of letters");
@@ -94,6 +142,7 @@ mod tests {
             ("r[a:c]", "ra rb rc"),
             ("r[a:b]-[1:2]", "ra-1 ra-2 rb-1 rb-2"),
             ("c[:2]", "c0 c1 c2"),
+            ("c[y:B]", "cy cz cA cB"),
         ] {
             assert_eq!(expand(pattern).unwrap().join(" "), names, "{pattern}");
         }
@@ -105,6 +154,7 @@ mod tests {
             ("c[1:2", "range of `c[1:2` lacks its `]`"),
             ("c[1:9:0]", "range `[1:9:0]` has a step that is no positive number"),
             ("c1,c2", "`c1,c2` is no host name"),
+            ("c1:", "`c1:` is no host name"),
         ] {
             assert_eq!(expand(pattern).unwrap_err(), message, "{pattern}");
         }
@@ -118,5 +168,11 @@ mod tests {
         assert_eq!(port("h[1:3]"), ("h[1:3]", None));
         assert_eq!(port("fd00::1"), ("fd00::1", None));
         assert_eq!(port("[fd00::1]:22"), ("fd00::1", Some(22)));
+        assert_eq!(port("[h]:22"), ("h", Some(22)));
+        assert_eq!(port("fd00::[1:3]"), ("fd00::[1:3]", None));
+        assert_eq!(port("10.0.0.[1:3]:22"), ("10.0.0.[1:3]", Some(22)));
+        assert_eq!(port("a-:22"), ("a-:22", None), "no name ends with a dash, so this is not one with a port");
+        assert_eq!(address("a:b"), None);
+        assert_eq!(address("~a"), None);
     }
 }

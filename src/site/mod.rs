@@ -8,12 +8,18 @@ mod extra;
 mod files;
 mod groups;
 mod hosts;
+mod ini;
 mod inventory;
+mod listing;
+mod literal;
 pub mod merge;
 mod passwords;
 mod pattern;
+mod script;
+mod sources;
 mod warnings;
 mod words;
+mod yaml;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,21 +27,23 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
+pub use listing::Listing;
 pub use passwords::{genpwd, key_pair};
 
-use crate::error::{Error, InputError, Result};
+use crate::error::{Error, InputError, Place, Result};
 use crate::shell::Mask;
 use crate::source::{Data, Node};
 use crate::template::{HostLayers, Layer, Scopes, SiteLayers, Value};
+use files::Beside;
 use groups::{Groups, GroupsValue};
-use inventory::Inventory;
+use inventory::{ALL, Inventory};
 
 /// Where a site is read from.
 #[derive(Debug, Clone, Default)]
 pub struct SiteOptions {
     /// The folder of globals.yml and globals.d/, as `/etc/kolla`.
     pub config_dir: PathBuf,
-    /// Inventory files or folders, in order.
+    /// Inventories, in order: files, folders of them, scripts, lists as `host1,host2`.
     pub inventories: Vec<PathBuf>,
     /// passwords.yml; without it the one in `config_dir`.
     pub passwords: Option<PathBuf>,
@@ -103,9 +111,13 @@ impl Site {
     /// All input errors of all files together.
     pub fn load(options: &SiteOptions, roles: Vec<Layer>) -> Result<Self> {
         let mut errors = Vec::new();
-        let inventory = files::inventory(&options.inventories, &mut errors);
-        let group_vars = files::beside(&options.inventories, "group_vars", "group", &mut errors);
-        let host_vars = files::beside(&options.inventories, "host_vars", "host", &mut errors);
+        let (inventory, group_vars, host_vars) = inventories(&options.inventories, &mut errors);
+        if errors.is_empty() && inventory.hosts.is_empty() {
+            let error = InputError::new("the inventory names no host");
+            let place = options.inventories.first().map(Place::file);
+            errors.push(InputError { place, ..error }.hint("list hosts under `[control]`; inventory/ has examples"));
+        }
+        let (group_vars, host_vars) = (group_vars.by_name(), host_vars.by_name());
         let globals = files::globals(&options.config_dir, &mut errors);
         let mut top = Vec::new();
         let passwords = options.passwords.clone().unwrap_or_else(|| options.config_dir.join("passwords.yml"));
@@ -178,7 +190,7 @@ impl Site {
         self.groups.names().collect()
     }
 
-    /// Hosts that patterns select, in inventory order; all without a pattern.
+    /// Hosts that patterns select, in the order of `all`; all without a pattern. `@FILE` holds a pattern a line.
     ///
     /// # Errors
     /// Unknown names, and patterns that leave no host.
@@ -234,21 +246,17 @@ fn host_layers(
     group_vars: &IndexMap<String, Vec<Arc<Layer>>>,
     host_vars: &IndexMap<String, Vec<Arc<Layer>>>,
 ) -> IndexMap<String, Vec<Arc<Layer>>> {
-    let mut of_group: HashMap<&str, (usize, i64, Vec<Arc<Layer>>)> = HashMap::new();
+    let mut of_group: HashMap<&str, Vec<Arc<Layer>>> = HashMap::new();
     for name in groups.names() {
         let inline = inventory.groups.get(name).filter(|group| !group.vars.is_empty());
         let inline = inline
             .map(|group| Arc::new(Layer { name: format!("group {name}"), vars: group.vars.clone(), secret: false }));
-        let layers: Vec<_> = inline.into_iter().chain(group_vars.get(name).into_iter().flatten().cloned()).collect();
-        // Ansible's way to order groups of the same depth.
-        let priority = layers.iter().rev().find_map(|layer| priority(&layer.vars.get("ansible_group_priority")?.node));
-        of_group.insert(name, (groups.depth(name), priority.unwrap_or(1), layers));
+        let layers = inline.into_iter().chain(group_vars.get(name).into_iter().flatten().cloned()).collect();
+        of_group.insert(name, layers);
     }
     let layers_of = |(host, vars): (&String, &IndexMap<String, _>)| {
-        let mut names: Vec<&str> = groups.of(host).iter().map(String::as_str).chain(["all"]).collect();
-        names.sort_by_key(|name| (of_group.get(name).map(|(depth, priority, _)| (*depth, *priority)), *name));
-        let mut layers: Vec<Arc<Layer>> =
-            names.iter().filter_map(|name| of_group.get(name)).flat_map(|(_, _, layers)| layers.clone()).collect();
+        let names = [ALL].into_iter().chain(groups.ranked(host));
+        let mut layers: Vec<Arc<Layer>> = names.filter_map(|name| of_group.get(name)).flatten().cloned().collect();
         if !vars.is_empty() {
             layers.push(Arc::new(Layer { name: format!("host {host}"), vars: vars.clone(), secret: false }));
         }
@@ -258,12 +266,14 @@ fn host_layers(
     inventory.hosts.iter().map(layers_of).collect()
 }
 
-fn priority(node: &Node) -> Option<i64> {
-    match &node.data {
-        Data::Int(priority) => Some(*priority),
-        Data::Str(text) => text.parse().ok(),
-        _ => None,
-    }
+/// Reads inventories and what stands beside them: variables of groups, and of hosts.
+fn inventories(paths: &[PathBuf], errors: &mut Vec<InputError>) -> (Inventory, Beside, Beside) {
+    let inventory = sources::read(paths, errors);
+    let group = |name: &str| inventory.groups.contains_key(name);
+    let group_vars = Beside::read(paths, "group_vars", "group", group, errors);
+    let host = |name: &str| inventory.hosts.contains_key(name);
+    let host_vars = Beside::read(paths, "host_vars", "host", host, errors);
+    (inventory, group_vars, host_vars)
 }
 
 /// Every text in the secret layers, and what `-e` puts in its place.

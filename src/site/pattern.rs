@@ -1,155 +1,282 @@
-//! Host patterns as Ansible's `--limit` reads them: names, groups, `*`, unions, `!`, `&`, `~regex`, `group[0:2]`.
+//! Host patterns as Ansible's `--limit` reads them: names, groups, `*`, unions, `!`, `&`, `~regex`, `group[0:2]`,
+//! `@file`.
+
+use std::path::Path;
 
 use indexmap::IndexSet;
 use regex::Regex;
 
 use super::groups::Groups;
+use super::inventory::ALL;
+use super::{files, hosts};
 use crate::error::{InputError, nearest};
 
-/// The hosts that patterns select, in inventory order; all of them where there is no pattern.
+/// What helps who does not know the names.
+const LIST: &str = "list the hosts with `kolla inventory`";
+
+/// The hosts that a limit selects, in the order of `all`; all of them where there is none.
 pub(super) fn select(groups: &Groups, limit: &[String]) -> Result<IndexSet<String>, Vec<InputError>> {
-    let all: IndexSet<&str> = groups.members("all").unwrap_or_default().into_iter().collect();
-    let mut errors = Vec::new();
-    let (mut chosen, mut required, mut excluded) = (IndexSet::new(), Vec::new(), IndexSet::new());
-    let mut additive = false;
-    for pattern in limit.iter().flat_map(|limit| split(limit)) {
-        let (kind, name) = match pattern.split_at_checked(1) {
-            Some((kind @ ("!" | "&"), name)) => (kind, name),
-            _ => ("", pattern),
-        };
-        match one(groups, &all, name) {
-            Ok(hosts) => match kind {
-                "!" => excluded.extend(hosts),
-                "&" => required.push(hosts),
-                _ => {
-                    additive = true;
-                    chosen.extend(hosts);
-                }
-            },
-            Err(error) => errors.push(error),
-        }
-    }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let selected: IndexSet<String> = all
-        .iter()
-        .filter(|host| !additive || chosen.contains(*host))
-        .filter(|host| required.iter().all(|hosts| hosts.contains(*host)) && !excluded.contains(*host))
-        .map(|host| (*host).to_owned())
-        .collect();
+    let chosen = matching(groups, limit)?;
+    let all = groups.members(ALL).unwrap_or_default();
+    let selected: IndexSet<String> = all.into_iter().filter(|host| chosen.contains(*host)).map(str::to_owned).collect();
     if selected.is_empty() && !limit.is_empty() {
-        let error = InputError::new(format!("`{}` leaves no host", limit.join(",")));
-        return Err(vec![error.hint("list the hosts with `kolla inventory`")]);
+        return Err(vec![InputError::new(format!("`{}` leaves no host", limit.join(","))).hint(LIST)]);
     }
     Ok(selected)
 }
 
-/// The parts of a limit: at commas and colons, not inside brackets, nor where colons are an IPv6 address.
-fn split(limit: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    for part in limit.split(',').map(str::trim) {
-        if part.trim_start_matches(['!', '&']).parse::<std::net::Ipv6Addr>().is_ok() || part.starts_with('~') {
-            parts.push(part);
-            continue;
+/// The hosts that patterns match, in the order of the patterns: first all that add, then those that must hold, then
+/// those that take away.
+pub(super) fn matching(groups: &Groups, limit: &[String]) -> Result<IndexSet<String>, Vec<InputError>> {
+    let mut errors = Vec::new();
+    let mut patterns: Vec<String> = Vec::new();
+    for part in limit.iter().flat_map(|limit| split(limit)) {
+        match part.strip_prefix('@') {
+            None => patterns.push(part.to_owned()),
+            Some(file) => match files::read(Path::new(file)) {
+                Ok(text) => patterns.extend(text.lines().map(|line| line.trim().to_owned())),
+                Err(error) => errors.push(error.hint("`--limit @FILE` reads a pattern a line: correct its path")),
+            },
         }
-        let (mut start, mut depth) = (0, 0_usize);
-        for (at, c) in part.char_indices() {
+    }
+    patterns.retain(|pattern| !pattern.is_empty());
+    let of = |sign: char| patterns.iter().filter_map(move |pattern| pattern.strip_prefix(sign));
+    let mut adding: Vec<&str> =
+        patterns.iter().map(String::as_str).filter(|pattern| !pattern.starts_with(['!', '&'])).collect();
+    if adding.is_empty() {
+        adding.push(ALL);
+    }
+    let mut all = |name: &str| match one(groups, name) {
+        Ok(hosts) => hosts.into_iter().collect::<IndexSet<&str>>(),
+        Err(error) => {
+            errors.push(error);
+            IndexSet::new()
+        }
+    };
+    let mut chosen: IndexSet<&str> = adding.into_iter().flat_map(&mut all).collect();
+    for name in of('&') {
+        let required = all(name);
+        chosen.retain(|host| required.contains(host));
+    }
+    for name in of('!') {
+        let excluded = all(name);
+        chosen.retain(|host| !excluded.contains(host));
+    }
+    let chosen = chosen.into_iter().map(str::to_owned).collect();
+    if errors.is_empty() { Ok(chosen) } else { Err(errors) }
+}
+
+/// The parts of a limit: at commas; where there is none, at colons that are neither in brackets nor in an address.
+fn split(limit: &str) -> Vec<&str> {
+    let mut parts: Vec<&str> = Vec::new();
+    if limit.contains(',') {
+        parts.extend(limit.split(','));
+    } else if hosts::address(limit).is_some() {
+        parts.push(limit);
+    } else {
+        let (mut start, mut inside) = (0, false);
+        for (at, c) in limit.char_indices() {
             match c {
-                '[' => depth += 1,
-                ']' => depth = depth.saturating_sub(1),
-                ':' if depth == 0 => {
-                    parts.push(&part[start..at]);
+                '[' => inside = true,
+                ']' => inside = false,
+                c if !inside && (c == ':' || c.is_whitespace()) => {
+                    parts.push(&limit[start..at]);
                     start = at + 1;
                 }
                 _ => {}
             }
         }
-        parts.push(&part[start..]);
+        parts.push(&limit[start..]);
     }
-    parts.retain(|part| !part.is_empty());
-    parts
+    parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect()
 }
 
-fn one<'a>(groups: &'a Groups, all: &IndexSet<&'a str>, name: &str) -> Result<IndexSet<&'a str>, InputError> {
-    if name == "all" || name == "*" {
-        return Ok(all.clone());
+/// The hosts of one pattern; some stand there several times, and a subscript counts each.
+fn one<'a>(groups: &'a Groups, pattern: &str) -> Result<Vec<&'a str>, InputError> {
+    if let Some(host) = groups.hosts().get(pattern) {
+        return Ok(vec![host.as_str()]);
     }
-    if let Some(pattern) = name.strip_prefix('~') {
-        let regex = Regex::new(&format!("^(?:{pattern})"))
-            .map_err(|_| InputError::new(format!("`{pattern}` is no regular expression")))?;
-        return matching(groups, all, name, |candidate| regex.is_match(candidate));
-    }
-    if let Some((group, range)) = name.strip_suffix(']').and_then(|rest| rest.split_once('['))
-        && let Some(hosts) = groups.members(group)
-    {
-        return slice(&hosts, range).ok_or_else(|| {
-            InputError::new(format!("`{name}` selects nothing: `{group}` has {} hosts", hosts.len()))
-                .hint("write `group[0]` for its first host, `group[0:2]` for its first three")
-        });
-    }
-    if let Some(host) = all.get(name) {
-        return Ok(IndexSet::from([*host]));
-    }
-    if let Some(hosts) = groups.members(name) {
-        return Ok(hosts.into_iter().collect());
-    }
-    if name.contains(['*', '?', '['])
-        && let Some(regex) = glob(name)
-    {
-        return matching(groups, all, name, |candidate| regex.is_match(candidate));
-    }
-    let error = InputError::new(format!("`{name}` is no host and no group"));
-    Err(match nearest(name, all.iter().copied().chain(groups.names())) {
-        Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint("list the hosts with `kolla inventory`"),
+    let (name, subscript) = subscript(pattern);
+    let found = named(groups, pattern, name)?;
+    let picked = match subscript {
+        None => Some(found.clone()),
+        Some(Subscript::One(index)) => {
+            let index = if index < 0 { found.len().checked_add_signed(index) } else { usize::try_from(index).ok() };
+            index.and_then(|index| found.get(index)).map(|host| vec![*host])
+        }
+        Some(Subscript::Range(first, last)) => {
+            let end = last.map_or(found.len(), |last| last.saturating_add(1).min(found.len()));
+            Some(found.get(first..end).unwrap_or_default().to_vec())
+        }
+    };
+    picked.ok_or_else(|| {
+        InputError::new(format!("`{pattern}` selects nothing: `{name}` has {} hosts", found.len()))
+            .hint("write `group[0]` for its first host, `group[0:2]` for its first three")
     })
 }
 
-fn matching<'a>(
-    groups: &'a Groups,
-    all: &IndexSet<&'a str>,
-    name: &str,
-    matches: impl Fn(&str) -> bool,
-) -> Result<IndexSet<&'a str>, InputError> {
-    let mut found: IndexSet<&str> = all.iter().copied().filter(|host| matches(host)).collect();
-    for group in groups.names().filter(|group| matches(group)) {
+enum Subscript {
+    /// Counted from 0; negative, from the end.
+    One(isize),
+    /// The first and the last one; without that, all from the first one.
+    Range(usize, Option<usize>),
+}
+
+/// A pattern without its subscript, and that: `[0]`, `[-1]`, `[0:2]`, `[2:]`.
+fn subscript(pattern: &str) -> (&str, Option<Subscript>) {
+    let whole = (pattern, None);
+    if pattern.starts_with('~') {
+        return whole;
+    }
+    let Some((name, range)) = pattern.strip_suffix(']').and_then(|rest| rest.rsplit_once('[')) else { return whole };
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let subscript = if digits(range.strip_prefix('-').unwrap_or(range)) {
+        range.parse().ok().map(Subscript::One)
+    } else {
+        match range.split_once([':', '-']) {
+            Some((first, "")) if digits(first) => first.parse().ok().map(|first| Subscript::Range(first, None)),
+            // A last item 0 is none, to Ansible.
+            Some((first, last)) if digits(first) && digits(last) => match (first.parse(), last.parse()) {
+                (Ok(first), Ok(0)) => Some(Subscript::One(first)),
+                (Ok(first), Ok(last)) => usize::try_from(first).ok().map(|first| Subscript::Range(first, Some(last))),
+                _ => None,
+            },
+            _ => None,
+        }
+    };
+    match subscript {
+        Some(subscript) if !name.is_empty() => (name, Some(subscript)),
+        _ => whole,
+    }
+}
+
+/// The hosts of all groups of a name, or of all groups and hosts that match. A service that the inventory leaves out
+/// has the hosts of the groups that Kolla would put it on.
+fn named<'a>(groups: &'a Groups, pattern: &str, name: &str) -> Result<Vec<&'a str>, InputError> {
+    let mut found = Vec::new();
+    let matcher = Matcher::new(name)?;
+    let mut known = false;
+    for group in groups.names().filter(|group| matcher.matches(group)) {
+        known = true;
         found.extend(groups.members(group).unwrap_or_default());
     }
-    if found.is_empty() {
-        return Err(InputError::new(format!("`{name}` matches no host and no group"))
-            .hint("list the hosts with `kolla inventory`"));
+    if !known || name.starts_with('~') || name.contains(['.', '?', '*', '[']) {
+        let hosts = groups.hosts().iter().map(String::as_str).filter(|host| matcher.matches(host));
+        found.extend(hosts);
     }
-    Ok(found)
+    if known || !found.is_empty() {
+        return Ok(found);
+    }
+    if let Some(hosts) = groups.members(name) {
+        return Ok(hosts);
+    }
+    Err(unknown(groups, pattern, name))
 }
 
-/// A shell pattern as a regular expression.
-fn glob(pattern: &str) -> Option<Regex> {
-    let mut regex = "^".to_owned();
-    for c in pattern.chars() {
-        match c {
-            '*' => regex.push_str(".*"),
-            '?' => regex.push('.'),
-            '[' | ']' | '-' => regex.push(c),
-            c => regex.push_str(&regex::escape(&c.to_string())),
-        }
+fn unknown(groups: &Groups, pattern: &str, name: &str) -> InputError {
+    if name.starts_with('~') || name.contains(['*', '?', '[']) {
+        let error = InputError::new(format!("`{name}` matches no host and no group"));
+        let reversed = name.strip_suffix("-1]").is_some_and(|rest| rest.contains('['));
+        return error.hint(if reversed { "write `[0:]` for all, `[-1]` for the last one" } else { LIST });
     }
-    Regex::new(&format!("{}$", regex.replace("[!", "[^"))).ok()
+    let hosts = groups.hosts().iter().map(String::as_str).filter(|_| pattern == name);
+    let hint = match nearest(name, hosts.chain(groups.names())) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if pattern != name => {
+            format!("`[...]` at the end counts hosts; write `{pattern}*` for one of several letters")
+        }
+        None if name.contains(':') => "separate patterns either by commas or by colons".to_owned(),
+        None => LIST.to_owned(),
+    };
+    InputError::new(format!("`{name}` is no host and no group")).hint(hint)
 }
 
-/// `0`, `-1`, `0:2` (both ends count), `2:`.
-fn slice<'a>(hosts: &[&'a str], range: &str) -> Option<IndexSet<&'a str>> {
-    let index = |text: &str, default: usize| -> Option<usize> {
-        if text.is_empty() {
-            return Some(default);
+enum Matcher {
+    Regex(Regex),
+    Shell(Vec<Part>),
+}
+
+/// A part of a shell's pattern.
+enum Part {
+    Many,
+    Any,
+    One(char),
+    /// One of these ranges; or none of them.
+    Class(bool, Vec<(char, char)>),
+}
+
+impl Matcher {
+    fn new(name: &str) -> Result<Self, InputError> {
+        match name.strip_prefix('~') {
+            Some(pattern) => Regex::new(&format!("^(?:{pattern})"))
+                .map(Self::Regex)
+                .map_err(|_| InputError::new(format!("`{pattern}` is no regular expression"))),
+            None => Ok(Self::Shell(parts(&name.chars().collect::<Vec<_>>()))),
         }
-        let number: isize = text.parse().ok()?;
-        if number < 0 { hosts.len().checked_add_signed(number) } else { usize::try_from(number).ok() }
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Regex(regex) => regex.is_match(text),
+            Self::Shell(parts) => shell(parts, &text.chars().collect::<Vec<_>>()),
+        }
+    }
+}
+
+fn parts(pattern: &[char]) -> Vec<Part> {
+    let (mut parts, mut rest) = (Vec::new(), pattern);
+    while let Some((c, after)) = rest.split_first() {
+        rest = after;
+        parts.push(match c {
+            '*' => Part::Many,
+            '?' => Part::Any,
+            '[' => {
+                let negated = rest.first() == Some(&'!');
+                let start = usize::from(negated);
+                // A bracket right at the beginning is one of the characters.
+                let end = rest.iter().skip(start + 1).position(|c| *c == ']').map(|at| at + start + 1);
+                match end {
+                    None => Part::One('['),
+                    Some(end) => {
+                        let class = ranges(&rest[start..end]);
+                        rest = &rest[end + 1..];
+                        Part::Class(negated, class)
+                    }
+                }
+            }
+            c => Part::One(*c),
+        });
+    }
+    parts
+}
+
+fn ranges(mut class: &[char]) -> Vec<(char, char)> {
+    let mut ranges = Vec::new();
+    loop {
+        class = match class {
+            [] => return ranges,
+            [from, '-', to, rest @ ..] => {
+                ranges.push((*from, *to));
+                rest
+            }
+            [one, rest @ ..] => {
+                ranges.push((*one, *one));
+                rest
+            }
+        };
+    }
+}
+
+fn shell(parts: &[Part], text: &[char]) -> bool {
+    let Some((part, parts)) = parts.split_first() else { return text.is_empty() };
+    if matches!(part, Part::Many) {
+        return (0..=text.len()).any(|skipped| shell(parts, &text[skipped..]));
+    }
+    let Some((c, text)) = text.split_first() else { return false };
+    let fits = match part {
+        Part::Many | Part::Any => true,
+        Part::One(one) => one == c,
+        Part::Class(negated, ranges) => ranges.iter().any(|(from, to)| from <= c && c <= to) != *negated,
     };
-    let (first, last) = match range.split_once([':', '-']).filter(|_| !range.starts_with('-')) {
-        Some((first, last)) => (index(first, 0)?, index(last, hosts.len().checked_sub(1)?)?),
-        None => (index(range, 0)?, index(range, 0)?),
-    };
-    let last = last.min(hosts.len().checked_sub(1)?);
-    hosts.get(first..=last).map(|hosts| hosts.iter().copied().collect()).filter(|hosts: &IndexSet<_>| !hosts.is_empty())
+    fits && shell(parts, text)
 }

@@ -1,4 +1,5 @@
 mod inputs;
+mod inventory;
 mod layers;
 mod operations;
 mod overrides;

@@ -13,6 +13,7 @@ use crate::plan::phase::named;
 use crate::report::graph::GraphNode;
 use crate::run::connect::connect;
 use crate::run::event::Quiet;
+use crate::site::Listing;
 
 /// Loads everything and renders what can be rendered without a connection.
 ///
@@ -46,6 +47,14 @@ pub async fn inventory(at: &Invocation) -> Result<Vec<HostRow>> {
             groups: loaded.site.groups_of(&host.name).into_iter().map(str::to_owned).collect(),
         })
         .collect())
+}
+
+/// The inventories alone, as Ansible sees them.
+///
+/// # Errors
+/// Input errors of the inventories.
+pub fn listing(at: &Invocation) -> Result<Listing> {
+    Listing::read(&at.global.inventories(&at.environment))
 }
 
 /// Variables of a host, all or one.

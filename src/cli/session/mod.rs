@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use ask::{exec, genpwd, graph, inventory, logs, validate, vars};
+pub use ask::{exec, genpwd, graph, inventory, listing, logs, validate, vars};
 pub use cloud::{init_runonce, post_deploy};
 pub use local::{build, lab, registry};
 pub use phase::phase;
