@@ -11,6 +11,11 @@ use serde_yaml::Spanned;
 
 use crate::error::{InputError, Place, nearest};
 
+mod dump;
+mod scalar;
+
+pub use dump::{Style, dump, float};
+
 /// A parsed file.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -72,7 +77,7 @@ impl Document {
             duplicate_keys: serde_yaml::DuplicateKeyPolicy::Error,
             with_snippet: false,
         };
-        let root = if text.lines().all(|line| {
+        let mut root = if text.lines().all(|line| {
             let line = line.trim();
             line.is_empty() || line.starts_with('#') || line == "---"
         }) {
@@ -85,6 +90,7 @@ impl Document {
                 InputError { hint: hint.map(str::to_owned), ..InputError::new(error_text(&error)).at(place) }
             })?
         };
+        scalar::retype(&mut root, &text.lines().collect::<Vec<_>>());
         Ok(Self { file: file.as_ref().into(), text: text.into(), root })
     }
 
