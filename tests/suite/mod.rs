@@ -1,6 +1,7 @@
 mod inputs;
 mod layers;
 mod operations;
+mod oracle;
 mod overrides;
 mod plans;
 mod walk;
