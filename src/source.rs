@@ -11,6 +11,11 @@ use serde_yaml::Spanned;
 
 use crate::error::{InputError, Place, nearest};
 
+mod dump;
+mod scalar;
+
+pub use dump::{Style, dump, float};
+
 /// A parsed file.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -85,7 +90,7 @@ impl Document {
                 InputError { hint: hint.map(str::to_owned), ..InputError::new(error_text(&error)).at(place) }
             })?
         };
-        root.retype(&text.lines().collect::<Vec<_>>());
+        scalar::retype(&mut root, &text.lines().collect::<Vec<_>>());
         Ok(Self { file: file.as_ref().into(), text: text.into(), root })
     }
 
@@ -177,34 +182,6 @@ impl Node {
     /// A value that stands in no file.
     pub fn bare(data: Data) -> Self {
         Self { line: 0, column: 0, data }
-    }
-
-    /// Makes text of what the parser takes for a value, but YAML 1.1, as Ansible reads it, does not: `y`, `n`, `0o17`,
-    /// `08`, and numbers whose exponent has no point or no sign before it.
-    fn retype(&mut self, lines: &[&str]) {
-        match &mut self.data {
-            Data::Seq(items) => items.iter_mut().for_each(|item| item.retype(lines)),
-            Data::Map(map) => map.values_mut().for_each(|entry| entry.value.retype(lines)),
-            Data::Bool(_) | Data::Int(_) | Data::Float(_) => {
-                let line = self.line.checked_sub(1).and_then(|index| lines.get(index)).copied().unwrap_or_default();
-                let from = line.char_indices().nth(self.column.saturating_sub(1)).map_or("", |(at, _)| &line[at..]);
-                let word = from.split([' ', '\t', ',', ']', '}']).next().unwrap_or_default();
-                let text = match self.data {
-                    Data::Bool(_) => matches!(word, "y" | "Y" | "n" | "N"),
-                    Data::Int(_) => word.trim_start_matches(['+', '-']).starts_with("0o"),
-                    _ => {
-                        let (number, power) = word.split_once(['e', 'E']).unwrap_or((word, "+"));
-                        let digits = number.trim_start_matches(['+', '-']);
-                        digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-                            && !(digits.contains('.') && power.starts_with(['+', '-']))
-                    }
-                };
-                if text {
-                    self.data = Data::Str(word.to_owned());
-                }
-            }
-            Data::Null | Data::Str(_) => {}
-        }
     }
 
     /// Its text, if it is text.

@@ -1,6 +1,7 @@
 //! The process's environment, read once: nothing below this layer looks at it.
 #![allow(clippy::disallowed_methods)]
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub struct Environment {
     pub root: bool,
     /// This machine's name.
     pub machine: String,
+    /// All variables, for templates that ask for one.
+    pub variables: HashMap<String, String>,
 }
 
 impl Environment {
@@ -61,6 +64,9 @@ impl Environment {
             machine: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map(|name| name.trim().to_owned())
                 .unwrap_or_default(),
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
             home,
         }
     }

@@ -1,5 +1,7 @@
 //! A service on a host: its files rendered, its container described.
 
+use std::path::PathBuf;
+
 use indexmap::IndexMap;
 use serde_json::json;
 
@@ -227,44 +229,57 @@ fn made(
         values.scope = &scope;
     }
     if let (Merge::Replace, Some((_, file))) = (spec.merge, found.last()) {
-        return Some((to, operators(file, &mut values)));
+        return Some((to, operators(file, spec.merge, &mut values)));
     }
     let mut sources = own(spec, role, &mut values);
-    sources.extend(found.iter().map(|(_, file)| operators(file, &mut values)));
+    sources.extend(found.iter().map(|(_, file)| (file.path.clone(), operators(file, spec.merge, &mut values))));
     let text = match sources.len() {
-        1 => sources.remove(0),
-        _ => merge_ini(&sources.iter().map(String::as_str).collect::<Vec<_>>()),
+        1 => sources.remove(0).1,
+        _ => {
+            let merged = merge_ini(&sources.iter().map(|(path, text)| (&**path, &**text)).collect::<Vec<_>>());
+            merged.unwrap_or_else(|error| {
+                values.note(error);
+                String::new()
+            })
+        }
     };
     Some((to, text))
 }
 
-/// What the role itself makes a file of, lowest first.
-fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<String> {
+/// What the role itself makes a file of, lowest first, each with the file it is from.
+fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<(PathBuf, String)> {
     match &spec.source {
         Source::Templates(names) => {
             let templates = names.iter().filter_map(|name| role.templates.get(name));
-            templates.map(|(path, text)| render(path, text, values)).collect()
+            templates.map(|(path, text)| (path.clone(), render(path, text, spec.merge, values))).collect()
         }
-        Source::Content(node) => vec![match values.value(node) {
-            value if value.as_str().is_some() => text_of(&value),
-            value => serde_json::to_string_pretty(&value).unwrap_or_default() + "\n",
-        }],
+        Source::Content(node) => {
+            let text = match values.value(node) {
+                value if value.as_str().is_some() => text_of(&value),
+                value => serde_json::to_string_pretty(&value).unwrap_or_default() + "\n",
+            };
+            vec![(values.document.file(), text)]
+        }
         Source::Given(_) => Vec::new(),
     }
 }
 
 /// A file of the operator's, rendered.
-fn operators(file: &OperatorFile, values: &mut Values<'_>) -> String {
+fn operators(file: &OperatorFile, merge: Merge, values: &mut Values<'_>) -> String {
     let Some(text) = &file.text else {
         let error = InputError::new("a service's file is made of this one, which is no text in UTF-8");
         values.note(error.at(Place::file(&file.path)));
         return String::new();
     };
-    render(&file.path, text, values)
+    render(&file.path, text, merge, values)
 }
 
-fn render(path: &std::path::Path, text: &str, values: &mut Values<'_>) -> String {
-    match values.scope.render(path, text) {
+fn render(path: &std::path::Path, text: &str, merge: Merge, values: &mut Values<'_>) -> String {
+    let rendered = match merge {
+        Merge::Replace => values.scope.render(path, text),
+        _ => values.scope.render_merged(path, text),
+    };
+    match rendered {
         Ok(text) => text,
         Err(error) => {
             values.note(error);

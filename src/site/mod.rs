@@ -53,6 +53,8 @@ pub struct SiteOptions {
     pub user: String,
     /// The user's home, for keys and `known_hosts`.
     pub home: Option<PathBuf>,
+    /// The environment, for `lookup('env', ..)`.
+    pub environment: HashMap<String, String>,
 }
 
 /// How a host is reached.
@@ -92,6 +94,7 @@ pub struct Site {
     groups: Arc<Groups>,
     layers: Layers,
     warnings: Vec<String>,
+    environment: HashMap<String, String>,
 }
 
 /// All layers of a site, each list lowest first.
@@ -153,7 +156,9 @@ impl Site {
             top: shared(top),
         };
         let config_dir = options.config_dir.clone();
-        let mut site = Self { hosts: IndexMap::new(), config_dir, mask, groups, layers, warnings: Vec::new() };
+        let environment = options.environment.clone();
+        let mut site =
+            Self { hosts: IndexMap::new(), config_dir, mask, groups, layers, warnings: Vec::new(), environment };
         let scopes = site.scopes(IndexMap::new());
         errors.extend(scopes.errors());
         for name in inventory.hosts.keys() {
@@ -217,6 +222,7 @@ impl Site {
             constants,
             folder: self.config_dir.clone(),
             documented: documented().map(str::to_owned).collect(),
+            environment: self.environment.clone(),
         })
     }
 

@@ -8,6 +8,7 @@ use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
 use super::failure;
+use super::lookup::Omit;
 use super::part::{Form, Part};
 use super::scope::{Scope, WeakScope};
 
@@ -167,19 +168,26 @@ pub(super) fn settle(value: &Value) -> Result<Value, Error> {
             None => Ok(value.clone()),
         },
         ValueKind::Seq | ValueKind::Iterable => {
-            let items = value.try_iter()?.map(|item| settle(&item)).collect::<Result<Vec<_>, _>>()?;
-            Ok(Value::from(items))
+            let kept = value.try_iter()?.filter(|item| !is_omitted(item));
+            Ok(Value::from(kept.map(|item| settle(&item)).collect::<Result<Vec<_>, _>>()?))
         }
         ValueKind::Map if value.downcast_object_ref::<Root>().is_some() => Ok(value.clone()),
         ValueKind::Map => {
             let mut pairs = Vec::new();
             for key in value.try_iter()?.checked() {
                 let key = key?;
-                let item = settle(&value.get_item(&key)?)?;
-                pairs.push((key, item));
+                let item = value.get_item(&key)?;
+                if !is_omitted(&item) {
+                    pairs.push((key, settle(&item)?));
+                }
             }
             Ok(Value::from_pairs(pairs))
         }
+        _ if is_omitted(value) => Err(Error::new(ErrorKind::InvalidOperation, "`omit` stands for no value by itself")),
         _ => Ok(value.clone()),
     }
+}
+
+fn is_omitted(value: &Value) -> bool {
+    value.downcast_object_ref::<Omit>().is_some()
 }

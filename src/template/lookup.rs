@@ -1,40 +1,124 @@
 //! The functions of templates: `lookup`, `query`.
 
-use minijinja::value::{Rest, ValueOrKwargs, from_args};
+use std::sync::Arc;
+
+use minijinja::value::{Kwargs, Object, ObjectRepr, Rest, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::failure::wrap;
+use super::filters;
 use super::lazy::Root;
+use super::scope::Scope;
+use crate::error::{InputError, nearest};
+
+/// The lookups there are.
+const KINDS: &[&str] = &["dict", "env", "file", "fileglob", "first_found", "items", "list", "vars"];
 
 pub(super) fn add(environment: &mut Environment<'static>) {
-    environment.add_function("lookup", lookup);
-    environment.add_function("query", |state: &State<'_, '_>, kind: &str, rest: Rest<ValueOrKwargs>| {
-        lookup(state, kind, rest).map(|value| Value::from(vec![value]))
+    environment.add_function("lookup", |state: &State<'_, '_>, kind: &str, rest: Rest<ValueOrKwargs>| {
+        let mut found = lookup(state, kind, rest)?;
+        Ok::<_, Error>(match found.len() {
+            0 if kind == "fileglob" => Value::from(found),
+            0 => Value::from(()),
+            1 => found.remove(0),
+            _ => Value::from(found),
+        })
     });
+    for name in ["query", "q"] {
+        environment.add_function(name, lookup);
+    }
+    // Leaves out what it stands for.
+    environment.add_global("omit", Value::from_object(Omit));
 }
 
-fn lookup(state: &State<'_, '_>, kind: &str, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
-    let wrong = |message: String| Error::new(ErrorKind::InvalidOperation, message);
+/// `omit`: an item or entry with this value is none.
+#[derive(Debug)]
+pub(super) struct Omit;
+
+impl Object for Omit {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+}
+
+fn wrong(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message.into())
+}
+
+/// What a lookup finds for all its terms.
+fn lookup(state: &State<'_, '_>, kind: &str, rest: Rest<ValueOrKwargs>) -> Result<Vec<Value>, Error> {
+    let kind = kind.strip_prefix("ansible.builtin.").unwrap_or(kind);
     let args = rest.into_values();
-    let (args, named): (&[Value], minijinja::value::Kwargs) = from_args(&args)?;
-    let Some(what) = args.first() else {
-        return Err(wrong(format!("`lookup('{kind}')` needs a name")));
-    };
-    let default: Option<Value> = named.get("default")?;
+    let (terms, named): (&[Value], Kwargs) = from_args(&args)?;
     let scope = Root::of(state)?;
-    match kind {
+    if terms.is_empty() {
+        return Err(wrong(format!("`lookup('{kind}')` needs a name")));
+    }
+    let ignored = named.get::<Option<String>>("errors")?.is_some_and(|errors| errors == "ignore");
+    let mut found = Vec::new();
+    for term in terms {
+        match one(&scope, kind, term, &named) {
+            Ok(values) => found.extend(values),
+            Err(_) if ignored => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// What it finds for one.
+fn one(scope: &Scope, kind: &str, term: &Value, named: &Kwargs) -> Result<Vec<Value>, Error> {
+    let name = term.to_string();
+    let default: Option<Value> = named.get("default")?;
+    Ok(match kind {
         "file" => {
-            let path = scope.shared().folder.join(what.to_string());
-            match std::fs::read_to_string(&path) {
-                Ok(text) => Ok(Value::from(text.trim_end())),
-                Err(error) => default.ok_or_else(|| wrong(format!("cannot read {}: {error}", path.display()))),
+            let path = scope.shared().folder.join(&name);
+            let strip = |flag: &str, usual: bool| Ok::<_, Error>(named.get::<Option<bool>>(flag)?.unwrap_or(usual));
+            match (std::fs::read_to_string(&path), default) {
+                (Ok(text), _) => {
+                    let text = if strip("rstrip", true)? { text.trim_end() } else { &text };
+                    vec![Value::from(if strip("lstrip", false)? { text.trim_start() } else { text })]
+                }
+                (Err(_), Some(default)) => vec![default],
+                (Err(error), None) => return Err(wrong(format!("cannot read {}: {error}", path.display()))),
             }
         }
-        "vars" => match scope.raw(&what.to_string()) {
-            Err(_) if default.is_some() && !scope.has(&what.to_string()) => Ok(default.unwrap_or_default()),
-            found => found.map_err(|error| wrap(error, &what.to_string())),
+        "fileglob" => {
+            let pattern = scope.shared().folder.join(&name).display().to_string();
+            let paths = glob::glob(&pattern).map_err(|error| wrong(format!("bad pattern `{pattern}`: {error}")))?;
+            let files = paths.flatten().filter(|path| path.is_file());
+            files.map(|path| Value::from(path.display().to_string())).collect()
+        }
+        "vars" => match (scope.raw(&name), default) {
+            (Err(_), Some(default)) if !scope.has(&name) => vec![default],
+            (found, _) => vec![found.map_err(|error| wrap(error, &name))?],
         },
-        "env" => Err(wrong(format!("the environment is not read: pass the value with `-e {what}=...`"))),
-        other => Err(wrong(format!("unknown lookup `{other}`: use `file` or `vars`"))),
-    }
+        "env" => match scope.shared().environment.get(&name) {
+            Some(value) => vec![Value::from(value.as_str())],
+            None => vec![default.unwrap_or_else(|| Value::from(""))],
+        },
+        "items" if matches!(term.kind(), ValueKind::Seq | ValueKind::Iterable) => filters::items(term)?,
+        "list" | "items" => vec![term.clone()],
+        "dict" => {
+            let pair = |(key, value)| Value::from_pairs([("key", key), ("value", value)]);
+            filters::entries(term)?.into_iter().map(pair).collect()
+        }
+        "first_found" => {
+            let names = if term.as_str().is_some() { vec![term.clone()] } else { filters::items(term)? };
+            let mut paths = names.iter().map(|name| scope.shared().folder.join(name.to_string()));
+            match paths.find(|path| path.exists()) {
+                Some(path) => vec![Value::from(path.display().to_string())],
+                None => return Err(wrong(format!("none of {term} is there"))),
+            }
+        }
+        "pipe" => return Err(wrong("no command is run for a value: pass what it prints with `-e`")),
+        "password" => return Err(wrong("a template makes no password: add it to passwords.yml")),
+        other => {
+            let hint = match nearest(other, KINDS.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("use one of {}", KINDS.join(", ")),
+            };
+            return Err(wrap(InputError::new(format!("unknown lookup `{other}`")).hint(hint), ""));
+        }
+    })
 }

@@ -8,6 +8,7 @@ mod filters;
 mod layer;
 mod lazy;
 mod lookup;
+mod methods;
 mod part;
 mod scope;
 mod shared;

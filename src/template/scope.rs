@@ -214,9 +214,19 @@ impl Scope {
         }
     }
 
-    /// Renders a template file's text. Errors stand at a line and column of it, or of the variable that failed.
+    /// Renders a template file's text, as Ansible's module `template` does. Errors stand at a line and column of it, or of
+    /// the variable that failed.
     pub fn render(&self, file: &Path, source: &str) -> Result<String, InputError> {
-        let compiled = engine::file(file, source).map_err(|(error, skipped)| {
+        self.render_as(file, source, false)
+    }
+
+    /// As [`Scope::render`], for a text that is merged with others, as Kolla-Ansible's `merge_configs` does.
+    pub fn render_merged(&self, file: &Path, source: &str) -> Result<String, InputError> {
+        self.render_as(file, source, true)
+    }
+
+    fn render_as(&self, file: &Path, source: &str, merged: bool) -> Result<String, InputError> {
+        let compiled = engine::file(file, source, merged).map_err(|(error, skipped)| {
             let text: String = source.split_inclusive('\n').skip(skipped).collect();
             let (line, column) = failure::position(&error, &text, 0, "");
             match failure::read(&error) {
@@ -228,9 +238,10 @@ impl Scope {
         })?;
         let at = |line, column| Some(Place::within(file, source, line + compiled.skipped, column));
         let text = compiled.template.source();
-        let rendered = self.once_for_site("file", source, || {
+        let rendered = self.once_for_site(if merged { "merged" } else { "file" }, source, || {
             let rendered = compiled.template.render(Root::value(self));
-            rendered.map(Value::from).map_err(|error| self.explain_error(&error, text, 0, &at))
+            let rendered = rendered.map_err(|error| self.explain_error(&error, text, 0, &at))?;
+            Ok(Value::from(engine::with_end(rendered, source)))
         })?;
         Ok(rendered.as_str().unwrap_or_default().to_owned())
     }
@@ -444,10 +455,16 @@ impl Scope {
         let (result, offset) = match compiled {
             Text::Plain => return Ok(Value::from(text)),
             Text::Expression(expression, offset) => (expression.eval(Root::value(self)), *offset),
-            Text::Template(template) => (template.render(Root::value(self)).map(Value::from), 0),
+            Text::Template(template) => (engine::render(template, Root::value(self)), 0),
         };
+        let result = result.map(|value| match value.as_str() {
+            Some(made) if text.ends_with('\n') => Value::from(engine::with_end(made.to_owned(), text)),
+            _ => value,
+        });
         result.map_err(|error| {
-            self.explain_error(&error, text, offset, &|line, column| Some(spot.inside(text, line, column)))
+            self.explain_error(&error, &engine::escaped(text), offset, &|line, column| {
+                Some(spot.inside(text, line, column))
+            })
         })
     }
 

@@ -42,6 +42,8 @@ pub struct SiteLayers {
     pub folder: std::path::PathBuf,
     /// Names that may be set, though nothing sets them: where one is missed, it is no slip for another.
     pub documented: HashSet<String>,
+    /// The environment that `lookup('env', ..)` reads.
+    pub environment: HashMap<String, String>,
 }
 
 /// The scopes of all hosts of a site.
@@ -151,6 +153,7 @@ pub(super) struct Shared {
     pub(super) constants: HashMap<String, Value>,
     pub(super) folder: std::path::PathBuf,
     pub(super) documented: HashSet<String>,
+    pub(super) environment: HashMap<String, String>,
     /// Names that mean different things on different hosts.
     varying: HashSet<String>,
     pub(super) memo: Memo,
@@ -200,6 +203,7 @@ impl Shared {
             constants: layers.constants.into_iter().collect(),
             folder: layers.folder,
             documented: layers.documented,
+            environment: layers.environment,
             varying,
             memo: Memo::default(),
             texts: Memo::default(),

@@ -2,6 +2,7 @@ mod inputs;
 mod inventory;
 mod layers;
 mod operations;
+mod oracle;
 mod overrides;
 mod plans;
 mod walk;

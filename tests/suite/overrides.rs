@@ -56,7 +56,7 @@ fn files_of_an_openstack_service_are_merged_in_kollas_order() {
         folder
             .write(&format!("config/{path}"), &format!("[DEFAULT]\nfrom = {path}\nkey{number} = {{{{ toy_port }}}}\n"));
         let _ = writeln!(own, "key{number} = 99");
-        let expected = format!("[DEFAULT]\nport = 99\nfrom = {path}\n{own}");
+        let expected = format!("[DEFAULT]\nport = 99\nfrom = {path}\n{own}\n");
         assert_eq!(file(&folder, "c1", "toy-api", "toy.conf"), expected, "with {path}");
     }
     let other = file(&folder, "c2", "toy-api", "toy.conf");
@@ -82,12 +82,12 @@ fn names_of_roles_and_services_give_kollas_paths() {
     for path in ["glance.conf", "glance/glance-api.conf", "glance/c1/glance-api.conf"] {
         folder.write(&format!("config/{path}"), &format!("[DEFAULT]\nfrom = {path}\n"));
         let found = file(&folder, "c1", "glance-api", "glance-api.conf");
-        assert_eq!(found, format!("[DEFAULT]\nfrom = {path}\n"));
+        assert_eq!(found, format!("[DEFAULT]\nfrom = {path}\n\n"));
     }
     for path in ["keystone.conf", "keystone/keystone.conf", "keystone/c1/keystone.conf"] {
         folder.write(&format!("config/{path}"), &format!("[DEFAULT]\nfrom = {path}\n"));
         let found = file(&folder, "c1", "keystone", "keystone.conf");
-        assert_eq!(found, format!("[DEFAULT]\nfrom = {path}\n"));
+        assert_eq!(found, format!("[DEFAULT]\nfrom = {path}\n\n"));
     }
 }
 
@@ -100,7 +100,7 @@ fn files_of_other_kinds_are_found_by_their_own_name() {
         for folder in [&merged, &whole] {
             folder.write(&format!("config/{path}"), &format!("; mine\n[DEFAULT]\nfrom = {path}\n"));
         }
-        assert_eq!(file(&merged, "c1", "toy", "toy.ini"), format!("[DEFAULT]\nport = 99\nfrom = {path}\n"));
+        assert_eq!(file(&merged, "c1", "toy", "toy.ini"), format!("[DEFAULT]\nport = 99\nfrom = {path}\n\n"));
         assert_eq!(file(&whole, "c1", "toy", "toy.ini"), format!("; mine\n[DEFAULT]\nfrom = {path}\n"));
     }
     assert_eq!(file(&whole, "c2", "toy", "toy.ini"), "; mine\n[DEFAULT]\nfrom = toy/toy.ini\n");
@@ -127,13 +127,13 @@ fn several_templates_are_one_file_with_variables_of_its_own() {
     );
     folder.write("roles/toy/templates/plain.j2", "{{ project is defined }}\n");
     folder.write("config/toy/c2/toy.conf", "[DEFAULT]\nlimit = {{ limit + 2 }}\n");
-    let expected = "[DEFAULT]\nproject = toy\nfrom = template\nlimit = 6\ndeep = 100\nport = 99\n";
+    let expected = "[DEFAULT]\nproject = toy\nfrom = template\nlimit = 6\ndeep = 100\nport = 99\n\n";
     assert_eq!(file(&folder, "c1", "toy", "toy.conf"), expected);
     assert_eq!(file(&folder, "c2", "toy", "toy.conf"), expected.replace("limit = 6", "limit = 7"));
     assert_eq!(file(&folder, "c1", "toy", "plain"), "False\n", "another file sees them");
     // A template of the role's own comes before a shared one.
     folder.write("roles/toy/templates/shared.conf.j2", "[DEFAULT]\nown = true\n");
-    assert_eq!(file(&folder, "c1", "toy", "toy.conf"), "[DEFAULT]\nown = true\nport = 99\nfrom = template\n");
+    assert_eq!(file(&folder, "c1", "toy", "toy.conf"), "[DEFAULT]\nown = true\nport = 99\nfrom = template\n\n");
 }
 
 #[test]

@@ -53,6 +53,7 @@ impl Folder {
             extra_vars: Vec::new(),
             user: "root".into(),
             home: None,
+            environment: std::collections::HashMap::new(),
         };
         let site = Site::load(&options, roles.layers())?;
         let facts: BTreeMap<_, _> = (1..)

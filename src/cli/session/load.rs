@@ -43,6 +43,7 @@ impl Loaded {
                 extra_vars: global.extra_vars.clone(),
                 user: environment.user.clone(),
                 home: Some(environment.home.clone()),
+                environment: environment.variables.clone(),
             },
             roles.layers(),
         )?;

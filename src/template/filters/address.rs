@@ -1,103 +1,84 @@
 //! Kolla's address filters: which address a host has on a network, and how an address is written where.
 
 use std::net::IpAddr;
-use std::str::FromStr;
 
-use ipnet::IpNet;
+use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use super::super::failure::wrap;
 use super::super::lazy::Root;
 use super::super::scope::Scope;
-use super::wrong;
+use super::{split, wrong};
 use crate::error::{InputError, nearest};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
-    environment.add_filter("kolla_address", |state: &State<'_, '_>, network: &str, host: Option<String>| {
-        let scope = Root::of(state)?;
-        match host {
-            None => of_network(&scope, network),
-            Some(host) => {
-                let other = scope.other(&host).ok_or_else(|| wrong(format!("`{host}` is no host of the inventory")))?;
-                // Whatever it finds depends on a host.
-                scope.lookup("inventory_hostname");
-                of_network(&other, network)
+    environment.add_filter("kolla_address", kolla_address);
+    environment.add_filter("kolla_url", kolla_url);
+    environment.add_filter("put_address_in_context", |address: &str, place: &str| in_place(address, place));
+}
+
+/// `network | kolla_address(hostname, override_var)`.
+fn kolla_address(state: &State<'_, '_>, network: &str, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let scope = Root::of(state)?;
+    let (args, named) = split(rest)?;
+    let argument = |index: usize, name: &str| match args.get(index) {
+        Some(value) => Ok(Some(value.to_string())),
+        None => named.get::<Option<String>>(name),
+    };
+    let (host, own) = (argument(0, "hostname")?, argument(1, "override_var")?);
+    named.assert_all_used()?;
+    let found = |scope: &Scope| match &own {
+        Some(own) if scope.has(own) => {
+            let value = scope.raw(own)?;
+            match value.to_string().parse::<IpAddr>() {
+                Ok(address) => Ok(Value::from(address.to_string())),
+                Err(_) => Err(InputError::new(format!("`{own}` is `{value}`, which is no address"))),
             }
         }
-        .map_err(|error| wrap(error, ""))
-    });
-    environment.add_filter("kolla_url", |address: &str, protocol: &str, port: &Value, path: Option<&str>| {
-        let port = port.to_string();
-        let usual = matches!((protocol, port.as_str()), ("http", "80") | ("https", "443"));
-        let port = if usual { String::new() } else { format!(":{port}") };
-        let path = match path.unwrap_or_default() {
-            "" => String::new(),
-            path if path.starts_with('/') => path.to_owned(),
-            path => format!("/{path}"),
-        };
-        format!("{protocol}://{}{port}{path}", bracketed(address))
-    });
-    environment.add_filter("put_address_in_context", |address: &str, place: &str| match place {
-        "url" | "rabbitmq" => Ok(bracketed(address)),
-        "memcache" if address.contains(':') => Ok(format!("inet6:{}", bracketed(address))),
-        "memcache" => Ok(address.to_owned()),
-        other => Err(wrong(format!("unknown context `{other}`: use `url`, `memcache` or `rabbitmq`"))),
-    });
-    environment.add_filter("ipwrap", |address: &str| bracketed(address));
-    environment.add_filter("ipaddr", ipaddr);
-    environment.add_filter("ipv4", |address: &str| only(address, std::net::IpAddr::is_ipv4));
-    environment.add_filter("ipv6", |address: &str| only(address, std::net::IpAddr::is_ipv6));
-}
-
-/// IPv6 addresses stand in brackets before a port.
-fn bracketed(address: &str) -> String {
-    if address.parse::<std::net::Ipv6Addr>().is_ok() { format!("[{address}]") } else { address.to_owned() }
-}
-
-fn only(address: &str, wanted: fn(&IpAddr) -> bool) -> Value {
-    let bare = address.split('/').next().unwrap_or_default();
-    match bare.parse::<IpAddr>() {
-        Ok(parsed) if wanted(&parsed) => Value::from(address),
-        _ => Value::from(false),
-    }
-}
-
-/// The parts of `ipaddr` that Kolla's templates use; what is no address is false.
-fn ipaddr(value: &Value, query: Option<Value>) -> Result<Value, Error> {
-    let text = value.to_string();
-    let Ok(net) = IpNet::from_str(&text).or_else(|_| IpAddr::from_str(&text).map(IpNet::from)) else {
-        return Ok(Value::from(false));
+        _ => of_network(scope, network),
     };
-    let Some(query) = query else {
-        return Ok(Value::from(text));
-    };
-    if let Some(index) = query.as_i64() {
-        let host = if index >= 0 {
-            net.trunc().hosts().nth(usize::try_from(index).unwrap_or_default().saturating_sub(1))
-        } else {
-            None
-        };
-        return match (index, host) {
-            (0, _) => Ok(Value::from(format!("{}/{}", net.network(), net.prefix_len()))),
-            (_, Some(host)) => Ok(Value::from(format!("{host}/{}", net.prefix_len()))),
-            _ => Err(wrong(format!("`{text}` has no address number {index}"))),
-        };
-    }
-    Ok(match query.as_str().unwrap_or_default() {
-        "" => Value::from(text),
-        "address" | "ip" => Value::from(net.addr().to_string()),
-        "network" => Value::from(net.network().to_string()),
-        "prefix" => Value::from(net.prefix_len()),
-        "netmask" => Value::from(net.netmask().to_string()),
-        "broadcast" => Value::from(net.broadcast().to_string()),
-        "net" | "subnet" | "network/prefix" => Value::from(net.trunc().to_string()),
-        "host" | "host/prefix" | "address/prefix" => Value::from(format!("{}/{}", net.addr(), net.prefix_len())),
-        "ipv4" => only(&text, std::net::IpAddr::is_ipv4),
-        "ipv6" => only(&text, std::net::IpAddr::is_ipv6),
-        other => {
-            return Err(wrong(format!("unknown query `{other}` of `ipaddr`: use `address`, `network` or `prefix`")));
+    match host {
+        None => found(&scope),
+        Some(host) => {
+            let other = scope.other(&host).ok_or_else(|| wrong(format!("`{host}` is no host of the inventory")))?;
+            // Whatever it finds depends on a host.
+            scope.lookup("inventory_hostname");
+            found(&other)
         }
-    })
+    }
+    .map_err(|error| wrap(error, ""))
+}
+
+/// `name | kolla_url(protocol, port, path, context)`.
+fn kolla_url(address: &str, protocol: &str, port: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let (args, named) = split(rest)?;
+    let argument = |index: usize, name: &str| match args.get(index) {
+        Some(value) => Ok(Some(value.to_string())),
+        None => named.get::<Option<String>>(name),
+    };
+    let path = argument(0, "path")?.unwrap_or_default();
+    let place = argument(1, "context")?.unwrap_or_else(|| "url".to_owned());
+    named.assert_all_used()?;
+    let address = in_place(address, &place)?;
+    let port = port.to_string();
+    let usual = matches!((protocol, port.trim()), ("http" | "ws", "80") | ("https" | "wss", "443"));
+    Ok(if usual { format!("{protocol}://{address}{path}") } else { format!("{protocol}://{address}:{port}{path}") })
+}
+
+/// How an address is written in a URL, for memcached's clients and for Erlang.
+fn in_place(address: &str, place: &str) -> Result<String, Error> {
+    let six = address.contains(':');
+    match place {
+        "url" if six => Ok(format!("[{address}]")),
+        "memcache" if six => Ok(format!("inet6:[{address}]")),
+        "url" | "memcache" => Ok(address.to_owned()),
+        "rabbitmq" => match address.parse() {
+            Ok(IpAddr::V4(address)) => Ok(address.to_string().replace('.', ",")),
+            Ok(IpAddr::V6(address)) => Ok(address.segments().map(|part| format!("16#{part:x}")).join(",")),
+            Err(_) => Err(wrong(format!("`{address}` is no address"))),
+        },
+        other => Err(wrong(format!("unknown context `{other}`: use `url`, `memcache` or `rabbitmq`"))),
+    }
 }
 
 /// The host's address on a network: of the interface `<network>_interface` names, in the family that

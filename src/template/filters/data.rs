@@ -1,13 +1,21 @@
 //! Filters over lists and mappings, and between them and JSON or YAML text.
 
 use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
-use minijinja::{Environment, Error, Value};
+use minijinja::{Environment, Error, State, Value};
 
 use super::super::lazy::{Root, settle};
-use super::{defined, json, kind, split, truth, wrong};
+use super::{defined, entries, items, json, split, truth, wrong};
+use crate::source::{Style, dump};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("bool", |value: &Value| defined(value).map(|()| truth(value)));
+    environment.add_filter("default", default);
+    environment.add_filter("d", default);
+    environment.add_function("dict", dict);
+    environment.add_test("none", |value: &Value| defined(value).map(|()| value.is_none()));
+    environment.add_test("sequence", |value: &Value| {
+        matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable | ValueKind::String | ValueKind::Map)
+    });
     environment.add_filter("mandatory", |value: Value| defined(&value).map(|()| value));
     environment.add_filter("ternary", ternary);
     environment.add_filter("combine", combine);
@@ -20,43 +28,117 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         .add_filter("symmetric_difference", |a: &Value, b: &Value| union(&keep(a, b, false)?, &keep(b, a, false)?));
     environment.add_filter("flatten", flatten);
     environment.add_filter("extract", extract);
-    environment.add_filter("to_json", |value: &Value| json::compact(&settle(value)?));
-    environment.add_filter("to_nice_json", |value: &Value, _: Rest<ValueOrKwargs>| json::pretty(&settle(value)?));
+    environment
+        .add_filter("to_json", |value: &Value, rest: Rest<ValueOrKwargs>| to_json(value, rest, json::Style::default()));
+    environment.add_filter("to_nice_json", |value: &Value, rest: Rest<ValueOrKwargs>| {
+        to_json(value, rest, json::Style { indent: Some(4), sort: true, unicode: false })
+    });
+    environment.add_filter("tojson", |value: &Value, rest: Rest<ValueOrKwargs>| {
+        let text = to_json(value, rest, json::Style { sort: true, ..json::Style::default() })?;
+        // For HTML.
+        let text =
+            text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027");
+        Ok::<_, Error>(text)
+    });
     environment.add_filter("from_json", |text: &str| {
         let parsed: serde_json::Value =
             serde_json::from_str(text).map_err(|error| wrong(format!("text is not JSON: {error}")))?;
         Ok(Value::from(minijinja::value::Serde(parsed)))
     });
-    environment.add_filter("to_yaml", |value: &Value, _: Rest<ValueOrKwargs>| to_yaml(value));
-    environment.add_filter("to_nice_yaml", |value: &Value, _: Rest<ValueOrKwargs>| to_yaml(value));
+    environment.add_filter("to_yaml", |value: &Value, rest: Rest<ValueOrKwargs>| {
+        to_yaml(value, rest, Style { flow: None, unicode: true, ..Style::default() })
+    });
+    environment.add_filter("to_nice_yaml", |value: &Value, rest: Rest<ValueOrKwargs>| {
+        to_yaml(value, rest, Style { indent: 4, unicode: true, ..Style::default() })
+    });
     environment.add_filter("from_yaml", |text: &str| {
         let document = crate::source::Document::parse("", text)
             .map_err(|error| wrong(format!("text is not YAML: {}", error.message)))?;
         Ok(Value::from(minijinja::value::Serde(document.root.to_json())))
     });
-    environment.add_test("truthy", |value: &Value| value.is_true());
-    environment.add_test("falsy", |value: &Value| !value.is_true());
-    environment.add_test("contains", |list: &Value, item: &Value| Ok(items(list)?.contains(item)));
-    environment.add_test("subset", |a: &Value, b: &Value| Ok(keep(a, b, false)?.len() == Some(0)));
-    environment.add_test("superset", |a: &Value, b: &Value| Ok(keep(b, a, false)?.len() == Some(0)));
+    environment.add_filter("type_debug", |value: &Value| type_name(value));
+    environment.add_test("truthy", |value: &Value, rest: Rest<ValueOrKwargs>| truthy(value, rest));
+    environment.add_test("falsy", |value: &Value, rest: Rest<ValueOrKwargs>| truthy(value, rest).map(|truthy| !truthy));
+    environment.add_test("contains", |state: &mut State<'_, '_>, list: &Value, item: &Value| {
+        state.perform_test("in", &[item.clone(), list.clone()])
+    });
+    for name in ["subset", "issubset"] {
+        environment.add_test(name, |a: &Value, b: &Value| Ok(keep(a, b, false)?.len() == Some(0)));
+    }
+    for name in ["superset", "issuperset"] {
+        environment.add_test(name, |a: &Value, b: &Value| Ok(keep(b, a, false)?.len() == Some(0)));
+    }
+    environment.add_test("all", |list: &Value| Ok(items(list)?.iter().all(Value::is_true)));
+    environment.add_test("any", |list: &Value| Ok(items(list)?.iter().any(Value::is_true)));
 }
 
-/// The items of a list; anything else is an error.
-fn items(value: &Value) -> Result<Vec<Value>, Error> {
+fn truthy(value: &Value, rest: Rest<ValueOrKwargs>) -> Result<bool, Error> {
+    let (args, named) = split(rest)?;
+    let convert = match args.first() {
+        Some(convert) => convert.is_true(),
+        None => named.get::<Option<bool>>("convert_bool")?.unwrap_or(false),
+    };
+    named.assert_all_used()?;
     defined(value)?;
+    let word = value.as_str().filter(|_| convert).map(str::to_lowercase);
+    Ok(match word.as_deref() {
+        Some("yes" | "on" | "1" | "true" | "y" | "t") => true,
+        Some("no" | "off" | "0" | "false" | "n" | "f") => false,
+        _ => value.is_true(),
+    })
+}
+
+/// Python's name of the type.
+fn type_name(value: &Value) -> &'static str {
     match value.kind() {
-        ValueKind::Seq | ValueKind::Iterable => value.try_iter()?.checked().collect(),
-        _ => Err(wrong(format!("expected a list, found {}", kind(value)))),
+        ValueKind::None => "NoneType",
+        ValueKind::Undefined => "Undefined",
+        ValueKind::Bool => "bool",
+        ValueKind::Number if value.is_integer() => "int",
+        ValueKind::Number => "float",
+        ValueKind::String => "str",
+        ValueKind::Map => "dict",
+        _ => "list",
     }
 }
 
-/// The entries of a mapping; anything else is an error.
-fn entries(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
-    defined(value)?;
-    if value.kind() != ValueKind::Map {
-        return Err(wrong(format!("expected a mapping, found {}", kind(value))));
+/// `value | default(other, boolean)`: where the last is true, also in place of what counts as false.
+fn default(value: Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let (args, named) = split(rest)?;
+    let argument = |index: usize, name: &str| match args.get(index) {
+        Some(value) => Ok(Some(value.clone())),
+        None => named.get::<Option<Value>>(name),
+    };
+    let other = match args.first() {
+        Some(other) => other.clone(),
+        None if named.has("default_value") => named.get("default_value")?,
+        None => Value::from(""),
+    };
+    let loose = argument(1, "boolean")?.is_some_and(|loose| loose.is_true());
+    named.assert_all_used()?;
+    Ok(if value.is_undefined() || loose && !value.is_true() { other } else { value })
+}
+
+/// A mapping from another one, from pairs, and from keyword arguments.
+fn dict(rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let (args, named) = split(rest)?;
+    let mut pairs = Vec::new();
+    match args.first() {
+        Some(map) if map.kind() == ValueKind::Map => pairs.extend(entries(map)?),
+        Some(list) => {
+            for pair in items(list)? {
+                match &items(&pair)?[..] {
+                    [key, value] => pairs.push((key.clone(), value.clone())),
+                    _ => return Err(wrong(format!("`dict` takes pairs, found {pair}"))),
+                }
+            }
+        }
+        None => {}
     }
-    value.try_iter()?.checked().map(|key| key.and_then(|key| Ok((key.clone(), value.get_item(&key)?)))).collect()
+    for name in named.args() {
+        pairs.push((Value::from(name), named.get(name)?));
+    }
+    Ok(Value::from_pairs(pairs))
 }
 
 fn ternary(value: &Value, yes: Value, no: Value, none: Option<Value>) -> Result<Value, Error> {
@@ -77,7 +159,7 @@ fn combine(first: Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     for value in std::iter::once(first).chain(others) {
         // A list of mappings counts as so many arguments.
         let parts = if value.kind() == ValueKind::Seq { items(&value)? } else { vec![value] };
-        for part in parts {
+        for part in parts.into_iter().filter(|part| !part.is_none()) {
             merged = merge(&merged, &part, recursive, &lists)?;
         }
     }
@@ -108,20 +190,26 @@ fn merge(low: &Value, high: &Value, recursive: bool, lists: &str) -> Result<Valu
     Ok(Value::from_pairs(merged))
 }
 
-fn dict2items(value: &Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
-    let (_, named) = split(rest)?;
-    let key_name = named.get::<Option<String>>("key_name")?.unwrap_or_else(|| "key".to_owned());
-    let value_name = named.get::<Option<String>>("value_name")?.unwrap_or_else(|| "value".to_owned());
+/// What the two fields of a pair are called.
+fn pair_names(rest: Rest<ValueOrKwargs>) -> Result<(String, String), Error> {
+    let (args, named) = split(rest)?;
+    let name = |index: usize, name: &str, usual: &str| match args.get(index) {
+        Some(given) => Ok(given.to_string()),
+        None => Ok::<_, Error>(named.get::<Option<String>>(name)?.unwrap_or_else(|| usual.to_owned())),
+    };
+    let names = (name(0, "key_name", "key")?, name(1, "value_name", "value")?);
     named.assert_all_used()?;
+    Ok(names)
+}
+
+fn dict2items(value: &Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let (key_name, value_name) = pair_names(rest)?;
     let pair = |(key, value)| Value::from_pairs([(key_name.clone(), key), (value_name.clone(), value)]);
     Ok(entries(value)?.into_iter().map(pair).collect::<Vec<_>>().into())
 }
 
 fn items2dict(value: &Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
-    let (_, named) = split(rest)?;
-    let key_name = named.get::<Option<String>>("key_name")?.unwrap_or_else(|| "key".to_owned());
-    let value_name = named.get::<Option<String>>("value_name")?.unwrap_or_else(|| "value".to_owned());
-    named.assert_all_used()?;
+    let (key_name, value_name) = pair_names(rest)?;
     let pair = |item: Value| {
         let (key, value) = (item.get_attr(&key_name)?, item.get_attr(&value_name)?);
         if key.is_undefined() || value.is_undefined() {
@@ -155,11 +243,11 @@ fn union(a: &Value, b: &Value) -> Result<Value, Error> {
 }
 
 fn flatten(value: &Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
-    fn walk(value: &Value, levels: i64, out: &mut Vec<Value>) -> Result<(), Error> {
+    fn walk(value: &Value, levels: i64, nulls: bool, out: &mut Vec<Value>) -> Result<(), Error> {
         for item in items(value)? {
-            if item.kind() == ValueKind::Seq && levels != 0 {
-                walk(&item, levels - 1, out)?;
-            } else if !item.is_none() {
+            if matches!(item.kind(), ValueKind::Seq | ValueKind::Iterable) && levels != 0 {
+                walk(&item, levels - 1, nulls, out)?;
+            } else if nulls || !(item.is_none() || matches!(item.as_str(), Some("None" | "null"))) {
                 out.push(item);
             }
         }
@@ -170,8 +258,10 @@ fn flatten(value: &Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
         Some(levels) => levels,
         None => named.get::<Option<i64>>("levels")?.unwrap_or(-1),
     };
+    let nulls = !named.get::<Option<bool>>("skip_nulls")?.unwrap_or(true);
+    named.assert_all_used()?;
     let mut out = Vec::new();
-    walk(value, levels, &mut out)?;
+    walk(value, levels, nulls, &mut out)?;
     Ok(Value::from(out))
 }
 
@@ -191,8 +281,33 @@ fn extract(key: &Value, container: &Value, more: Option<Value>) -> Result<Value,
     settle(&value)
 }
 
-fn to_yaml(value: &Value) -> Result<String, Error> {
-    let json = json::of(&settle(value)?)?;
-    let options = serde_yaml::ser_options! { indent_step: 2, min_fold_chars: usize::MAX };
-    serde_yaml::to_string_with_options(&json, options).map_err(|error| wrong(format!("cannot write YAML: {error}")))
+fn to_json(value: &Value, rest: Rest<ValueOrKwargs>, style: json::Style) -> Result<String, Error> {
+    let (args, named) = split(rest)?;
+    let indent = match args.first() {
+        Some(indent) => indent.as_usize(),
+        None => named.get::<Option<usize>>("indent")?,
+    };
+    let style = json::Style {
+        indent: indent.or(style.indent),
+        sort: named.get::<Option<bool>>("sort_keys")?.unwrap_or(style.sort),
+        unicode: named.get::<Option<bool>>("ensure_ascii")?.map_or(style.unicode, |ascii| !ascii),
+    };
+    json::text(&settle(value)?, style)
+}
+
+fn to_yaml(value: &Value, rest: Rest<ValueOrKwargs>, style: Style) -> Result<String, Error> {
+    let (args, named) = split(rest)?;
+    let indent = match args.first() {
+        Some(indent) => indent.as_usize(),
+        None => named.get::<Option<usize>>("indent")?,
+    };
+    let style = Style {
+        // As PyYAML: others are no indentation.
+        indent: indent.unwrap_or(style.indent).clamp(2, 9),
+        width: named.get::<Option<usize>>("width")?.unwrap_or(style.width),
+        flow: named.get::<Option<bool>>("default_flow_style")?.or(style.flow),
+        sort: named.get::<Option<bool>>("sort_keys")?.unwrap_or(style.sort),
+        unicode: style.unicode,
+    };
+    Ok(dump(&json::of(&settle(value)?)?, style))
 }

@@ -6,53 +6,59 @@ use minijinja::{Error, Value};
 use serde_json::Value as Json;
 
 use super::wrong;
+use crate::source::float;
 
 /// The value as JSON.
 pub(super) fn of(value: &Value) -> Result<Json, Error> {
     serde_json::to_value(value).map_err(|error| wrong(format!("cannot write JSON: {error}")))
 }
 
-/// On one line, with a space after commas and colons.
-pub(super) fn compact(value: &Value) -> Result<String, Error> {
+/// How JSON is written.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Style {
+    /// Spaces a level; none is all on one line.
+    pub(super) indent: Option<usize>,
+    /// Keys are sorted.
+    pub(super) sort: bool,
+    /// Characters outside of ASCII stay as they are.
+    pub(super) unicode: bool,
+}
+
+/// As text, with a space after colons and, on one line, commas.
+pub(super) fn text(value: &Value, style: Style) -> Result<String, Error> {
     let mut out = String::new();
-    write(&of(value)?, None, 0, &mut out);
+    write(&of(value)?, style, 0, &mut out);
     Ok(out)
 }
 
-/// Four spaces a level, keys sorted.
-pub(super) fn pretty(value: &Value) -> Result<String, Error> {
-    let mut out = String::new();
-    write(&of(value)?, Some(4), 0, &mut out);
-    Ok(out)
-}
-
-fn write(value: &Json, indent: Option<usize>, depth: usize, out: &mut String) {
+fn write(value: &Json, style: Style, depth: usize, out: &mut String) {
     match value {
-        Json::String(text) => string(text, out),
+        Json::String(text) => string(text, style.unicode, out),
         Json::Array(items) if !items.is_empty() => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
-                separate(index, indent, depth + 1, out);
-                write(item, indent, depth + 1, out);
+                separate(index, style.indent, depth + 1, out);
+                write(item, style, depth + 1, out);
             }
-            close(indent, depth, out);
+            close(style.indent, depth, out);
             out.push(']');
         }
         Json::Object(map) if !map.is_empty() => {
             out.push('{');
             let mut entries: Vec<_> = map.iter().collect();
-            if indent.is_some() {
+            if style.sort {
                 entries.sort_by_key(|(key, _)| key.as_str());
             }
             for (index, (key, item)) in entries.into_iter().enumerate() {
-                separate(index, indent, depth + 1, out);
-                string(key, out);
+                separate(index, style.indent, depth + 1, out);
+                string(key, style.unicode, out);
                 out.push_str(": ");
-                write(item, indent, depth + 1, out);
+                write(item, style, depth + 1, out);
             }
-            close(indent, depth, out);
+            close(style.indent, depth, out);
             out.push('}');
         }
+        Json::Number(number) if number.is_f64() => out.push_str(&float(number.as_f64().unwrap_or_default())),
         other => out.push_str(&other.to_string()),
     }
 }
@@ -75,8 +81,8 @@ fn close(indent: Option<usize>, depth: usize, out: &mut String) {
     }
 }
 
-/// Python writes ASCII only.
-fn string(text: &str, out: &mut String) {
+/// Python writes ASCII only, unless it is told otherwise.
+fn string(text: &str, unicode: bool, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -85,7 +91,10 @@ fn string(text: &str, out: &mut String) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
             ' '..='~' => out.push(c),
+            c if unicode && c >= ' ' => out.push(c),
             _ => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
                     // Writing to a String cannot fail.

@@ -3,10 +3,20 @@
 pub(super) mod address;
 mod data;
 mod json;
+mod network;
+mod number;
+mod password;
+mod path;
+mod pattern;
+mod product;
+mod service;
 mod text;
+mod version;
 
-use minijinja::value::{Rest, ValueOrKwargs, from_args};
-use minijinja::{Environment, Error, ErrorKind, Value};
+use minijinja::value::{Rest, ValueKind, ValueOrKwargs, from_args};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
+
+use super::engine::text_of;
 
 /// Names of all filters, the engine's own included, for "did you mean".
 pub(super) const NAMES: &[&str] = &[
@@ -18,7 +28,9 @@ pub(super) const NAMES: &[&str] = &[
     "batch",
     "bool",
     "capitalize",
+    "center",
     "chain",
+    "combinations",
     "combine",
     "count",
     "d",
@@ -42,6 +54,7 @@ pub(super) const NAMES: &[&str] = &[
     "int",
     "intersect",
     "ipaddr",
+    "ipmath",
     "ipv4",
     "ipv6",
     "ipwrap",
@@ -54,13 +67,20 @@ pub(super) const NAMES: &[&str] = &[
     "length",
     "lines",
     "list",
+    "log",
     "lower",
     "mandatory",
     "map",
     "max",
+    "md5",
     "min",
+    "normpath",
+    "nthhost",
+    "password_hash",
     "path_join",
+    "pow",
     "pprint",
+    "product",
     "put_address_in_context",
     "quote",
     "regex_escape",
@@ -71,13 +91,19 @@ pub(super) const NAMES: &[&str] = &[
     "rejectattr",
     "replace",
     "reverse",
+    "root",
     "round",
     "safe",
     "select",
+    "select_services_enabled_and_mapped_to_host",
     "selectattr",
+    "service_enabled",
+    "service_enabled_and_mapped_to_host",
+    "service_mapped_to_host",
     "slice",
     "sort",
     "split",
+    "splitext",
     "string",
     "sum",
     "symmetric_difference",
@@ -89,26 +115,38 @@ pub(super) const NAMES: &[&str] = &[
     "to_yaml",
     "tojson",
     "trim",
+    "truncate",
+    "type_debug",
     "union",
     "unique",
     "upper",
+    "urldecode",
     "urlencode",
+    "urlsplit",
+    "wordcount",
     "zip",
+    "zip_longest",
 ];
 
 /// Names of the tests that are words.
 pub(super) const TESTS: &[&str] = &[
+    "abs",
+    "all",
+    "any",
     "boolean",
     "contains",
     "defined",
+    "directory",
     "divisibleby",
     "endingwith",
     "eq",
     "equalto",
     "escaped",
     "even",
+    "exists",
     "false",
     "falsy",
+    "file",
     "filter",
     "float",
     "ge",
@@ -117,9 +155,12 @@ pub(super) const TESTS: &[&str] = &[
     "in",
     "int",
     "integer",
+    "issubset",
+    "issuperset",
     "iterable",
     "le",
     "lessthan",
+    "link",
     "lower",
     "lt",
     "mapping",
@@ -142,22 +183,38 @@ pub(super) const TESTS: &[&str] = &[
     "truthy",
     "undefined",
     "upper",
+    "url",
+    "version",
+    "version_compare",
 ];
 
 /// Names of the functions.
-pub(super) const FUNCTIONS: &[&str] = &["debug", "dict", "lookup", "namespace", "query", "range"];
+pub(super) const FUNCTIONS: &[&str] = &["debug", "dict", "lookup", "namespace", "q", "query", "range"];
 
 /// Adds them all.
 pub(super) fn add(environment: &mut Environment<'static>) {
-    data::add(environment);
-    text::add(environment);
     address::add(environment);
-    // Collections of Ansible name some of them in full.
-    for (long, short) in
-        [("ansible.utils.ipaddr", "ipaddr"), ("ansible.utils.ipwrap", "ipwrap"), ("ansible.builtin.bool", "bool")]
-    {
-        environment.add_filter(long, move |state: &mut minijinja::State<'_, '_>, args: Rest<Value>| {
-            state.apply_filter(short, &args)
+    data::add(environment);
+    network::add(environment);
+    number::add(environment);
+    password::add(environment);
+    path::add(environment);
+    pattern::add(environment);
+    product::add(environment);
+    service::add(environment);
+    text::add(environment);
+    version::add(environment);
+    // Ansible's own also have names in full.
+    for name in NAMES {
+        for collection in ["ansible.builtin", "ansible.utils"] {
+            environment.add_filter(format!("{collection}.{name}"), |state: &mut State<'_, '_>, args: Rest<Value>| {
+                state.apply_filter(name, &args)
+            });
+        }
+    }
+    for name in TESTS {
+        environment.add_test(format!("ansible.builtin.{name}"), |state: &mut State<'_, '_>, args: Rest<Value>| {
+            state.perform_test(name, &args)
         });
     }
 }
@@ -171,6 +228,29 @@ fn wrong(message: impl Into<String>) -> Error {
 fn defined(value: &Value) -> Result<(), Error> {
     // The engine's own way to say which value it was.
     if value.is_undefined() { value.get_attr("").map(drop) } else { Ok(()) }
+}
+
+/// The text a value prints as.
+fn printed(value: &Value) -> Result<String, Error> {
+    defined(value).map(|()| text_of(value))
+}
+
+/// The items of a list, the keys of a mapping; anything else is an error.
+pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
+    defined(value)?;
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => value.try_iter()?.checked().collect(),
+        _ => Err(wrong(format!("expected a list, found {}", kind(value)))),
+    }
+}
+
+/// The entries of a mapping; anything else is an error.
+pub(super) fn entries(value: &Value) -> Result<Vec<(Value, Value)>, Error> {
+    defined(value)?;
+    if value.kind() != ValueKind::Map {
+        return Err(wrong(format!("expected a mapping, found {}", kind(value))));
+    }
+    value.try_iter()?.checked().map(|key| key.and_then(|key| Ok((key.clone(), value.get_item(&key)?)))).collect()
 }
 
 /// Arguments and keyword arguments apart.

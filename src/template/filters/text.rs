@@ -1,45 +1,66 @@
 //! Filters over text.
 
-use std::collections::HashMap;
-use std::sync::{LazyLock, RwLock};
+use std::fmt::Write as _;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use minijinja::value::{Rest, ValueOrKwargs};
+use base64::alphabet::STANDARD as ALPHABET;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, Value};
-use regex::{Regex, RegexBuilder};
 use sha2::Digest as _;
 
-use super::{defined, split, wrong};
-use crate::shell;
+use super::super::methods::padded;
+use super::{entries, printed, split, text_of, wrong};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
-    environment.add_filter("b64encode", |text: &str| STANDARD.encode(text));
-    environment.add_filter("b64decode", |text: &str| {
-        let bytes = STANDARD.decode(text.trim()).map_err(|error| wrong(format!("text is not base64: {error}")))?;
-        String::from_utf8(bytes).map_err(|_| wrong("the decoded bytes are not text"))
+    environment.add_filter("b64encode", |text: &Value| printed(text).map(|text| STANDARD.encode(text)));
+    environment.add_filter("b64decode", decode);
+    environment.add_filter("hash", |text: &Value, algorithm: Option<&str>| hash(text, algorithm.unwrap_or("sha1")));
+    environment.add_filter("md5", |text: &Value| hash(text, "md5"));
+    environment.add_filter("quote", |text: &Value| printed(text).map(|text| quote(&text)));
+    environment.add_filter("replace", |text: &Value, from: &Value, to: &Value, count: Option<usize>| {
+        let (text, from, to) = (printed(text)?, printed(from)?, printed(to)?);
+        Ok::<_, Error>(text.replacen(&from, &to, count.unwrap_or(usize::MAX)))
     });
-    environment.add_filter("hash", hash);
-    environment.add_filter("quote", |text: String| shell::quote(&text));
-    environment.add_filter("basename", |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned());
-    environment.add_filter("dirname", dirname);
-    environment.add_filter("path_join", path_join);
-    environment.add_filter("regex_replace", regex_replace);
-    environment.add_filter("regex_search", regex_search);
-    environment.add_filter("regex_findall", regex_findall);
-    environment.add_filter("regex_escape", |text: &str| regex::escape(text));
-    environment.add_test("match", |text: &str, pattern: &str, rest: Rest<ValueOrKwargs>| {
-        Ok(compile(pattern, rest)?.find(text).is_some_and(|found| found.start() == 0))
+    environment.add_filter("center", |text: &Value, width: Option<usize>| {
+        printed(text).map(|text| padded(&text, width.unwrap_or(80), " ", "center"))
     });
-    for name in ["search", "regex"] {
-        environment.add_test(name, |text: &str, pattern: &str, rest: Rest<ValueOrKwargs>| {
-            Ok(compile(pattern, rest)?.is_match(text))
+    environment.add_filter("wordcount", |text: &Value| printed(text).map(|text| text.split_whitespace().count()));
+    environment.add_filter("indent", indent);
+    environment.add_filter("truncate", truncate);
+    environment.add_filter("urldecode", |text: &Value| printed(text).map(|text| url_decoded(&text)));
+    environment.add_filter("urlsplit", url_split);
+    environment.add_filter("urlencode", url_encoded);
+    for name in ["escape", "e"] {
+        environment.add_filter(name, |text: &Value| {
+            let text = printed(text)?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            Ok::<_, Error>(text.replace('"', "&#34;").replace('\'', "&#39;"))
         });
     }
+    environment.add_test("url", |text: &Value| {
+        let text = printed(text)?;
+        let host = text.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
+        Ok::<_, Error>(host.is_some_and(|host| !host.is_empty()))
+    });
 }
 
-fn hash(text: &str, algorithm: Option<&str>) -> Result<String, Error> {
-    match algorithm.unwrap_or("sha1") {
+/// As Python reads base64: what is none of its characters is passed over.
+fn decode(text: &Value) -> Result<String, Error> {
+    let kept: String = printed(text)?.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '/')).collect();
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let bytes = GeneralPurpose::new(&ALPHABET, config)
+        .decode(kept)
+        .map_err(|error| wrong(format!("text is not base64: {error}")))?;
+    String::from_utf8(bytes).map_err(|_| wrong("the decoded bytes are not text"))
+}
+
+fn hash(text: &Value, algorithm: &str) -> Result<String, Error> {
+    let text = printed(text)?;
+    match algorithm {
+        "md5" => Ok(format!("{:x}", md5::compute(text))),
         "sha1" => Ok(hex::encode(sha1::Sha1::digest(text))),
         "sha224" => Ok(hex::encode(sha2::Sha224::digest(text))),
         "sha256" => Ok(hex::encode(sha2::Sha256::digest(text))),
@@ -49,113 +70,140 @@ fn hash(text: &str, algorithm: Option<&str>) -> Result<String, Error> {
     }
 }
 
-fn dirname(path: &str) -> String {
-    match path.rsplit_once('/') {
-        Some((folder, _)) if !folder.is_empty() => folder.trim_end_matches('/').to_owned(),
-        Some(_) => "/".to_owned(),
-        None => String::new(),
+/// As Python's `shlex.quote`.
+fn quote(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !text.is_empty() && text.chars().all(safe) {
+        return text.to_owned();
     }
+    format!("'{}'", text.replace('\'', "'\"'\"'"))
 }
 
-fn path_join(parts: &Value) -> Result<String, Error> {
-    let mut path = std::path::PathBuf::new();
-    for part in parts.try_iter()?.checked() {
-        path.push(part?.to_string());
-    }
-    Ok(path.display().to_string())
-}
-
-/// The text a value prints as.
-fn printed(value: &Value) -> Result<String, Error> {
-    defined(value).map(|()| value.to_string())
-}
-
-/// A pattern of Python's `re`, whose flags come as arguments.
-fn compile(pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<Regex, Error> {
-    let (_, named) = split(rest)?;
-    let ignore_case = named.get::<Option<bool>>("ignorecase")?.unwrap_or(false);
-    let multiline = named.get::<Option<bool>>("multiline")?.unwrap_or(false);
-    named.assert_all_used()?;
-    regex_of(pattern, ignore_case, multiline)
-}
-
-/// By pattern, case ignored, lines apart.
-type Patterns = HashMap<(String, bool, bool), Regex>;
-
-fn regex_of(pattern: &str, ignore_case: bool, multiline: bool) -> Result<Regex, Error> {
-    static PATTERNS: LazyLock<RwLock<Patterns>> = LazyLock::new(RwLock::default);
-    let key = (pattern.to_owned(), ignore_case, multiline);
-    if let Some(known) = PATTERNS.read().ok().and_then(|patterns| patterns.get(&key).cloned()) {
-        return Ok(known);
-    }
-    // Python writes the end of text as `\Z`.
-    let regex = RegexBuilder::new(&pattern.replace("\\Z", "\\z"))
-        .case_insensitive(ignore_case)
-        .multi_line(multiline)
-        .build()
-        .map_err(|error| {
-            let reason = error.to_string();
-            wrong(format!(
-                "bad pattern `{pattern}`: {}",
-                reason.lines().last().unwrap_or_default().trim_start_matches("error: ")
-            ))
-        })?;
-    if let Ok(mut patterns) = PATTERNS.write() {
-        patterns.insert(key, regex.clone());
-    }
-    Ok(regex)
-}
-
-fn regex_replace(text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
+/// Spaces, or a text of its own, before all lines but the first and empty ones.
+fn indent(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let text = printed(text)?;
     let (args, named) = split(rest)?;
-    let replacement = match args.first() {
-        Some(value) => value.to_string(),
-        None => named.get::<Option<String>>("replacement")?.unwrap_or_default(),
+    let argument = |index: usize, name: &str| match args.get(index) {
+        Some(value) => Ok(Some(value.clone())),
+        None => named.get::<Option<Value>>(name),
     };
-    let ignore_case = named.get::<Option<bool>>("ignorecase")?.unwrap_or(false);
-    let multiline = named.get::<Option<bool>>("multiline")?.unwrap_or(false);
-    let count = named.get::<Option<usize>>("count")?.unwrap_or(0);
+    let before = match argument(0, "width")? {
+        Some(width) if width.as_str().is_some() => width.to_string(),
+        width => " ".repeat(width.and_then(|width| width.as_usize()).unwrap_or(4)),
+    };
+    let first = argument(1, "first")?.is_some_and(|first| first.is_true());
+    let blank = argument(2, "blank")?.is_some_and(|blank| blank.is_true());
     named.assert_all_used()?;
-    let regex = regex_of(pattern, ignore_case, multiline)?;
-    Ok(regex.replacen(&text, count, python_replacement(&replacement)).into_owned())
-}
-
-/// `\1` and `\g<name>` of Python as `${1}` and `${name}`.
-fn python_replacement(text: &str) -> String {
-    static GROUP: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\\(?:(\d+)|g<(\w+)>)").ok());
-    let text = text.replace('$', "$$");
-    match &*GROUP {
-        Some(group) => group.replace_all(&text, "$${$1$2}").into_owned(),
-        None => text,
+    let mut out = String::new();
+    for (index, line) in text.split('\n').enumerate() {
+        if index > 0 {
+            out.push('\n');
+        }
+        let wanted = if index == 0 { first } else { blank || !line.is_empty() };
+        if wanted {
+            out.push_str(&before);
+        }
+        out.push_str(line);
     }
+    Ok(out)
 }
 
-/// The first match, or its groups where some are asked for; none is null.
-fn regex_search(text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+/// Cut at a length, at a word's end unless words may be cut; a text that is hardly longer stays.
+fn truncate(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let text = printed(text)?;
     let (args, named) = split(rest)?;
-    let ignore_case = named.get::<Option<bool>>("ignorecase")?.unwrap_or(false);
-    let multiline = named.get::<Option<bool>>("multiline")?.unwrap_or(false);
-    named.assert_all_used()?;
-    let Some(found) = regex_of(pattern, ignore_case, multiline)?.captures(&text).map(|found| {
-        let group = |reference: &Value| {
-            let reference = reference.to_string();
-            let name = reference.trim_start_matches('\\');
-            let name = name.strip_prefix("g<").and_then(|name| name.strip_suffix('>')).unwrap_or(name);
-            let group = name.parse().ok().map_or_else(|| found.name(name), |index| found.get(index));
-            group.map_or_else(|| Value::from(()), |group| Value::from(group.as_str()))
-        };
-        if args.is_empty() { Value::from(&found[0]) } else { args.iter().map(group).collect::<Vec<_>>().into() }
-    }) else {
-        return Ok(Value::from(()));
+    let argument = |index: usize, name: &str| match args.get(index) {
+        Some(value) => Ok(Some(value.clone())),
+        None => named.get::<Option<Value>>(name),
     };
-    Ok(found)
+    let length = argument(0, "length")?.and_then(|length| length.as_usize()).unwrap_or(255);
+    let cut_words = argument(1, "killwords")?.is_some_and(|cut| cut.is_true());
+    let end = argument(2, "end")?.map_or_else(|| "...".to_owned(), |end| end.to_string());
+    let leeway = argument(3, "leeway")?.and_then(|leeway| leeway.as_usize()).unwrap_or(5);
+    named.assert_all_used()?;
+    if text.chars().count() <= length + leeway {
+        return Ok(text);
+    }
+    let cut: String = text.chars().take(length.saturating_sub(end.chars().count())).collect();
+    let cut = if cut_words { &cut[..] } else { cut.rsplit_once(' ').map_or(&cut[..], |(words, _)| words) };
+    Ok(format!("{cut}{end}"))
 }
 
-fn regex_findall(text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<Vec<String>, Error> {
-    let text = printed(text)?;
-    let regex = compile(pattern, rest)?;
-    let found = regex.captures_iter(&text);
-    Ok(found.map(|found| found.get(1).or_else(|| found.get(0)).map_or("", |found| found.as_str()).to_owned()).collect())
+/// A text as a part of a path, a mapping as a query.
+fn url_encoded(value: &Value) -> Result<String, Error> {
+    if value.kind() != ValueKind::Map {
+        return printed(value).map(|text| percent(&text, "/"));
+    }
+    let encoded = |value: &Value| percent(&text_of(value), " ").replace(' ', "+");
+    let pairs = entries(value)?;
+    Ok(pairs.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect::<Vec<_>>().join("&"))
+}
+
+fn percent(text: &str, safe: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        let c = char::from(byte);
+        if c.is_ascii_alphanumeric() || "_.-~".contains(c) || safe.contains(c) {
+            out.push(c);
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+fn url_decoded(text: &str) -> String {
+    let mut out = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let code = after.get(..2).and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        match (first, code) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                rest = &after[2..];
+            }
+            (b'+', _) => out.push(b' '),
+            (other, _) => out.push(*other),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The parts of a URL, or the one that is asked for.
+fn url_split(url: &Value, part: Option<&str>) -> Result<Value, Error> {
+    let url = printed(url)?;
+    let (url, fragment) = url.split_once('#').unwrap_or((&url, ""));
+    let (url, query) = url.split_once('?').unwrap_or((url, ""));
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let (network, path) = match rest.find('/') {
+        _ if scheme.is_empty() => ("", rest),
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let (user, host) = network.rsplit_once('@').map_or((None, network), |(user, host)| (Some(user), host));
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let some = |text: Option<&str>| text.map_or_else(|| Value::from(()), Value::from);
+    let (user, password) = user.map_or((None, None), |user| {
+        user.split_once(':').map_or((Some(user), None), |(user, password)| (Some(user), Some(password)))
+    });
+    let name = name.trim_matches(['[', ']']).to_lowercase();
+    let parts = [
+        ("fragment", Value::from(fragment)),
+        ("hostname", some(Some(name.as_str()).filter(|name| !name.is_empty()))),
+        ("netloc", Value::from(network)),
+        ("password", some(password)),
+        ("path", Value::from(path)),
+        ("port", port.and_then(|port| port.parse::<u16>().ok()).map_or_else(|| Value::from(()), Value::from)),
+        ("query", Value::from(query)),
+        ("scheme", Value::from(scheme)),
+        ("username", some(user)),
+    ];
+    let Some(part) = part else { return Ok(Value::from_pairs(parts)) };
+    let found = parts.into_iter().find(|(name, _)| *name == part).map(|(_, value)| value);
+    found.filter(|value| value.kind() != ValueKind::Undefined).ok_or_else(|| wrong(format!("a URL has no `{part}`")))
 }
