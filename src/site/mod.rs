@@ -12,16 +12,19 @@ mod inventory;
 pub mod merge;
 mod passwords;
 mod pattern;
+mod reads;
+mod vault;
 mod warnings;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-pub use passwords::{genpwd, key_pair};
+pub use passwords::{MergeFiles, Merged, Password, genpwd, key_pair, mergepwd};
+pub use vault::{DEFAULT_ID, VaultKey, VaultKeys};
 
 use crate::error::{Error, InputError, Result};
 use crate::shell::Mask;
@@ -45,6 +48,8 @@ pub struct SiteOptions {
     pub user: String,
     /// The user's home, for keys and `known_hosts`.
     pub home: Option<PathBuf>,
+    /// Passwords of encrypted files and values.
+    pub vault: VaultKeys,
 }
 
 /// How a host is reached.
@@ -104,13 +109,13 @@ impl Site {
     pub fn load(options: &SiteOptions, roles: Vec<Layer>) -> Result<Self> {
         let mut errors = Vec::new();
         let inventory = files::inventory(&options.inventories, &mut errors);
-        let group_vars = files::beside(&options.inventories, "group_vars", "group", &mut errors);
-        let host_vars = files::beside(&options.inventories, "host_vars", "host", &mut errors);
-        let globals = files::globals(&options.config_dir, &mut errors);
+        let group_vars = files::beside(&options.inventories, "group_vars", "group", &options.vault, &mut errors);
+        let host_vars = files::beside(&options.inventories, "host_vars", "host", &options.vault, &mut errors);
+        let globals = files::globals(&options.config_dir, &options.vault, &mut errors);
         let mut top = Vec::new();
         let passwords = options.passwords.clone().unwrap_or_else(|| options.config_dir.join("passwords.yml"));
         if passwords.exists() || options.passwords.is_some() {
-            match files::passwords(&passwords) {
+            match files::passwords(&passwords, &options.vault) {
                 Ok(layer) => top.push(layer),
                 Err(error) if passwords.exists() => errors.push(error),
                 Err(error) => errors.push(error.hint(
@@ -124,7 +129,7 @@ impl Site {
             );
         }
         for value in &options.extra_vars {
-            match extra::layer(value) {
+            match extra::layer(value, &options.vault) {
                 Ok(layer) => top.push(layer),
                 Err(error) => errors.push(error),
             }
@@ -133,13 +138,13 @@ impl Site {
             return Err(Error::Input(errors));
         }
         let groups = Arc::new(Groups::new(&inventory));
-        let mask = mask(&top);
         let layers = Layers {
             roles: shared(roles),
             globals: shared(globals),
             hosts: host_layers(&inventory, &groups, &group_vars, &host_vars),
             top: shared(top),
         };
+        let mask = mask(&layers);
         let config_dir = options.config_dir.clone();
         let mut site = Self { hosts: IndexMap::new(), config_dir, mask, groups, layers, warnings: Vec::new() };
         let scopes = site.scopes(IndexMap::new());
@@ -266,10 +271,12 @@ fn priority(node: &Node) -> Option<i64> {
     }
 }
 
-/// Every text in the secret layers, and what `-e` puts in its place.
-fn mask(layers: &[Layer]) -> Mask {
+/// Every text of passwords.yml and of what was encrypted, and what another layer puts in its place.
+fn mask(layers: &Layers) -> Mask {
     fn texts(node: &Node, found: &mut Vec<String>) {
         match &node.data {
+            // In a file that is encrypted as a whole: nobody's secret.
+            Data::Str(text) if matches!(text.to_lowercase().as_str(), "true" | "false" | "none" | "null") => {}
             Data::Str(text) => {
                 // A key of several lines is recognised by any of them.
                 found.extend(text.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned));
@@ -281,13 +288,19 @@ fn mask(layers: &[Layer]) -> Mask {
             _ => {}
         }
     }
-    let mut found = Vec::new();
-    for layer in layers {
-        for (name, sourced) in &layer.vars {
-            if layers.iter().any(|other| other.secret && other.vars.contains_key(name)) {
-                texts(&sourced.node, &mut found);
-            }
+    let all = layers.globals.iter().chain(layers.hosts.values().flatten()).chain(&layers.top);
+    let mut seen = HashSet::new();
+    let all: Vec<&Arc<Layer>> = all.filter(|layer| seen.insert(Arc::as_ptr(layer))).collect();
+    let (mut found, mut names) = (Vec::new(), HashSet::new());
+    for (layer, (name, sourced)) in all.iter().flat_map(|layer| layer.vars.iter().map(move |var| (layer, var))) {
+        found.extend(sourced.document.opened().iter().map(|secret| secret.reveal().to_owned()));
+        let scalar = !matches!(sourced.node.data, Data::Seq(_) | Data::Map(_));
+        if layer.secret || sourced.document.is_hidden() || (scalar && sourced.document.hides(&sourced.node)) {
+            names.insert(name);
         }
+    }
+    for (_, sourced) in all.iter().flat_map(|layer| &layer.vars).filter(|(name, _)| names.contains(name)) {
+        texts(&sourced.node, &mut found);
     }
     Mask::new(found)
 }
