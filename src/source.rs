@@ -10,6 +10,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
 use crate::error::{InputError, Place, nearest};
+use crate::shell::Secret;
 
 mod dump;
 mod scalar;
@@ -21,6 +22,10 @@ pub use dump::{Style, dump, float};
 pub struct Document {
     file: Arc<Path>,
     text: Arc<str>,
+    /// Nothing of it is shown.
+    hidden: bool,
+    /// Texts that were encrypted, and are not shown.
+    opened: Vec<Secret>,
     /// Its top value; [`Data::Null`] for an empty file.
     pub root: Node,
 }
@@ -91,12 +96,62 @@ impl Document {
             })?
         };
         scalar::retype(&mut root, &text.lines().collect::<Vec<_>>());
-        Ok(Self { file: file.as_ref().into(), text: text.into(), root })
+        Ok(Self::made(file, text, root))
     }
 
     /// A document that some other parser made of `text`: an inventory, or `-e`.
     pub fn made(file: impl AsRef<Path>, text: &str, root: Node) -> Self {
-        Self { file: file.as_ref().into(), text: text.into(), root }
+        Self { file: file.as_ref().into(), text: text.into(), hidden: false, opened: Vec::new(), root }
+    }
+
+    /// The same document, of which nothing is shown: it is of secrets.
+    #[must_use]
+    pub fn hide_all(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    /// Replaces texts by what `open` makes of a value's name, as `a.b[0]`, and its text. They are not shown from then on.
+    ///
+    /// # Errors
+    /// The first one of `open`, at the value's place.
+    pub fn open_texts(
+        &mut self,
+        open: &mut impl FnMut(&str, &str) -> Result<Option<String>, InputError>,
+    ) -> Result<(), InputError> {
+        let mut root = std::mem::replace(&mut self.root, Node::bare(Data::Null));
+        let mut opened = Vec::new();
+        let done = root.replace_texts("", &mut |label, node| {
+            let text = open(label, node.as_str().unwrap_or_default()).map_err(|error| error.at(self.place(node)))?;
+            opened.extend(text.iter().filter(|text| !text.is_empty()).map(Secret::new));
+            Ok(text)
+        });
+        self.root = root;
+        self.opened.extend(opened);
+        done
+    }
+
+    /// A value of this document, or a part of it, is not to be shown.
+    pub fn hides(&self, node: &Node) -> bool {
+        let holds = |text: &String| self.opened.iter().any(|secret| secret.reveal() == text);
+        self.hidden
+            || !self.opened.is_empty()
+                && match &node.data {
+                    Data::Str(text) => holds(text),
+                    Data::Seq(items) => items.iter().any(|item| self.hides(item)),
+                    Data::Map(map) => map.values().any(|entry| self.hides(&entry.value)),
+                    _ => false,
+                }
+    }
+
+    /// Nothing of it is to be shown.
+    pub fn is_hidden(&self) -> bool {
+        self.hidden
+    }
+
+    /// Its texts that were encrypted one by one.
+    pub fn opened(&self) -> &[Secret] {
+        &self.opened
     }
 
     /// The file's path.
@@ -111,7 +166,8 @@ impl Document {
 
     /// A line and column of this document.
     pub fn at(&self, line: usize, column: usize) -> Place {
-        Place::within(&self.file, &self.text, line, column)
+        let place = Place::within(&self.file, &self.text, line, column);
+        if self.hidden { Place { excerpt: None, ..place } } else { place }
     }
 
     /// The top mapping's entries; none for an empty file.
@@ -190,6 +246,34 @@ impl Node {
             Data::Str(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Replaces texts in it by what `open` makes of their name and node.
+    fn replace_texts(
+        &mut self,
+        label: &str,
+        open: &mut impl FnMut(&str, &Self) -> Result<Option<String>, InputError>,
+    ) -> Result<(), InputError> {
+        match &mut self.data {
+            Data::Str(_) => {
+                if let Some(text) = open(label, self)? {
+                    self.data = Data::Str(text);
+                }
+            }
+            Data::Seq(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    item.replace_texts(&format!("{label}[{index}]"), open)?;
+                }
+            }
+            Data::Map(map) => {
+                for (key, entry) in map {
+                    let label = if label.is_empty() { key.clone() } else { format!("{label}.{key}") };
+                    entry.value.replace_texts(&label, open)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// The same value as JSON.

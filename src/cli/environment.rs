@@ -22,6 +22,8 @@ pub struct Environment {
     pub state_home: PathBuf,
     /// `KOLLA_CONFIG_PATH`.
     pub config_path: Option<PathBuf>,
+    /// `ANSIBLE_VAULT_PASSWORD_FILE`.
+    pub vault_password_file: Option<PathBuf>,
     /// `KOLLA_LOG`: a filter for the log on stderr, in tracing's language, instead of `-v`.
     pub log: Option<String>,
     /// `http_proxy` and `https_proxy`, as far as they are set.
@@ -52,6 +54,7 @@ impl Environment {
             ssh_auth_sock: text("SSH_AUTH_SOCK").map(PathBuf::from),
             state_home: text("XDG_STATE_HOME").map_or_else(|| home.join(".local/state"), PathBuf::from),
             config_path: text("KOLLA_CONFIG_PATH").map(PathBuf::from),
+            vault_password_file: text("ANSIBLE_VAULT_PASSWORD_FILE").map(PathBuf::from),
             log: text("KOLLA_LOG"),
             proxies: ["http_proxy", "https_proxy"]
                 .iter()

@@ -6,17 +6,20 @@ use serde_json::json;
 use super::{Exit, Invocation, session};
 use crate::error::{Result, numbered};
 
-/// Fills the empty entries of the file that `-p/--passwords` names.
+/// Fills the empty entries of the file that `-p/--passwords` names. An encrypted one stays encrypted.
 #[derive(Debug, Args)]
 pub struct Genpwd {}
 
 impl Genpwd {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
         let file = at.global.passwords(&at.environment);
-        let filled = session::genpwd(&file).await?;
+        let filled = session::genpwd(at, &file).await?;
         let told = match filled {
             0 => format!("{}: nothing was empty", file.display()),
-            filled => format!("{}: filled {}", file.display(), numbered(filled, "empty secret")),
+            filled => {
+                let fills = if at.global.check { "would fill" } else { "filled" };
+                format!("{}: {fills} {}", file.display(), numbered(filled, "empty secret"))
+            }
         };
         at.answer(|| json!({ "file": file, "filled": filled }), || told);
         Ok(Exit::DONE)

@@ -51,6 +51,19 @@ pub struct Global {
     #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub passwords: Option<PathBuf>,
 
+    /// The file of the password of encrypted files; one that can be executed is run and prints it; may be repeated
+    /// [env: `ANSIBLE_VAULT_PASSWORD_FILE`]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, visible_alias = "vault-pass-file")]
+    pub vault_password_file: Vec<PathBuf>,
+
+    /// A password of encrypted files by its id: SOURCE is a file, one to execute, or `prompt`; may be repeated
+    #[arg(long, global = true, value_name = "ID@SOURCE")]
+    pub vault_id: Vec<String>,
+
+    /// Ask for the password of encrypted files
+    #[arg(short = 'J', long, global = true, visible_alias = "ask-vault-pass")]
+    pub ask_vault_password: bool,
+
     /// More roles, over those in CONFIGDIR/roles and the built-in ones; may be repeated
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub roles: Vec<PathBuf>,

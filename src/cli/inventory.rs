@@ -29,11 +29,11 @@ impl Inventory {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
         if self.list {
             let limit: Vec<String> = at.global.limit.iter().cloned().collect();
-            at.screen.out(&pretty(&session::listing(at)?.list(&limit)?));
+            at.screen.out(&pretty(&session::listing(at).await?.list(&limit)?));
         } else if let Some(host) = &self.host {
-            at.screen.out(&pretty(&session::listing(at)?.host(host)?));
+            at.screen.out(&pretty(&session::listing(at).await?.host(host)?));
         } else if let Some(group) = &self.graph {
-            at.screen.out(&session::listing(at)?.graph(group)?);
+            at.screen.out(&session::listing(at).await?.graph(group)?);
         } else {
             let hosts = session::inventory(at).await?;
             let text = || {

@@ -17,7 +17,9 @@ mod interrupt;
 mod inventory;
 pub mod lab;
 mod logs;
+mod mergepwd;
 mod order;
+mod passwords;
 mod phases;
 mod plan;
 mod post_deploy;
@@ -72,6 +74,10 @@ pub enum Command {
     InitRunonce(init_runonce::InitRunonce),
     /// Fill the empty entries of the file of passwords with new secrets
     Genpwd(genpwd::Genpwd),
+    /// Take the secrets of an older file of passwords into a newer one
+    Mergepwd(mergepwd::Mergepwd),
+    /// Tell which secrets are empty, weak, unknown or unused
+    Passwords(passwords::Passwords),
     /// Check inventory, variables, roles and templates without connecting to a host
     Validate(validate::Validate),
     /// List hosts, their addresses and groups
@@ -115,6 +121,8 @@ impl Command {
             Self::PostDeploy(command) => command.run(at).await,
             Self::InitRunonce(command) => command.run(at).await,
             Self::Genpwd(command) => command.run(at).await,
+            Self::Mergepwd(command) => command.run(at).await,
+            Self::Passwords(command) => command.run(at).await,
             Self::Validate(command) => command.run(at).await,
             Self::Inventory(command) => command.run(at).await,
             Self::Vars(command) => command.run(at).await,
@@ -149,6 +157,8 @@ pub struct Invocation {
     pub screen: Arc<Screen>,
     /// Cancelled by the first Ctrl-C: start nothing new.
     pub stop: CancellationToken,
+    /// Passwords of encrypted files.
+    pub vault: session::Vault,
     /// The command line as it is recorded, without values of `-e`.
     pub command_line: String,
 }
@@ -208,8 +218,14 @@ fn start(environment: Environment, arguments: &[OsString]) -> u8 {
     let screen = Arc::new(Screen::new(streams.0, streams.1, colors, bars));
     log(&environment, &global, &screen);
 
-    let at =
-        Invocation { environment, global, screen, stop: CancellationToken::new(), command_line: recorded(arguments) };
+    let at = Invocation {
+        environment,
+        global,
+        screen,
+        stop: CancellationToken::new(),
+        vault: session::Vault::default(),
+        command_line: recorded(arguments),
+    };
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let result = runtime.block_on(supervised(command, &at));

@@ -153,7 +153,14 @@ mod tests {
         let (screen, _, _) = Screen::captured();
         let global = crate::cli::Global { check, ..Default::default() };
         let stop = tokio_util::sync::CancellationToken::new();
-        Invocation { environment: Environment::default(), global, screen, stop, command_line: "kolla".into() }
+        Invocation {
+            environment: Environment::default(),
+            global,
+            screen,
+            stop,
+            vault: session::Vault::default(),
+            command_line: "kolla".into(),
+        }
     }
 
     #[test]

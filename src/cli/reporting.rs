@@ -82,6 +82,7 @@ mod tests {
             global: Global { output: Output::Json, ..Global::default() },
             screen,
             stop: tokio_util::sync::CancellationToken::new(),
+            vault: crate::cli::session::Vault::default(),
             command_line: "kolla deploy".into(),
         };
         let reporting = Reporting::begin(&at, &Mask::new(["hunter22".into()]));
@@ -107,6 +108,7 @@ mod tests {
             global: Global::default(),
             screen,
             stop: tokio_util::sync::CancellationToken::new(),
+            vault: crate::cli::session::Vault::default(),
             command_line: "kolla deploy".into(),
         };
         let reporting = Reporting::begin(&at, &Mask::default());

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, InputError, Place, Result};
 use crate::role::{FileSpec, Merge, Source};
 
 /// Stands for a host's name in a path.
@@ -30,9 +30,9 @@ impl Overrides {
     /// Reads the folder; one that is not there holds nothing. What is hidden, as a repository's own folder, is left out.
     ///
     /// # Errors
-    /// When a file cannot be read.
+    /// When a file cannot be read, or is encrypted: a service would get it as it is.
     pub fn read(folder: &Path) -> Result<Self> {
-        let mut found = BTreeMap::new();
+        let (mut found, mut encrypted) = (BTreeMap::new(), Vec::new());
         let mut open = vec![folder.to_owned()];
         while let Some(path) = open.pop() {
             let failed = |error| Error::local(format!("read {}", path.display()), error);
@@ -52,13 +52,22 @@ impl Overrides {
                 }
                 let content =
                     std::fs::read(&path).map_err(|error| Error::local(format!("read {}", path.display()), error))?;
-                let text = String::from_utf8(content).ok().map(Arc::from);
+                let text: Option<Arc<str>> = String::from_utf8(content).ok().map(Arc::from);
+                if text.as_ref().is_some_and(|text| text.starts_with("$ANSIBLE_VAULT;")) {
+                    let error = InputError::new("an encrypted file of a service is not read").at(Place::file(&path));
+                    encrypted.push(error.hint("keep its secrets in passwords.yml, and name them here as `{{ name }}`"));
+                }
                 if let Ok(name) = path.strip_prefix(folder) {
                     found.insert(name.display().to_string(), OperatorFile { path, text });
                 }
             }
         }
-        Ok(Self(found))
+        if encrypted.is_empty() { Ok(Self(found)) } else { Err(Error::Input(encrypted)) }
+    }
+
+    /// The texts of all files.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.values().filter_map(|file| file.text.as_deref())
     }
 }
 

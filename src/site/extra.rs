@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::vault::VaultKeys;
 use super::words;
 use crate::error::{InputError, Place};
 use crate::source::{Data, Document, Node};
 use crate::template::{Layer, Sourced};
 
 /// The layer of one `-e`. Values of `k=v` are text, as they are for Ansible.
-pub(super) fn layer(value: &str) -> Result<Layer, InputError> {
+pub(super) fn layer(value: &str, keys: &VaultKeys) -> Result<Layer, InputError> {
     let trimmed = value.trim();
     if let Some(file) = trimmed.strip_prefix('@') {
         let file = Path::new(file);
-        return super::files::layer("-e", file, false).map_err(|error| {
+        return super::files::layer("-e", file, false, keys).map_err(|error| {
             if file.exists() { error } else { error.hint("`-e @FILE` reads variables from a file: correct its path") }
         });
     }

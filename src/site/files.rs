@@ -8,8 +8,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::sources;
-use crate::error::{InputError, Place};
-use crate::source::{Data, Document};
+use super::vault::{self, VaultKeys};
+use crate::error::InputError;
+use crate::source::Data;
 use crate::template::Layer;
 
 /// A file's text.
@@ -25,27 +26,19 @@ pub(super) fn read(path: &Path) -> Result<String, InputError> {
     })
 }
 
-/// The layer of a YAML or JSON file of variables.
-pub(super) fn layer(name: &str, path: &Path, secret: bool) -> Result<Layer, InputError> {
-    let text = read(path)?;
-    if text.starts_with("$ANSIBLE_VAULT") {
-        return Err(InputError::new(format!("{} is encrypted with ansible-vault", path.display()))
-            .at(Place::file(path))
-            .hint(format!("decrypt it with `ansible-vault decrypt {}`", path.display())));
-    }
-    let parsed = Document::parse(path, &text).and_then(|document| Layer::of(name, document, secret));
-    parsed.map_err(|mut error| {
-        if let Some(place) = error.place.as_mut().filter(|_| secret) {
-            place.excerpt = None;
-        }
-        error
-    })
+/// The layer of a YAML or JSON file of variables, decrypted.
+pub(super) fn layer(name: &str, path: &Path, secret: bool, keys: &VaultKeys) -> Result<Layer, InputError> {
+    let parsed = vault::parse(path, &read(path)?, keys).and_then(|document| {
+        let document = if secret { document.hide_all() } else { document };
+        Layer::of(name, document, secret)
+    });
+    if secret { parsed.map_err(vault::without_excerpt) } else { parsed }
 }
 
 /// The passwords file. A value that must stay empty is an empty text; every other empty one is an error where it
 /// is used.
-pub(super) fn passwords(path: &Path) -> Result<Layer, InputError> {
-    let mut layer = layer("passwords.yml", path, true)?;
+pub(super) fn passwords(path: &Path, keys: &VaultKeys) -> Result<Layer, InputError> {
+    let mut layer = layer("passwords.yml", path, true, keys)?;
     for (name, sourced) in &mut layer.vars {
         if sourced.node.data == Data::Null && super::passwords::stays_empty(name) {
             sourced.node.data = Data::Str(String::new());
@@ -55,11 +48,11 @@ pub(super) fn passwords(path: &Path) -> Result<Layer, InputError> {
 }
 
 /// globals.yml and what is in globals.d/, lowest first.
-pub(super) fn globals(folder: &Path, errors: &mut Vec<InputError>) -> Vec<Layer> {
+pub(super) fn globals(folder: &Path, keys: &VaultKeys, errors: &mut Vec<InputError>) -> Vec<Layer> {
     let mut layers = Vec::new();
     let main = folder.join("globals.yml");
     if main.exists() {
-        keep(layer("globals.yml", &main, false), &mut layers, errors);
+        keep(layer("globals.yml", &main, false, keys), &mut layers, errors);
     } else {
         errors.push(
             InputError::new(format!("there is no globals.yml in {}", folder.display()))
@@ -68,7 +61,7 @@ pub(super) fn globals(folder: &Path, errors: &mut Vec<InputError>) -> Vec<Layer>
     }
     for path in listed(&folder.join("globals.d")) {
         if has_extension(&path, &["yml", "yaml", "json"]) {
-            keep(layer(&format!("globals.d/{}", file_name(&path)), &path, false), &mut layers, errors);
+            keep(layer(&format!("globals.d/{}", file_name(&path)), &path, false, keys), &mut layers, errors);
         }
     }
     layers
@@ -96,6 +89,7 @@ impl Beside {
         folder: &str,
         what: &str,
         known: impl Fn(&str) -> bool,
+        keys: &VaultKeys,
         errors: &mut Vec<InputError>,
     ) -> Self {
         let mut bases: Vec<PathBuf> = Vec::new();
@@ -110,7 +104,7 @@ impl Beside {
             for (name, path) in entries(&base.join(folder), &known) {
                 let files = if path.is_dir() { below(&path) } else { vec![path] };
                 for file in files {
-                    match layer(&format!("{what} {name}"), &file, false) {
+                    match layer(&format!("{what} {name}"), &file, false, keys) {
                         Ok(layer) => found.entry(name.clone()).or_default().push(Arc::new(layer)),
                         Err(error) => errors.push(error),
                     }

@@ -9,6 +9,7 @@ use super::files::Beside;
 use super::groups::Groups;
 use super::inventory::{ALL, Inventory};
 use super::pattern;
+use super::vault::VaultKeys;
 use crate::error::{Error, InputError, Result, nearest};
 use crate::template::Sourced;
 
@@ -63,9 +64,9 @@ impl Listing {
     ///
     /// # Errors
     /// All input errors of all files together.
-    pub fn read(inventories: &[PathBuf]) -> Result<Self> {
+    pub fn read(inventories: &[PathBuf], keys: &VaultKeys) -> Result<Self> {
         let mut errors = Vec::new();
-        let (inventory, group_vars, host_vars) = super::inventories(inventories, &mut errors);
+        let (inventory, group_vars, host_vars) = super::inventories(inventories, keys, &mut errors);
         if !errors.is_empty() {
             return Err(Error::Input(errors));
         }

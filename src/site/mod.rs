@@ -15,20 +15,23 @@ mod literal;
 pub mod merge;
 mod passwords;
 mod pattern;
+mod reads;
 mod script;
 mod sources;
+mod vault;
 mod warnings;
 mod words;
 mod yaml;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
 pub use listing::Listing;
-pub use passwords::{genpwd, key_pair};
+pub use passwords::{MergeFiles, Merged, Password, genpwd, key_pair, mergepwd};
+pub use vault::{DEFAULT_ID, VaultKey, VaultKeys};
 
 use crate::error::{Error, InputError, Place, Result};
 use crate::shell::Mask;
@@ -55,6 +58,8 @@ pub struct SiteOptions {
     pub home: Option<PathBuf>,
     /// The environment, for `lookup('env', ..)`.
     pub environment: HashMap<String, String>,
+    /// Passwords of encrypted files and values.
+    pub vault: VaultKeys,
 }
 
 /// How a host is reached.
@@ -114,18 +119,18 @@ impl Site {
     /// All input errors of all files together.
     pub fn load(options: &SiteOptions, roles: Vec<Layer>) -> Result<Self> {
         let mut errors = Vec::new();
-        let (inventory, group_vars, host_vars) = inventories(&options.inventories, &mut errors);
+        let (inventory, group_vars, host_vars) = inventories(&options.inventories, &options.vault, &mut errors);
         if errors.is_empty() && inventory.hosts.is_empty() {
             let error = InputError::new("the inventory names no host");
             let place = options.inventories.first().map(Place::file);
             errors.push(InputError { place, ..error }.hint("list hosts under `[control]`; inventory/ has examples"));
         }
         let (group_vars, host_vars) = (group_vars.by_name(), host_vars.by_name());
-        let globals = files::globals(&options.config_dir, &mut errors);
+        let globals = files::globals(&options.config_dir, &options.vault, &mut errors);
         let mut top = Vec::new();
         let passwords = options.passwords.clone().unwrap_or_else(|| options.config_dir.join("passwords.yml"));
         if passwords.exists() || options.passwords.is_some() {
-            match files::passwords(&passwords) {
+            match files::passwords(&passwords, &options.vault) {
                 Ok(layer) => top.push(layer),
                 Err(error) if passwords.exists() => errors.push(error),
                 Err(error) => errors.push(error.hint(
@@ -139,7 +144,7 @@ impl Site {
             );
         }
         for value in &options.extra_vars {
-            match extra::layer(value) {
+            match extra::layer(value, &options.vault) {
                 Ok(layer) => top.push(layer),
                 Err(error) => errors.push(error),
             }
@@ -148,13 +153,13 @@ impl Site {
             return Err(Error::Input(errors));
         }
         let groups = Arc::new(Groups::new(&inventory));
-        let mask = mask(&top);
         let layers = Layers {
             roles: shared(roles),
             globals: shared(globals),
             hosts: host_layers(&inventory, &groups, &group_vars, &host_vars),
             top: shared(top),
         };
+        let mask = mask(&layers);
         let config_dir = options.config_dir.clone();
         let environment = options.environment.clone();
         let mut site =
@@ -273,19 +278,21 @@ fn host_layers(
 }
 
 /// Reads inventories and what stands beside them: variables of groups, and of hosts.
-fn inventories(paths: &[PathBuf], errors: &mut Vec<InputError>) -> (Inventory, Beside, Beside) {
+fn inventories(paths: &[PathBuf], keys: &VaultKeys, errors: &mut Vec<InputError>) -> (Inventory, Beside, Beside) {
     let inventory = sources::read(paths, errors);
     let group = |name: &str| inventory.groups.contains_key(name);
-    let group_vars = Beside::read(paths, "group_vars", "group", group, errors);
+    let group_vars = Beside::read(paths, "group_vars", "group", group, keys, errors);
     let host = |name: &str| inventory.hosts.contains_key(name);
-    let host_vars = Beside::read(paths, "host_vars", "host", host, errors);
+    let host_vars = Beside::read(paths, "host_vars", "host", host, keys, errors);
     (inventory, group_vars, host_vars)
 }
 
-/// Every text in the secret layers, and what `-e` puts in its place.
-fn mask(layers: &[Layer]) -> Mask {
+/// Every text of passwords.yml and of what was encrypted, and what another layer puts in its place.
+fn mask(layers: &Layers) -> Mask {
     fn texts(node: &Node, found: &mut Vec<String>) {
         match &node.data {
+            // In a file that is encrypted as a whole: nobody's secret.
+            Data::Str(text) if matches!(text.to_lowercase().as_str(), "true" | "false" | "none" | "null") => {}
             Data::Str(text) => {
                 // A key of several lines is recognised by any of them.
                 found.extend(text.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned));
@@ -297,13 +304,19 @@ fn mask(layers: &[Layer]) -> Mask {
             _ => {}
         }
     }
-    let mut found = Vec::new();
-    for layer in layers {
-        for (name, sourced) in &layer.vars {
-            if layers.iter().any(|other| other.secret && other.vars.contains_key(name)) {
-                texts(&sourced.node, &mut found);
-            }
+    let all = layers.globals.iter().chain(layers.hosts.values().flatten()).chain(&layers.top);
+    let mut seen = HashSet::new();
+    let all: Vec<&Arc<Layer>> = all.filter(|layer| seen.insert(Arc::as_ptr(layer))).collect();
+    let (mut found, mut names) = (Vec::new(), HashSet::new());
+    for (layer, (name, sourced)) in all.iter().flat_map(|layer| layer.vars.iter().map(move |var| (layer, var))) {
+        found.extend(sourced.document.opened().iter().map(|secret| secret.reveal().to_owned()));
+        let scalar = !matches!(sourced.node.data, Data::Seq(_) | Data::Map(_));
+        if layer.secret || sourced.document.is_hidden() || (scalar && sourced.document.hides(&sourced.node)) {
+            names.insert(name);
         }
+    }
+    for (_, sourced) in all.iter().flat_map(|layer| &layer.vars).filter(|(name, _)| names.contains(name)) {
+        texts(&sourced.node, &mut found);
     }
     Mask::new(found)
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::files;
 use super::inventory::{Inventory, UNGROUPED};
+use super::vault::is_sealed;
 use super::{hosts, ini, script, yaml};
 use crate::error::{InputError, Place};
 use crate::source::{Data, Document, Node};
@@ -91,6 +92,11 @@ fn file(inventory: &mut Inventory, path: &Path, errors: &mut Vec<InputError>) {
         return;
     }
     match files::read(path) {
+        Ok(text) if is_sealed(&text) => errors.push(
+            InputError::new("an encrypted inventory is not read")
+                .at(Place::file(path))
+                .hint("decrypt it with `ansible-vault decrypt`; files in group_vars/ and host_vars/ may be encrypted"),
+        ),
         Ok(text) => text_of(inventory, path, &text, errors),
         Err(error) => errors.push(error),
     }

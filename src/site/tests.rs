@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde_json::json;
 
-use super::{HostSpec, Site, SiteOptions, genpwd, groups};
+use super::{HostSpec, Site, SiteOptions, VaultKey, VaultKeys, genpwd, groups};
 use crate::error::{Error, InputError};
 use crate::source::Document;
 use crate::template::Layer;
@@ -291,9 +291,58 @@ fn what_is_missing_is_said() {
         folder.show(&errors),
         ["script: the inventory script is not executable (make it so with `chmod +x script`)"]
     );
-    folder.write("passwords.yml", "$ANSIBLE_VAULT;1.1;AES256\n61\n");
-    folder.write("hosts", THREE);
-    assert!(folder.errors()[0].starts_with("passwords.yml: passwords.yml is encrypted with ansible-vault"));
+    folder.write("hosts", "$ANSIBLE_VAULT;1.1;AES256\n61\n");
+    assert!(folder.errors()[0].starts_with("hosts: an encrypted inventory is not read"));
+}
+
+/// A file that Ansible itself encrypted under the password `kolla-test-password`.
+fn recorded(name: &str) -> String {
+    fs::read_to_string(repository().join("tests/cases/vault").join(name)).unwrap()
+}
+
+fn test_keys() -> VaultKeys {
+    let password = crate::shell::Secret::new("kolla-test-password");
+    VaultKeys::new(vec![VaultKey { id: "default".into(), password }])
+}
+
+#[test]
+fn encrypted_files_and_values_are_read_and_hidden() {
+    let folder = Folder::new(&[
+        ("hosts", THREE),
+        ("globals.d/values.yml", &recorded("values.yml")),
+        ("group_vars/control.yml", &recorded("whole-1.2.yml")),
+        ("passwords.yml", &recorded("whole-1.1.yml")),
+        ("extra.yml", &recorded("values.yml")),
+    ]);
+    let load = |extra: &[&str]| {
+        folder.load_with(|options| {
+            options.vault = test_keys();
+            options.extra_vars = extra.iter().map(ToString::to_string).collect();
+        })
+    };
+    let site = load(&[]).unwrap();
+    assert_eq!(get(&site, "c1", "database_password"), "hunter22-of-the-vault");
+    assert_eq!(get(&site, "n1", "two_lines"), "line one\nline two\n");
+    assert_eq!(site.mask.hide("hunter22-of-the-vault, line two; na\u{ef}ve: text"), "***, ***; ***");
+    let scopes = site.scopes(IndexMap::new());
+    let origin = scopes.host("n1").explain("two_lines").remove(0);
+    assert_eq!((origin.text.as_str(), origin.place.line, origin.place.excerpt), ("***", 13, None));
+    // What `-e` puts in the place of a secret is one.
+    assert_eq!(load(&["two_lines=override"]).unwrap().mask.hide("override"), "***");
+    let file = format!("@{}", folder.path("extra.yml").display());
+    assert_eq!(get(&load(&[&file]).unwrap(), "c1", "database_password"), "hunter22-of-the-vault");
+    // Nothing of them is read without the password; each is said once.
+    let errors = folder.errors();
+    assert_eq!(errors.len(), 3, "{errors:#?}");
+    assert!(errors[0].starts_with("group_vars/control.yml: group_vars/control.yml is encrypted with Ansible Vault"));
+    assert!(errors[0].contains("`--vault-id prod@FILE`"), "{}", errors[0]);
+    assert!(errors[1].starts_with("globals.d/values.yml:4:11: `database_password` is encrypted with Ansible Vault"));
+    assert!(errors[2].starts_with("passwords.yml: passwords.yml is encrypted"), "{}", errors[2]);
+    // An empty variable of an encrypted file is a missing password in passwords.yml only.
+    let empty = |site: &Site| site.scopes(IndexMap::new()).host("c1").get("rabbitmq_password");
+    assert_eq!(empty(&site).unwrap_err().message, "`rabbitmq_password` is empty");
+    folder.write("passwords.yml", "other: one\n");
+    assert!(empty(&load(&[]).unwrap()).unwrap().is_none());
 }
 
 #[test]
@@ -530,7 +579,7 @@ fn genpwd_fills_what_is_empty_and_nothing_else() {
     )]);
     let file = folder.path("passwords.yml");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(genpwd(&file).unwrap(), 8);
+    assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 8);
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let text = fs::read_to_string(&file).unwrap();
     let data = Document::parse(&file, &text).unwrap().root.to_json();
@@ -557,7 +606,7 @@ fn genpwd_fills_what_is_empty_and_nothing_else() {
         text.starts_with("---\n# Databases\ndatabase_password: ") && text.contains("  # the root one\nkept: chosen\n")
     );
     // Again: nothing to fill, nothing touched.
-    assert_eq!(genpwd(&file).unwrap(), 0);
+    assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 0);
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
     let left: Vec<_> = fs::read_dir(folder.0.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
@@ -567,9 +616,11 @@ fn genpwd_fills_what_is_empty_and_nothing_else() {
 fn genpwd_refuses_what_it_cannot_fill() {
     let folder = Folder::new(&[("passwords.yml", "{a: , b: 1}\n")]);
     let file = folder.path("passwords.yml");
-    assert!(matches!(genpwd(&file), Err(Error::Input(errors)) if errors[0].message == "line 1 cannot be filled"));
+    assert!(
+        matches!(genpwd(&file, &VaultKeys::default(), false), Err(Error::Input(errors)) if errors[0].message == "line 1 cannot be filled")
+    );
     assert_eq!(fs::read_to_string(&file).unwrap(), "{a: , b: 1}\n");
-    assert!(matches!(genpwd(&folder.path("nowhere")), Err(Error::Local { .. })));
+    assert!(matches!(genpwd(&folder.path("nowhere"), &VaultKeys::default(), false), Err(Error::Local { .. })));
 }
 
 fn repository() -> &'static Path {
@@ -609,7 +660,7 @@ fn the_example_inventories_and_passwords_load() {
         for file in ["globals.yml", "passwords.yml"] {
             folder.write(file, &fs::read_to_string(repository().join("etc").join(file)).unwrap());
         }
-        assert_eq!(genpwd(&folder.path("passwords.yml")).unwrap(), 23);
+        assert_eq!(genpwd(&folder.path("passwords.yml"), &VaultKeys::default(), false).unwrap(), 23);
         let site = folder.load();
         assert!(site.warnings().is_empty(), "{:?}", site.warnings());
         assert!(!site.group("mariadb").is_empty() && !site.group("loadbalancer").is_empty());

@@ -9,9 +9,9 @@ use indexmap::IndexMap;
 
 use super::Layers;
 use super::groups::{Groups, parents};
+use super::reads::words;
 use crate::error::{Place, nearest};
-use crate::source::{Data, Node};
-use crate::template::{Layer, Sourced, words_of};
+use crate::template::{Layer, Sourced};
 
 /// Variables that the program itself reads, beside those of roles.
 const KNOWN: &[&str] = &[
@@ -122,7 +122,7 @@ fn unknown(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String>
     let mut mentioned = HashSet::new();
     let user = layers.globals.iter().chain(specific.iter().copied()).chain(&layers.top);
     for sourced in layers.roles.iter().chain(user.clone()).flat_map(|layer| layer.vars.values()) {
-        mention(&sourced.node, &mut mentioned);
+        words(&sourced.node, &mut mentioned);
     }
     let mut strangers = Vec::new();
     for layer in user.filter(|layer| !layer.secret) {
@@ -145,14 +145,5 @@ fn unknown(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String>
     }
     if !strangers.is_empty() {
         warnings.push(format!("no role reads these variables of globals.yml: {}", strangers.join(", ")));
-    }
-}
-
-fn mention<'a>(node: &'a Node, found: &mut HashSet<&'a str>) {
-    match &node.data {
-        Data::Str(text) if text.contains('{') => found.extend(words_of(text)),
-        Data::Seq(items) => items.iter().for_each(|item| mention(item, found)),
-        Data::Map(map) => map.values().for_each(|entry| mention(&entry.value, found)),
-        _ => {}
     }
 }

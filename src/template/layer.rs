@@ -23,7 +23,7 @@ pub struct Layer {
     pub name: String,
     /// Its variables.
     pub vars: IndexMap<String, Sourced>,
-    /// Its values must not be shown.
+    /// It is of passwords: its values must not be shown, and an empty one is one that is missing.
     pub secret: bool,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Spot<'a> {
 
 impl<'a> Spot<'a> {
     pub(super) fn of(document: &'a Document, node: &Node, secret: bool) -> Self {
-        Self { document, line: node.line, column: node.column, secret }
+        Self { document, line: node.line, column: node.column, secret: secret || document.hides(node) }
     }
 
     fn at(&self, line: usize, column: usize) -> Place {
@@ -101,6 +101,7 @@ impl Part {
                 map(parts.collect())
             }
         };
+        let secret = secret || document.hides(node);
         Self { label, form, line: node.line, column: node.column, document: document.clone(), secret }
     }
 

@@ -292,7 +292,7 @@ impl Scope {
         let host = self.shared.host(self.host);
         let layers = self.shared.base.layers.iter().chain(&host.table.layers).chain(&self.shared.top.layers);
         let setting: Vec<_> = layers.filter_map(|layer| Some((layer, layer.vars.get(name)?))).collect();
-        let secret = setting.iter().any(|(layer, _)| layer.secret);
+        let secret = setting.iter().any(|(layer, sourced)| layer.secret || sourced.document.hides(&sourced.node));
         setting.into_iter().rev().map(|(layer, sourced)| layer::origin(layer, sourced, secret)).collect()
     }
 

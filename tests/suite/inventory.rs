@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use kolla::error::Error;
-use kolla::site::Listing;
+use kolla::site::{Listing, VaultKeys};
 use serde_json::{Value, json};
 
 fn cases() -> PathBuf {
@@ -121,7 +121,7 @@ fn answer(found: Result<Vec<String>, Error>) -> (Vec<String>, String) {
 #[test]
 fn host_patterns_select_what_they_select_for_ansible() {
     let folder = cases().join("patterns");
-    let listing = Listing::read(&[folder.join("hosts")]).unwrap();
+    let listing = Listing::read(&[folder.join("hosts")], &VaultKeys::default()).unwrap();
     let notes = fs::read_to_string(folder.join("patterns")).unwrap();
     let expected = recorded(&folder);
     let expected = expected.as_array().unwrap();

@@ -4,6 +4,7 @@ mod layers;
 mod operations;
 mod oracle;
 mod overrides;
+mod passwords;
 mod plans;
 mod walk;
 mod world;

@@ -11,7 +11,7 @@ use kolla::op::Op;
 use kolla::plan::phase::named;
 use kolla::plan::{Input, Overrides, Plan, Selection};
 use kolla::role::Roles;
-use kolla::site::{Site, SiteOptions};
+use kolla::site::{Site, SiteOptions, VaultKeys};
 use serde_json::Value;
 
 const INVENTORY: &str = "[control]\ncontrol[01:03]\n[network]\ncontrol[01:03]\n";
@@ -54,6 +54,7 @@ impl Folder {
             user: "root".into(),
             home: None,
             environment: std::collections::HashMap::new(),
+            vault: VaultKeys::default(),
         };
         let site = Site::load(&options, roles.layers())?;
         let facts: BTreeMap<_, _> = (1..)

@@ -1,6 +1,5 @@
 //! Commands that only look: at files here, or at hosts.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::load::{Loaded, connect_options};
@@ -20,7 +19,7 @@ use crate::site::Listing;
 /// # Errors
 /// All input errors of all files.
 pub async fn validate(at: &Invocation) -> Result<Validated> {
-    let loaded = Loaded::read(at)?;
+    let loaded = Loaded::read(at).await?;
     let plan = loaded.draft(&loaded.members())?;
     let warnings = loaded.warnings(&plan.lookups);
     Ok(Validated { hosts: loaded.site.hosts.len(), roles: plan.roles(), warnings })
@@ -31,7 +30,7 @@ pub async fn validate(at: &Invocation) -> Result<Validated> {
 /// # Errors
 /// Input errors of the inventory.
 pub async fn inventory(at: &Invocation) -> Result<Vec<HostRow>> {
-    let loaded = Loaded::read(at)?;
+    let loaded = Loaded::read(at).await?;
     let selected = match &at.global.limit {
         Some(_) => loaded.limit(at)?,
         None => loaded.site.hosts.keys().cloned().collect(),
@@ -53,8 +52,8 @@ pub async fn inventory(at: &Invocation) -> Result<Vec<HostRow>> {
 ///
 /// # Errors
 /// Input errors of the inventories.
-pub fn listing(at: &Invocation) -> Result<Listing> {
-    Listing::read(&at.global.inventories(&at.environment))
+pub async fn listing(at: &Invocation) -> Result<Listing> {
+    Listing::read(&at.global.inventories(&at.environment), super::vault::keys(at).await?)
 }
 
 /// Variables of a host, all or one.
@@ -62,7 +61,7 @@ pub fn listing(at: &Invocation) -> Result<Listing> {
 /// # Errors
 /// Input errors; a host or name that is not there.
 pub async fn vars(at: &Invocation, host: &str, name: Option<&str>) -> Result<Vec<VariableRow>> {
-    let loaded = Loaded::read(at)?;
+    let loaded = Loaded::read(at).await?;
     known_host(&loaded, host)?;
     let scopes = loaded.unasked(false);
     let scope = scopes.host(host);
@@ -120,7 +119,7 @@ fn known_host(loaded: &Loaded, host: &str) -> Result<()> {
 /// # Errors
 /// Input errors.
 pub async fn graph(at: &Invocation, phase: &str) -> Result<(Vec<GraphNode>, Vec<(String, String)>)> {
-    let loaded = Loaded::read(at)?;
+    let loaded = Loaded::read(at).await?;
     let Some(phase) = named(phase) else { return Err(Error::input(format!("there is no phase `{phase}`"))) };
     let limit = loaded.limit(at)?;
     let selection = Selection { hosts: at.global.limit.is_some().then_some(limit), ..loaded.tags(at)? };
@@ -143,16 +142,8 @@ pub async fn graph(at: &Invocation, phase: &str) -> Result<(Vec<GraphNode>, Vec<
     Ok((nodes, edges))
 }
 
-/// Fills the empty entries of a file of passwords; how many.
-///
-/// # Errors
-/// When the file cannot be read, understood or written.
-pub async fn genpwd(file: &Path) -> Result<usize> {
-    crate::site::genpwd(file)
-}
-
 async fn machine(at: &Invocation, host: &str) -> Result<Arc<dyn Machine>> {
-    let loaded = Loaded::read(at)?;
+    let loaded = Loaded::read(at).await?;
     known_host(&loaded, host)?;
     let names = [host.to_owned()];
     let mut connected = connect(&loaded.site, &names, &connect_options(at, None), |_| Ask::default(), &Quiet).await;

@@ -34,7 +34,7 @@ const TRIED: usize = 3;
 /// # Errors
 /// Input errors; a file that cannot be written.
 pub async fn post_deploy(at: &Invocation) -> Result<Summary> {
-    let loaded = Loaded::read(at)?;
+    let loaded = Loaded::read(at).await?;
     let near = near(at, &loaded)?;
     let host = near.first().map(String::as_str).unwrap_or_default();
     let access = with_scope(at, &loaded, host, &BTreeMap::new(), access)?;
@@ -70,7 +70,7 @@ fn is_private(path: &Path) -> bool {
 /// # Errors
 /// Input errors, a host or an API that does not answer, and the first object that the cloud refuses.
 pub async fn init_runonce(at: &Invocation, request: &InitRunonce) -> Result<(Summary, Option<Server>)> {
-    let loaded = Loaded::read(at)?;
+    let loaded = Loaded::read(at).await?;
     let host = near(at, &loaded)?.into_iter().next().unwrap_or_default();
     let all =
         |scope: &Scope| ["keystone", "glance", "neutron", "nova"].iter().try_for_each(|role| enabled(scope, role));
@@ -276,7 +276,17 @@ mod tests {
         let environment = Environment { home: at("home"), state_home: at("state"), ..Environment::default() };
         let global = Global { configdir: Some(dir.path().into()), check, ..Global::default() };
         let (screen, stop) = (Screen::captured().0, tokio_util::sync::CancellationToken::new());
-        (dir, Invocation { environment, global, screen, stop, command_line: "kolla".into() })
+        (
+            dir,
+            Invocation {
+                environment,
+                global,
+                screen,
+                stop,
+                vault: super::super::Vault::default(),
+                command_line: "kolla".into(),
+            },
+        )
     }
 
     #[tokio::test]

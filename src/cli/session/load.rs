@@ -12,7 +12,7 @@ use crate::host::{Ask, Facts, LockNote, Observe};
 use crate::op::{Peer, Shared};
 use crate::plan::{Input, Lookups, Overrides, Plan, Selection};
 use crate::report::RunRecord;
-use crate::role::{FileSpec, HostKind, Roles};
+use crate::role::{FileSpec, HostKind, Role, Roles};
 use crate::run::Crew;
 use crate::run::connect::{ConnectOptions, Connected};
 use crate::site::{Site, SiteOptions};
@@ -26,7 +26,7 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    pub(super) fn read(at: &Invocation) -> Result<Self> {
+    pub(super) async fn read(at: &Invocation) -> Result<Self> {
         let (global, environment) = (&at.global, &at.environment);
         let config_dir = global.configdir(environment);
         let mut folders: Vec<_> = global.role_folders(environment);
@@ -44,6 +44,7 @@ impl Loaded {
                 user: environment.user.clone(),
                 home: Some(environment.home.clone()),
                 environment: environment.variables.clone(),
+                vault: super::vault::keys(at).await?.clone(),
             },
             roles.layers(),
         )?;
@@ -63,6 +64,20 @@ impl Loaded {
                 .with_hint("`kolla inventory` lists hosts and groups"));
         }
         Ok(selected)
+    }
+
+    /// Roles that are enabled, as the first host sees it.
+    pub(super) fn enabled(&self) -> Result<Vec<&Role>> {
+        let (scopes, members) = (self.unasked(true), self.members());
+        let scope = scopes.host(members.first().map_or("", String::as_str));
+        let mut enabled = Vec::new();
+        for role in self.roles.0.values() {
+            let wanted = role.enabled.as_ref().map(|node| scope.eval_flag(&role.document, node)).transpose()?;
+            if wanted.unwrap_or(true) {
+                enabled.push(role);
+            }
+        }
+        Ok(enabled)
     }
 
     /// Hosts of the cloud. A deployment host that is in no other group is not one of them: nothing of ours

@@ -19,7 +19,7 @@ pub(super) const TAG: &str = "2025.1-debian-trixie";
 /// # Errors
 /// The first image that cannot be built, with the end of its log.
 pub async fn build(at: &Invocation, request: &BuildRequest) -> Result<()> {
-    let site = Loaded::read(at).ok();
+    let site = Loaded::read(at).await.ok();
     let variable = |name: &str| {
         let loaded = site.as_ref()?;
         let host = loaded.site.hosts.keys().next()?;
@@ -227,7 +227,7 @@ pub(super) async fn raise(at: &Invocation, options: &lab::Options) -> Result<lab
         let act = || format!("write {}", passwords.display());
         std::fs::write(&passwords, PASSWORDS).map_err(|error| Error::local(act(), error))?;
     }
-    crate::site::genpwd(&passwords)?;
+    crate::site::genpwd(&passwords, super::vault::keys(at).await?, false)?;
     Ok(lab)
 }
 

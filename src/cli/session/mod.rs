@@ -6,20 +6,27 @@ mod cloud;
 mod facts;
 mod load;
 mod local;
+mod passwords;
 mod phase;
+mod prompt;
 mod quickstart;
 mod status;
+mod vault;
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use ask::{exec, genpwd, graph, inventory, listing, logs, validate, vars};
+pub use ask::{exec, graph, inventory, listing, logs, validate, vars};
 pub use cloud::{init_runonce, post_deploy};
 pub use local::{build, lab, registry};
+pub use passwords::{genpwd, mergepwd, passwords};
 pub use phase::phase;
 pub use quickstart::quickstart;
 pub use status::status;
+pub use vault::Vault;
+
+pub use crate::site::{MergeFiles, Merged};
 
 /// What [`validate`] looked at.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -54,6 +61,21 @@ pub struct VariableRow {
     pub from: String,
     /// Why it has no value.
     pub error: Option<String>,
+}
+
+/// What is to be said of a secret.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PasswordRow {
+    /// Its name.
+    pub name: String,
+    /// `empty`, `missing`, `weak`, `unknown` or `unused`.
+    pub state: &'static str,
+    /// Why, or who reads it.
+    pub about: String,
+    /// Where it stands, as `/etc/kolla/passwords.yml:12`; empty where it is missing.
+    pub place: String,
+    /// Something enabled needs it, and it has no value.
+    pub needed: bool,
 }
 
 /// A service on a host.

@@ -36,7 +36,7 @@ pub async fn phase(at: &Invocation, request: &Request) -> Result<Summary> {
         };
         return Err(Error::input(format!("there is no phase `{}`", request.phase)).with_hint(hint));
     };
-    let loaded = Loaded::read(at)?;
+    let loaded = Loaded::read(at).await?;
     if let Some(dir) = &request.dir {
         return offline(at, &loaded, dir);
     }

@@ -58,9 +58,10 @@ pub async fn quickstart(at: &Invocation, asked: &Quickstart) -> Result<Summary> 
         global: Global { configdir: Some(folder.clone()), inventory: Vec::new(), ..at.global.clone() },
         screen: at.screen.clone(),
         stop: at.stop.clone(),
+        vault: at.vault.clone(),
         command_line: format!("kolla {command} --configdir {}", folder.display()),
     };
-    images.images = needed(&Loaded::read(&inner("build"))?)?;
+    images.images = needed(&Loaded::read(&inner("build")).await?)?;
     if !asked.infra_only {
         images.images.extend(BESIDE.map(str::to_owned));
         images.guest = Some(guest_file(at));

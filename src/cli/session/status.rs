@@ -31,7 +31,7 @@ const WORDS: usize = 100;
 /// # Errors
 /// Input errors; hosts that cannot be reached are rows.
 pub async fn status(at: &Invocation) -> Result<Status> {
-    let loaded = Loaded::read(at)?;
+    let loaded = Loaded::read(at).await?;
     let limit = loaded.limit(at)?;
     let names: Vec<String> = loaded.members().into_iter().collect();
     let asking = loaded.unasked(true);

@@ -1,8 +1,9 @@
 //! Filling a passwords file: each empty value by its kind, everything else left as it is.
 
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+mod judge;
+mod kept;
+mod merge;
+
 use std::path::Path;
 
 use base64::Engine as _;
@@ -11,8 +12,13 @@ use indexmap::IndexMap;
 use rand::{Rng as _, RngExt as _};
 use russh::keys::ssh_key::{Algorithm, LineEnding, PrivateKey};
 
+pub use judge::Password;
+pub use merge::{MergeFiles, Merged, mergepwd};
+
+use super::vault::{self, Seal, VaultKeys};
 use crate::error::{Error, InputError, Result};
 use crate::source::{Data, Document, Entry};
+use kept::Kept;
 
 const DIGITS_AND_LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const BCRYPT: &[u8] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -73,69 +79,84 @@ pub(super) fn stays_empty(name: &str) -> bool {
     kind(name) == Kind::Blank
 }
 
-/// Fills the empty values of a passwords file, each by its kind; returns how many.
+/// Fills the empty values of a passwords file, each by its kind; returns how many. With `check`, writes nothing.
 ///
 /// The file is replaced as a whole by a finished one, of mode 0600, so that no crash can lose a secret. Comments,
-/// order and everything that has a value stay. SSH key pairs are Ed25519.
+/// order and everything that has a value stay. SSH key pairs are Ed25519. A file that is encrypted as a whole stays so,
+/// under the same password and id; in one that has encrypted values, new ones are encrypted like the first of them.
 ///
 /// # Errors
-/// A file that cannot be read or written, or that is no mapping in YAML.
-pub fn genpwd(file: &Path) -> Result<usize> {
-    // A link stays a link: what it points to is replaced.
-    let file = &fs::canonicalize(file).map_err(|error| {
-        Error::local(format!("read {}", file.display()), error).with_hint("copy etc/passwords.yml there first")
+/// A file that cannot be read, decrypted or written, or that is no mapping in YAML.
+pub fn genpwd(file: &Path, keys: &VaultKeys, check: bool) -> Result<usize> {
+    let kept = Kept::read(file, keys).map_err(|error| match error {
+        Error::Local { .. } => error.with_hint("copy etc/passwords.yml there first"),
+        error => error,
     })?;
-    let text = super::files::read(file)?;
-    if text.starts_with("$ANSIBLE_VAULT") {
-        let error = InputError::new(format!("{} is encrypted with ansible-vault", file.display()));
-        return Err(error.hint(format!("decrypt it with `ansible-vault decrypt {}`", file.display())).into());
+    let entries = kept.entries()?;
+    let empty: Vec<_> = entries.iter().filter(|(name, entry)| is_empty(name, entry)).collect();
+    if empty.is_empty() && !check {
+        kept::close_to_others(&kept.file)?;
     }
-    let hidden = |mut error: InputError| {
-        if let Some(place) = &mut error.place {
-            place.excerpt = None;
+    if empty.is_empty() {
+        return Ok(0);
+    }
+    let seal = if kept.seal.is_some() { None } else { vault::seal_of_values(&kept.document, keys)? };
+    let mut lines = IndexMap::new();
+    for (name, entry) in &empty {
+        lines.extend(edit(kind(name), entry, seal.as_ref())?);
+    }
+    let text = apply(&kept.text, &lines)?;
+    if !check {
+        kept::write(&kept.file, &text, kept.seal.as_ref())?;
+    }
+    Ok(empty.len())
+}
+
+/// The value is one to fill.
+fn is_empty(name: &str, entry: &Entry) -> bool {
+    match (&entry.value.data, kind(name)) {
+        (Data::Null, kind) => kind != Kind::Blank,
+        // Only a pair of which both halves are missing: half a pair is somebody's.
+        (Data::Map(map), _) => {
+            map.len() == 2
+                && ["private_key", "public_key"]
+                    .iter()
+                    .all(|half| map.get(*half).is_some_and(|entry| entry.value.data == Data::Null))
         }
-        Error::from(error)
-    };
-    let document = Document::parse(file, &text).map_err(hidden)?;
-    let entries = document.entries().map_err(hidden)?;
-    let mut edits = Vec::new();
-    for (name, entry) in &entries {
-        edits.extend(edit(name, entry)?);
+        _ => false,
     }
-    let count = edits.len();
-    let mut filled = text.clone();
-    if count > 0 {
-        let lines: IndexMap<usize, String> = edits.into_iter().flatten().collect();
-        filled = apply(&text, &lines)?;
-    }
-    write(file, &filled, count > 0).map_err(|error| Error::local(format!("write {}", file.display()), error))?;
-    Ok(count)
 }
 
 /// What is to stand after the colon, by line: one line for a password, two for a key pair.
 type Edit = Vec<(usize, String)>;
 
-fn edit(name: &str, entry: &Entry) -> Result<Option<Edit>> {
-    let kind = kind(name);
-    match &entry.value.data {
-        Data::Null if kind == Kind::Blank => Ok(None),
-        Data::Null if kind == Kind::KeyPair => {
-            let (private, public) = key_pair()?;
-            let text = format!("\n  private_key: |{}\n  public_key: {public}", indented(&private, 4));
-            Ok(Some(vec![(entry.line, text)]))
+fn edit(kind: Kind, entry: &Entry, seal: Option<&Seal>) -> Result<Edit> {
+    let Data::Map(map) = &entry.value.data else {
+        if kind != Kind::KeyPair {
+            let secret = secret(kind);
+            let text = seal.map_or_else(|| format!(" {}", quoted(&secret)), |seal| sealed(seal, &secret, entry.column));
+            return Ok(vec![(entry.line, text)]);
         }
-        Data::Null => Ok(Some(vec![(entry.line, format!(" {}", quoted(&secret(kind))))])),
-        // Only a pair of which both halves are missing: half a pair is somebody's.
-        Data::Map(map) if map.len() == 2 => match (map.get("private_key"), map.get("public_key")) {
-            (Some(private), Some(public)) if private.value.data == Data::Null && public.value.data == Data::Null => {
-                let (private_key, public_key) = key_pair()?;
-                let text = format!(" |{}", indented(&private_key, private.column + 1));
-                Ok(Some(vec![(private.line, text), (public.line, format!(" {public_key}"))]))
-            }
-            _ => Ok(None),
-        },
-        _ => Ok(None),
-    }
+        let (private, public) = key_pair()?;
+        let text = format!("\n  private_key:{}\n  public_key: {public}", block(seal, &private, entry.column + 2));
+        return Ok(vec![(entry.line, text)]);
+    };
+    let (private, public) = key_pair()?;
+    let halves = map.iter().map(|(half, entry)| {
+        let text = if half == "private_key" { block(seal, &private, entry.column) } else { format!(" {public}") };
+        (entry.line, text)
+    });
+    Ok(halves.collect())
+}
+
+/// A text of several lines as what stands after the colon of a key in `column`.
+fn block(seal: Option<&Seal>, text: &str, column: usize) -> String {
+    seal.map_or_else(|| format!(" |{}", indented(text, column + 1)), |seal| sealed(seal, text, column))
+}
+
+/// As [`block`], encrypted.
+fn sealed(seal: &Seal, text: &str, column: usize) -> String {
+    format!(" !vault |{}", indented(&seal.close(text), column + 1))
 }
 
 /// The text with each edited line's value put after its colon; comments stay.
@@ -176,28 +197,6 @@ fn apply(text: &str, edits: &IndexMap<usize, String>) -> Result<String> {
     Ok(out)
 }
 
-fn write(file: &Path, text: &str, changed: bool) -> std::io::Result<()> {
-    let old = fs::metadata(file)?;
-    if !changed {
-        if old.permissions().mode() & 0o077 != 0 {
-            fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
-        }
-        return Ok(());
-    }
-    let folder = file.parent().unwrap_or_else(|| Path::new("."));
-    // Mode 0600 from its first moment.
-    let mut temporary = tempfile::Builder::new().prefix(".passwords.").tempfile_in(folder)?;
-    temporary.write_all(text.as_bytes())?;
-    let made = temporary.as_file().metadata()?;
-    if (made.uid(), made.gid()) != (old.uid(), old.gid()) {
-        chown(temporary.path(), Some(old.uid()), Some(old.gid()))?;
-    }
-    temporary.as_file().set_permissions(fs::Permissions::from_mode(0o600))?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(file).map_err(|error| error.error)?;
-    fs::File::open(folder)?.sync_all()
-}
-
 fn pick(alphabet: &[u8], length: usize) -> String {
     let mut rng = rand::rng();
     (0..length).map(|_| char::from(alphabet[rng.random_range(0..alphabet.len())])).collect()
@@ -219,10 +218,10 @@ fn bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A text that YAML reads as this text: in quotes if it would be read as a number, say.
+/// A text of one line that YAML reads as this text: in quotes if it would be read as a number, say.
 fn quoted(text: &str) -> String {
     let plain = Document::parse("", text).is_ok_and(|document| document.root.data == Data::Str(text.to_owned()));
-    if plain { text.to_owned() } else { format!("'{text}'") }
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
 }
 
 /// A new SSH key pair, Ed25519: the private half as OpenSSH writes it, and the public one.
@@ -240,3 +239,6 @@ fn indented(text: &str, spaces: usize) -> String {
     let start = format!("\n{}", " ".repeat(spaces));
     text.lines().flat_map(|line| [start.as_str(), line]).collect()
 }
+
+#[cfg(test)]
+mod tests;

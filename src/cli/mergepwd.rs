@@ -1,0 +1,58 @@
+//! `kolla mergepwd`: the secrets of a site in a newer file of names.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use serde_json::json;
+
+use super::{Exit, Invocation, session};
+use crate::error::{Result, numbered};
+
+/// Writes the new file with the values of the old one, and after them the names that only the old one has. An empty value
+/// of the old file replaces none. What is written is encrypted if the old file is.
+#[derive(Debug, Args)]
+pub struct Mergepwd {
+    /// The file with the site's secrets
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub old: PathBuf,
+    /// The file with the names of the new release, filled by `genpwd`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub new: PathBuf,
+    /// The file to write; it may be one of the others
+    #[arg(long = "final", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub merged: PathBuf,
+    /// Leave out names that only the old file has
+    #[arg(long)]
+    pub clean: bool,
+}
+
+impl Mergepwd {
+    pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
+        let files = session::MergeFiles { old: self.old, new: self.new, merged: self.merged, check: at.global.check };
+        let told = session::mergepwd(at, &files, self.clean).await?;
+        let dropped = if self.clean { told.only_old.as_slice() } else { &[] };
+        let names = |names: &[String]| if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+        let text = || {
+            let mut text = format!(
+                "{}: {} {}, {} only of the new file{}",
+                files.merged.display(),
+                if files.check { "would keep" } else { "kept" },
+                numbered(told.kept, "secret"),
+                numbered(told.added.len(), "name"),
+                names(&told.added),
+            );
+            if !dropped.is_empty() {
+                text = format!("{text}\nleft out {}{}", numbered(dropped.len(), "name"), names(dropped));
+            }
+            text
+        };
+        at.answer(
+            || {
+                let (file, encrypted) = (&files.merged, told.encrypted);
+                json!({ "file": file, "kept": told.kept, "added": told.added, "left_out": dropped, "encrypted": encrypted })
+            },
+            text,
+        );
+        Ok(Exit::DONE)
+    }
+}
