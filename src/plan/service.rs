@@ -233,15 +233,14 @@ fn made(
     }
     let mut sources = own(spec, role, &mut values);
     sources.extend(found.iter().map(|(_, file)| (file.path.clone(), operators(file, spec.merge, &mut values))));
-    let text = match sources.len() {
-        1 => sources.remove(0).1,
-        _ => {
-            let merged = merge_ini(&sources.iter().map(|(path, text)| (&**path, &**text)).collect::<Vec<_>>());
-            merged.unwrap_or_else(|error| {
-                values.note(error);
-                String::new()
-            })
-        }
+    let text = if sources.len() == 1 {
+        sources.remove(0).1
+    } else {
+        let merged = merge_ini(&sources.iter().map(|(path, text)| (&**path, &**text)).collect::<Vec<_>>());
+        merged.unwrap_or_else(|error| {
+            values.note(error);
+            String::new()
+        })
     };
     Some((to, text))
 }

@@ -51,8 +51,11 @@ static ENVIRONMENTS: LazyLock<RwLock<HashMap<Settings, &'static Environment<'sta
 /// Each distinct text, compiled.
 static TEXTS: LazyLock<RwLock<HashMap<Box<str>, Arc<Text>>>> = LazyLock::new(RwLock::default);
 
+/// Template files by path, and whether they are merged.
+type Files = HashMap<(PathBuf, bool), Arc<File>>;
+
 /// The last text of each template file, compiled.
-static FILES: LazyLock<RwLock<HashMap<(PathBuf, bool), Arc<File>>>> = LazyLock::new(RwLock::default);
+static FILES: LazyLock<RwLock<Files>> = LazyLock::new(RwLock::default);
 
 thread_local! {
     /// How many values the template that runs on this thread has printed, and the last one.
@@ -287,7 +290,7 @@ impl Settings {
             "lstrip_blocks" => self.lstrip = value.eq_ignore_ascii_case("true"),
             _ => {
                 if let Some(index) = DELIMITERS.iter().position(|known| *known == name) {
-                    self.delimiters[index] = value.trim_matches(['\'', '"']).to_owned();
+                    value.trim_matches(['\'', '"']).clone_into(&mut self.delimiters[index]);
                 }
             }
         }

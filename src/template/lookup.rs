@@ -104,8 +104,8 @@ fn one(scope: &Scope, kind: &str, term: &Value, named: &Kwargs) -> Result<Vec<Va
             filters::entries(term)?.into_iter().map(pair).collect()
         }
         "first_found" => {
-            let names = if term.as_str().is_some() { vec![term.clone()] } else { filters::items(term)? };
-            let mut paths = names.iter().map(|name| scope.shared().folder.join(name.to_string()));
+            let candidates = if term.as_str().is_some() { vec![term.clone()] } else { filters::items(term)? };
+            let mut paths = candidates.iter().map(|name| scope.shared().folder.join(name.to_string()));
             match paths.find(|path| path.exists()) {
                 Some(path) => vec![Value::from(path.display().to_string())],
                 None => return Err(wrong(format!("none of {term} is there"))),

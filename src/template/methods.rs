@@ -127,15 +127,12 @@ fn split_white_from_end(text: &str, most: usize) -> Vec<&str> {
     let mut rest = text.trim();
     while !rest.is_empty() {
         let cut = if parts.len() < most { rest.rfind(char::is_whitespace) } else { None };
-        match cut {
-            Some(at) => {
-                parts.push(rest[at..].trim_start());
-                rest = rest[..at].trim_end();
-            }
-            None => {
-                parts.push(rest);
-                rest = "";
-            }
+        if let Some(at) = cut {
+            parts.push(rest[at..].trim_start());
+            rest = rest[..at].trim_end();
+        } else {
+            parts.push(rest);
+            rest = "";
         }
     }
     parts

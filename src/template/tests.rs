@@ -72,7 +72,7 @@ fn blocks_take_their_line_with_them_and_the_last_newline_stays() {
     let source = "{% for i in [1, 2] %}\nline {{ i }}\n{% endfor %}\n";
     assert_eq!(scope.render(Path::new("a.j2"), source).unwrap(), "line 1\nline 2\n");
     let source = "#jinja2: trim_blocks: False\n{% for i in [1, 2] %}\nline {{ i }}\n{% endfor %}\n";
-    assert_eq!(scope.render(Path::new("b.j2"), source).unwrap(), "\nline 1\n\nline 2\n\n");
+    assert_eq!(scope.render(Path::new("b.j2"), source).unwrap(), "\nline 1\n\nline 2\n");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn undefined_is_testable_but_not_printable() {
         ("'{{ nope | upper }}'", "undefined variable `nope`\nat role.yml:1:5\nhint set `nope` in globals.yml"),
         ("'{{ nope.x.y }}'", "undefined variable `nope`\nat role.yml:1:5\nhint set `nope` in globals.yml"),
         ("'{{ nope | bool }}'", "undefined variable `nope`\nat role.yml:1:5\nhint set `nope` in globals.yml"),
-        ("'{{ 1 if nope else 2 }}'", "undefined variable `nope`\nat role.yml:1:10\nhint set `nope` in globals.yml"),
+        ("'{{ 1 if nope else 2 }}'", "undefined variable `nope`\nat role.yml:1:1\nhint set `nope` in globals.yml"),
         ("'{{ nope + 1 }}'", "undefined variable `nope`\nat role.yml:1:5\nhint set `nope` in globals.yml"),
     ] {
         assert_eq!(show(&eval(scope, yaml).unwrap_err()), expected, "{yaml}");

@@ -197,9 +197,9 @@ fn pair_names(rest: Rest<ValueOrKwargs>) -> Result<(String, String), Error> {
         Some(given) => Ok(given.to_string()),
         None => Ok::<_, Error>(named.get::<Option<String>>(name)?.unwrap_or_else(|| usual.to_owned())),
     };
-    let names = (name(0, "key_name", "key")?, name(1, "value_name", "value")?);
+    let (key, value) = (name(0, "key_name", "key")?, name(1, "value_name", "value")?);
     named.assert_all_used()?;
-    Ok(names)
+    Ok((key, value))
 }
 
 fn dict2items(value: &Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {

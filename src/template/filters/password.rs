@@ -62,7 +62,9 @@ fn crypt<D: Digest>(password: &[u8], salt: &[u8], rounds: u32) -> Vec<u8> {
     let size = <D as Digest>::output_size();
     let of = |parts: &[&[u8]]| {
         let mut digest = D::new();
-        parts.iter().for_each(|part| digest.update(part));
+        for part in parts {
+            digest.update(part);
+        }
         digest.finalize().to_vec()
     };
     let repeated = |block: &[u8], length: usize| block.iter().copied().cycle().take(length).collect::<Vec<u8>>();
@@ -78,7 +80,9 @@ fn crypt<D: Digest>(password: &[u8], salt: &[u8], rounds: u32) -> Vec<u8> {
     }
     let mut digest = first.finalize().to_vec();
     let mut passwords = D::new();
-    password.iter().for_each(|_| passwords.update(password));
+    for _ in password {
+        passwords.update(password);
+    }
     let password = repeated(&passwords.finalize(), password.len());
     let mut salts = D::new();
     (0..16 + usize::from(digest[0])).for_each(|_| salts.update(salt));

@@ -15,17 +15,20 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("regex_findall", find_all);
     environment.add_filter("regex_escape", |text: &Value| printed(text).map(|text| escape(&text)));
     environment.add_test("match", |text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>| {
-        Ok(compile(pattern, rest)?.find(&printed(text)?).map_err(failed)?.is_some_and(|found| found.start() == 0))
+        Ok(compile(pattern, rest)?
+            .find(&printed(text)?)
+            .map_err(|error| failed(&error))?
+            .is_some_and(|found| found.start() == 0))
     });
     environment.add_test("search", |text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>| {
-        compile(pattern, rest)?.is_match(&printed(text)?).map_err(failed)
+        compile(pattern, rest)?.is_match(&printed(text)?).map_err(|error| failed(&error))
     });
     environment.add_test("regex", |text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>| {
         let (args, named) = split(rest)?;
         let kind = named.get::<Option<String>>("match_type")?.unwrap_or_else(|| "search".to_owned());
         let regex = flagged(pattern, &args, &named)?;
         let text = printed(text)?;
-        let found = regex.find(&text).map_err(failed)?;
+        let found = regex.find(&text).map_err(|error| failed(&error))?;
         Ok(found.is_some_and(|found| match kind.as_str() {
             "match" => found.start() == 0,
             "fullmatch" => found.start() == 0 && found.end() == text.len(),
@@ -34,7 +37,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     });
 }
 
-fn failed(error: fancy_regex::Error) -> Error {
+fn failed(error: &fancy_regex::Error) -> Error {
     wrong(format!("the pattern cannot be matched: {error}"))
 }
 
@@ -101,7 +104,7 @@ fn replace(text: &Value, pattern: Option<&str>, rest: Rest<ValueOrKwargs>) -> Re
     let mut out = String::new();
     let mut end = 0;
     for found in regex.captures_iter(text.as_str()).take(count) {
-        let found = found.map_err(failed)?;
+        let found = found.map_err(|error| failed(&error))?;
         let Some(whole) = found.get(0) else { continue };
         out.push_str(&text[end..whole.start()]);
         expand(&replacement, &found, &mut out);
@@ -151,7 +154,7 @@ fn search(text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<Valu
     let text = printed(text)?;
     let (args, named) = split(rest)?;
     let regex = flagged(pattern, &[], &named)?;
-    let Some(found) = regex.captures(text.as_str()).map_err(failed)? else {
+    let Some(found) = regex.captures(text.as_str()).map_err(|error| failed(&error))? else {
         return Ok(Value::from(()));
     };
     let asked = |reference: &Value| {
@@ -179,7 +182,7 @@ fn find_all(text: &Value, pattern: &str, rest: Rest<ValueOrKwargs>) -> Result<Ve
     let regex = flagged(pattern, &flags, &named)?;
     let mut all = Vec::new();
     for found in regex.captures_iter(text.as_str()) {
-        let found = found.map_err(failed)?;
+        let found = found.map_err(|error| failed(&error))?;
         let text = |index: usize| found.get(index).map_or("", |group| group.as_str()).to_owned();
         all.push(match found.len() {
             1 => Value::from(text(0)),

@@ -172,7 +172,7 @@ fn url_decoded(text: &str) -> String {
 }
 
 /// The parts of a URL, or the one that is asked for.
-fn url_split(url: &Value, part: Option<&str>) -> Result<Value, Error> {
+fn url_split(url: &Value, wanted: Option<&str>) -> Result<Value, Error> {
     let url = printed(url)?;
     let (url, fragment) = url.split_once('#').unwrap_or((&url, ""));
     let (url, query) = url.split_once('?').unwrap_or((url, ""));
@@ -203,7 +203,7 @@ fn url_split(url: &Value, part: Option<&str>) -> Result<Value, Error> {
         ("scheme", Value::from(scheme)),
         ("username", some(user)),
     ];
-    let Some(part) = part else { return Ok(Value::from_pairs(parts)) };
-    let found = parts.into_iter().find(|(name, _)| *name == part).map(|(_, value)| value);
-    found.filter(|value| value.kind() != ValueKind::Undefined).ok_or_else(|| wrong(format!("a URL has no `{part}`")))
+    let Some(wanted) = wanted else { return Ok(Value::from_pairs(parts)) };
+    let found = parts.into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
+    found.filter(|value| value.kind() != ValueKind::Undefined).ok_or_else(|| wrong(format!("a URL has no `{wanted}`")))
 }
