@@ -352,6 +352,27 @@ def power_cut(lab):
     lab.kolla("deploy")
 
 
+def moved_address(lab):
+    """a client that waits for an answer when the virtual address moves is told within a minute"""
+    holder = lab.holder(lab.vip)
+    elsewhere = next(host for host in lab.hosts if host != holder)
+    statement = ["mariadb", "--defaults-file=/etc/mysql/client.cnf", "--protocol=tcp", f"--host={lab.vip}", "-e"]
+    waits = "SELECT 1 FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP%'"
+    command = lab.command("exec", elsewhere, "mariadb", "--", *statement, "SELECT SLEEP(600)")
+    client = subprocess.Popen(command, env=lab.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until("the client's statement", 30, lambda: ask(lab, waits))
+        lab.engine(holder, "/containers/keepalived/stop", "POST")
+        moment = time.monotonic()
+        wait_until("another holder", 15, lambda: lab.holder(lab.vip) not in (None, holder))
+        told = client.communicate(timeout=90)[1]
+    finally:
+        client.kill()
+    say(f"told after {time.monotonic() - moment:.0f} s: {told.strip()}")
+    expect("Lost connection" in told or "2013" in told, f"it says {told}")
+    lab.kolla("deploy")
+
+
 def all_crash(lab):
     """all MariaDB are killed at once in the middle of inserts: mariadb-recovery brings every committed row back"""
     inserts = Inserts(lab)
@@ -513,8 +534,8 @@ def killed_deploy(lab):
 
 
 TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, status, own_role, two_runs, messages,
-         writer_killed, power_cut, all_crash, all_off, rotated, identity, stop_and_start, killed_reconfigure, destroyed,
-         killed_deploy]
+         writer_killed, power_cut, moved_address, all_crash, all_off, rotated, identity, stop_and_start,
+         killed_reconfigure, destroyed, killed_deploy]
 
 
 if __name__ == "__main__":
