@@ -37,8 +37,7 @@ impl Status {
             let status = session::status(at).await?;
             let clear = if self.watch.is_some() && at.environment.stdout_terminal { CLEAR } else { "" };
             at.answer(|| json!(status), || format!("{clear}{}", text(&status, self.long)));
-            let well = status.services.iter().all(|row| row.state == FINE || row.state == "leftover")
-                && status.parts.iter().all(|part| part.well);
+            let well = status.services.iter().all(|row| row.state == FINE) && status.parts.iter().all(|part| part.well);
             let exit = if well { Exit::DONE } else { Exit::FAILED };
             let Some(pause) = self.watch else { return Ok(exit) };
             tokio::select! {

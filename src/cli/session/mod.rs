@@ -87,7 +87,7 @@ pub struct StatusRow {
     pub role: String,
     /// The service, as `glance-api`.
     pub service: String,
-    /// `running`, `unhealthy`, `stopped`, `missing`, `foreign`, `leftover`, or `unreachable`.
+    /// `running`, `unhealthy`, `stopped`, `missing`, `foreign`, or `unreachable`.
     pub state: String,
     /// The engine's words on its age and health, as `Up 3 hours (healthy)`, or what is wrong.
     pub about: String,
