@@ -10,6 +10,8 @@
 mod answer;
 mod engine;
 mod measure;
+#[path = "../process.rs"]
+mod process;
 mod server;
 mod site;
 
@@ -17,8 +19,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Whatever went wrong.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use process::Failure;
 
 /// Hosts, and the seconds and megabytes that are the goal.
 const GOALS: [(usize, f64, u64); 3] = [(10, 1.0, 300), (100, 3.0, 300), (500, 10.0, 300)];
@@ -64,16 +65,16 @@ async fn measure_all(wanted: &[usize]) -> Result<(), Failure> {
         let told = measure::deploy(folder.path(), &["-v"]).await?;
         let mut runs = Vec::new();
         for _ in 0..RUNS {
-            let run = measure::deploy(folder.path(), &[]).await?;
-            if !run.summary.starts_with("changed 0, same ") || run.summary.contains("failed") {
-                return Err(format!("{count} hosts: not a run without changes: {}", run.summary).into());
+            let deploy = measure::deploy(folder.path(), &[]).await?;
+            if !deploy.summary.starts_with("changed 0, same ") || deploy.summary.contains("failed") {
+                return Err(format!("{count} hosts: not a run without changes: {}", deploy.summary).into());
             }
-            runs.push(run);
+            runs.push(deploy);
         }
-        runs.sort_by_key(|run| run.wall);
-        let (best, median) = (runs[0].wall.as_secs_f64(), runs[RUNS / 2].wall.as_secs_f64());
-        let peak = runs.iter().map(|run| run.peak_kib).max().unwrap_or_default() / 1024;
-        let cpu = runs.iter().map(|run| run.cpu).fold(f64::INFINITY, f64::min);
+        runs.sort_by_key(|deploy| deploy.run.wall);
+        let (best, median) = (runs[0].run.wall.as_secs_f64(), runs[RUNS / 2].run.wall.as_secs_f64());
+        let peak = runs.iter().map(|deploy| deploy.run.peak_kib).max().unwrap_or_default() / 1024;
+        let cpu = runs.iter().map(|deploy| deploy.run.cpu).fold(f64::INFINITY, f64::min);
         let goal = GOALS.iter().find(|goal| goal.0 == count);
         let (seconds, megabytes) =
             goal.map_or(("-".into(), "-".into()), |goal| (format!("{:.0}", goal.1), goal.2.to_string()));
@@ -82,7 +83,7 @@ async fn measure_all(wanted: &[usize]) -> Result<(), Failure> {
             "{count:>5}  {operations:>10}  {best:>12.2}  {median:>6.2}  {seconds:>4}   {peak:>7}  {megabytes:>4}   \
              {cpu:>5.2}   {:>15.1}   {:>14.1}",
             told.requests(),
-            first.wall.as_secs_f64(),
+            first.run.wall.as_secs_f64(),
         ));
         servers.stop().await?;
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::Failure;
+use crate::process::Failure;
 
 /// Roles of two services each.
 const ROLES: [&str; 6] = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"];
