@@ -17,9 +17,18 @@ use crate::error::{Error, Result};
 use crate::host::{Observer, Output, Remote};
 use crate::shell::Secret;
 
-/// What the client says of a server that is starting: no server behind the socket yet (`CR_CONNECTION_ERROR`), or a member that has not joined
-/// its cluster yet (`ER_UNKNOWN_COM_ERROR`, as Galera uses it).
+/// What the client says of a server that is starting: no server behind the socket yet (`CR_CONNECTION_ERROR`), or a
+/// member that has not joined its cluster yet (`ER_UNKNOWN_COM_ERROR`, as Galera uses it).
 const NOT_YET: &[&str] = &["ERROR 2002 ", "ERROR 1047 "];
+/// Galera undid the transaction, because another session's change of the same table or of the schema came first
+/// (`ER_LOCK_DEADLOCK`).
+const UNDONE: &str = "ERROR 1213 ";
+/// The table of receipts is not there (`ER_NO_SUCH_TABLE`), or not even its schema (`ER_BAD_DB_ERROR`).
+const NO_RECEIPTS: &[&str] = &["ERROR 1146 ", "ERROR 1049 "];
+
+fn says(output: &Output, codes: &[&str]) -> bool {
+    codes.iter().any(|code| output.stderr.contains(code))
+}
 
 /// How statements reach the database.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -38,11 +47,9 @@ impl Sql {
     /// When the client's exit code is not 0.
     pub async fn rows(&self, host: &Observer, statements: &str) -> Result<Vec<Vec<String>>> {
         let ask = || host.probe(&self.container, &self.argv, statements.as_bytes());
-        let not_yet = |answer: &Result<Output>| {
-            answer.as_ref().is_ok_and(|output| NOT_YET.iter().any(|code| output.stderr.contains(code)))
-        };
+        let not_yet = |answer: &Result<Output>| answer.as_ref().is_ok_and(|output| says(output, NOT_YET));
         let output = until_it_serves(ask, not_yet).await?;
-        if NOT_YET.iter().any(|code| output.stderr.contains(code)) {
+        if says(&output, NOT_YET) {
             let error = Error::operation(format!("the database in container {} does not serve", self.container));
             return Err(error.because(output.stderr.trim().to_owned()).with_hint(
                 "if all members went down together, they wait for each other: run `kolla mariadb-recovery`",
@@ -52,13 +59,18 @@ impl Sql {
         Ok(output.text().lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
     }
 
-    /// Runs statements that write.
+    /// Runs statements that write, and may be run again: that is how Galera wants it where it undid one.
     ///
     /// # Errors
     /// When the client's exit code is not 0.
     pub async fn write(&self, host: &Remote, statements: &str) -> Result<()> {
-        let output = host.act().exec(&self.container, "", &self.argv, statements.as_bytes()).await?;
+        let output = self.written(host, statements).await?;
         self.judge(output.code, &output.stderr)
+    }
+
+    async fn written(&self, host: &Remote, statements: &str) -> Result<Output> {
+        let act = || host.act().exec(&self.container, "", &self.argv, statements.as_bytes());
+        until_it_serves(act, |answer| answer.as_ref().is_ok_and(|output| says(output, &[UNDONE]))).await
     }
 
     fn judge(&self, code: u32, stderr: &str) -> Result<()> {
@@ -92,7 +104,14 @@ impl Sql {
     /// When the database does not answer.
     pub async fn note(&self, at: &View, host: &Remote, step: &str, digest: &str) -> Result<()> {
         let values = format!("({}, {})", literal(step), literal(digest));
-        self.write(host, &format!("{RECEIPTS}REPLACE INTO kolla.receipt (step, digest) VALUES {values};")).await?;
+        let replace = format!("REPLACE INTO kolla.receipt (step, digest) VALUES {values};");
+        let mut output = self.written(host, &replace).await?;
+        // Made only where it is missing: in Galera even a `CREATE ... IF NOT EXISTS` undoes what others write there.
+        if says(&output, NO_RECEIPTS) {
+            self.write(host, RECEIPTS).await?;
+            output = self.written(host, &replace).await?;
+        }
+        self.judge(output.code, &output.stderr)?;
         at.shared.forget_database();
         Ok(())
     }

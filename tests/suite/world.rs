@@ -120,6 +120,10 @@ struct Database {
     schemas: BTreeSet<String>,
     users: BTreeSet<String>,
     receipts: BTreeMap<String, String>,
+    /// The schema of receipts is there.
+    noted: bool,
+    /// It undid a change once.
+    undid: bool,
 }
 
 impl Database {
@@ -144,12 +148,25 @@ impl Database {
             }
             return rows(text);
         }
+        if !std::mem::replace(&mut self.undid, true) {
+            return refusal(
+                "ERROR 1213 (40001) at line 2: Deadlock found when trying to get lock; try restarting transaction",
+            );
+        }
+        self.noted |= statements.contains("CREATE DATABASE IF NOT EXISTS kolla;");
+        if statements.contains("kolla.receipt") && !self.noted {
+            return refusal("ERROR 1049 (42000) at line 1: Unknown database 'kolla'");
+        }
         self.schemas.extend(all("CREATE DATABASE IF NOT EXISTS `([^`]+)`"));
         self.users.extend(all("CREATE USER IF NOT EXISTS '([^']+)'@'%'"));
         let receipt = Regex::new(r"REPLACE INTO kolla.receipt .* VALUES \('([^']+)', '([^']+)'\)").unwrap();
         self.receipts.extend(receipt.captures_iter(statements).map(|found| (found[1].to_owned(), found[2].to_owned())));
         Output::default()
     }
+}
+
+fn refusal(text: &str) -> Output {
+    Output { code: 1, stderr: format!("{text}\n"), ..Output::default() }
 }
 
 fn rows(text: String) -> Output {
