@@ -23,7 +23,11 @@ PAGE = os.path.join(os.path.dirname(__file__), "../../docs/tempest.md")
 CONTAINER = f"kolla-test-{NAME}-tempest"
 
 # Why a test of the page fails, by a part of its name.
-WHY = {"test_network_basic_ops": "it logs in to the server by SSH, which the small guest image does not offer"}
+WHY = {
+    "test_network_basic_ops": "it logs in to the server by SSH, which the small guest image does not offer",
+    "test_credentials_create_get_update_delete": "it changes the project of a credential, and since a security fix "
+    "(OpenDev review 1002330) Keystone lets nothing but `blob` be changed, also Debian's",
+}
 
 FLAVORS = {"m1.nano": 128, "m1.micro": 192}
 
@@ -128,6 +132,8 @@ class Results:
             ended, raised = ENDED.match(line), RAISED.match(line)
             if ended:
                 step, name, outcome, reason = ended.groups()
+                # What is raised after it is another's, told again at the end.
+                said = {}
                 if outcome == "ok":
                     self.passed.append(name)
                 elif outcome == "SKIPPED":
