@@ -129,6 +129,7 @@ impl<'a> Builder<'a> {
                 ready: values.probe(service.ready.as_ref()),
                 balanced,
                 before_replace: service.before_replace.as_ref().map(|node| values.probe(Some(node))),
+                before_remove: service.before_remove.clone(),
                 last: asked.map(|node| values.probe(Some(node))),
                 ..Container::default()
             };

@@ -101,6 +101,8 @@ pub struct Service {
     pub ready: Option<Node>,
     /// Must hold before a running container is replaced.
     pub before_replace: Option<Node>,
+    /// Words of a command that runs in a container, as root, before it is removed for good: it ends what outlives one.
+    pub before_remove: Vec<String>,
     /// What makes the running process take changed files over, instead of a new container: a signal, or the words of
     /// a command in it that ends once they are in use.
     pub reload: Vec<String>,

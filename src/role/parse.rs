@@ -153,6 +153,7 @@ impl Parser<'_> {
             env: pairs(fields.map("env")),
             ready: fields.take("ready").cloned(),
             before_replace: fields.take("before_replace").cloned(),
+            before_remove: words(fields.take("before_remove")),
             reload: words(fields.take("reload")),
             validate: words(fields.take("validate")),
             proxy: fields.take("proxy").cloned(),

@@ -24,6 +24,8 @@ METADATA = r"guest: metadata|successful after \d+/\d+ tries"
 
 # Longest times of a power cut, in seconds.
 CALLS_FAIL, PING_FAILS, HEALS = 10, 30, 300
+# How long a server may not be reached while agents are replaced, in seconds.
+TRAFFIC_STOPS = 1
 
 # An option of a service, in the file that overrides it, and the containers that it is for.
 OPTIONS = {
@@ -31,6 +33,15 @@ OPTIONS = {
     "keystone.conf": ("[DEFAULT]\nmax_param_size = 65\n", {"keystone"}),
     "nova/nova-api.conf": ("[api]\nmax_limit = 999\n", {"nova_api"}),
 }
+
+# An option of each that serves guests' traffic or guests themselves.
+AGENTS = {
+    **{f"neutron/neutron-{name}-agent.conf": "[DEFAULT]\nrpc_response_timeout = 61\n"
+       for name in ["dhcp", "l3", "metadata", "openvswitch"]},
+    "nova/nova-compute.conf": "[DEFAULT]\nrpc_response_timeout = 61\n",
+}
+AGENT_CONTAINERS = {"neutron_dhcp_agent", "neutron_l3_agent", "neutron_metadata_agent", "neutron_openvswitch_agent",
+                    "nova_compute", "nova_libvirt"}
 
 
 def up(lab, act, computes):
@@ -153,6 +164,27 @@ def under_load(lab):
         expect(touched == containers, f"{path}: touched {touched}, expected {containers}")
 
 
+def agents_replaced(lab):
+    """agents and libvirt are replaced on all hosts: a server goes on, and so does what comes to it from outside"""
+    address = Api(lab).floating(Api(lab).demo())
+    qemu = lab.on("compute01", "cat $(find /etc/kolla -name qemu.conf | head -n 1)")
+    before = {host: lab.containers(host) for host in lab.hosts}
+    for path, text in {**AGENTS, "nova/qemu.conf": qemu + "\n# another\n"}.items():
+        lab.write(f"config/{path}", text)
+    with Ping(address) as ping:
+        lab.kolla("reconfigure")
+    after = {host: lab.containers(host) for host in lab.hosts}
+    for path in [*AGENTS, "nova/qemu.conf"]:
+        lab.write(f"config/{path}", None)
+    with Ping(address) as again:
+        lab.kolla("reconfigure")
+    say(f"the server was silent for {ping.gap():.1f} s, and for {again.gap():.1f} s the second time")
+    touched = {name for host in lab.hosts for name, state in after[host].items() if before[host].get(name) != state}
+    expect(touched == AGENT_CONTAINERS, f"touched {touched}")
+    expect(max(ping.gap(), again.gap()) <= TRAFFIC_STOPS, f"no answer from {address} for {ping.gap():.1f} s")
+    wait_until("a clean status", 60, lambda: lab.healthy("status"), every=3)
+
+
 def powered_off(lab):
     """each controller in turn loses its power: calls fail for 10 s at most, servers go on and can be made; it heals"""
     api = Api(lab)
@@ -171,7 +203,7 @@ def powered_off(lab):
             lab.power_on(host)
             heals = wait_until("a clean status", HEALS, lambda: lab.healthy("status"), every=3)
         whole = calls.outage()
-        say(f"{host}: calls failed for {off:.1f} s without it and {whole - off:.1f} s at its return, "
+        say(f"{host}: calls failed for {off:.1f} s without it and {max(whole - off, 0):.1f} s at its return, "
             f"the server was silent for {ping.gap():.1f} s, status is clean after {heals:.0f} s")
         expect(whole <= CALLS_FAIL, f"{host}: calls failed for {whole:.1f} s: {calls.failed[:10]}")
         expect(ping.gap() <= PING_FAILS, f"{host}: no answer from {address} for {ping.gap():.1f} s")
@@ -223,7 +255,7 @@ def new_compute(lab):
     wait_until("a clean status", 60, lambda: lab.healthy("status"), every=3)
 
 
-TESTS = [quickstart, nothing_to_do, client, dashboard, under_load, no_leaks, powered_off, new_compute]
+TESTS = [quickstart, nothing_to_do, client, dashboard, under_load, agents_replaced, no_leaks, powered_off, new_compute]
 
 if __name__ == "__main__":
     cloud = Lab(sys.argv[1])

@@ -87,6 +87,15 @@ async fn run(
     let first = hosts.first().map(String::as_str).unwrap_or_default();
     let shared = shared(at, scopes.host(first))?;
     let mut strays = strays(&whole, &connected, &shared.site, selection.hosts.as_ref());
+    if phase.want == Want::Absent {
+        for stray in &mut strays {
+            if let Some(Op::Container(container)) = &mut stray.op {
+                let service = loaded.roles.0.values().find_map(|role| role.services.get(&container.service));
+                // Not for `--prune`: who takes a host out of a group has not said that its guests may end.
+                container.before_remove = service.map(|service| service.before_remove.clone()).unwrap_or_default();
+            }
+        }
+    }
     if phase.want == Want::Absent && selection.tags.is_empty() && selection.skip_tags.is_empty() {
         stray_volumes(&whole, &connected, &shared.site, selection.hosts.as_ref(), &mut strays).await?;
     }

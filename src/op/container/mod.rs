@@ -55,6 +55,9 @@ pub struct Container {
     pub balanced: Option<Balanced>,
     /// What must hold before it is replaced while it runs.
     pub before_replace: Option<Probe>,
+    /// Words of a command that runs in it before it is removed for good, and ends what outlives it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before_remove: Vec<String>,
     /// While this holds, it is replaced after the other members.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Probe>,

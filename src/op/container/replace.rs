@@ -327,6 +327,15 @@ impl Container {
 
     pub(super) async fn away(&self, remove: bool, at: &View, host: &Remote) -> Result<()> {
         for state in self.leftovers(at) {
+            if remove && state.running() && !self.before_remove.is_empty() {
+                let output = host.act().exec(&state.name, "0", &self.before_remove, &[]).await?;
+                if output.code != 0 {
+                    let still = format!("what outlives container {} could not be ended", state.name);
+                    let said = output.stderr.trim().lines().last().unwrap_or("nothing said").to_owned();
+                    let hint = format!("end it by hand and stop {}, then run the same again", state.name);
+                    return Err(Error::operation(still).because(said).with_hint(hint));
+                }
+            }
             if state.alive() {
                 host.act().stop(&state.name, self.stop_timeout()).await?;
             }
