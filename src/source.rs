@@ -248,6 +248,21 @@ impl Node {
         }
     }
 
+    /// All texts in it.
+    pub fn texts(&self) -> Vec<&str> {
+        fn collect<'a>(node: &'a Node, found: &mut Vec<&'a str>) {
+            match &node.data {
+                Data::Str(text) => found.push(text),
+                Data::Seq(items) => items.iter().for_each(|item| collect(item, found)),
+                Data::Map(map) => map.values().for_each(|entry| collect(&entry.value, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        collect(self, &mut found);
+        found
+    }
+
     /// Replaces texts in it by what `open` makes of their name and node.
     fn replace_texts(
         &mut self,

@@ -68,6 +68,10 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub roles: Vec<PathBuf>,
 
+    /// Refuse variables that nothing reads: unknown, not supported here, or of an old name
+    #[arg(long, global = true)]
+    pub strict: bool,
+
     /// How many operations to work on at once over all hosts [default: no limit]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub forks: Option<u16>,

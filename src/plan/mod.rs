@@ -10,7 +10,9 @@ pub mod phase;
 mod questions;
 mod service;
 mod steps;
+mod strangers;
 mod unread;
+mod upstream;
 mod values;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ pub use build::Input;
 pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
 pub use questions::{Asked, Question};
+pub use strangers::{Fault, Stranger, Strangers};
 
 use crate::error::{Error, Result};
 use crate::op::{Op, Want};

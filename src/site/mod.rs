@@ -18,6 +18,7 @@ mod pattern;
 mod reads;
 mod script;
 mod sources;
+mod trace;
 mod vault;
 mod warnings;
 mod words;
@@ -31,6 +32,7 @@ use indexmap::{IndexMap, IndexSet};
 
 pub use listing::Listing;
 pub use passwords::{MergeFiles, Merged, Password, genpwd, key_pair, mergepwd};
+pub use trace::{Read, Trace, place_of};
 pub use vault::{DEFAULT_ID, VaultKey, VaultKeys};
 
 use crate::error::{Error, InputError, Place, Result};

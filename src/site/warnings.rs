@@ -1,4 +1,4 @@
-//! What deserves a word but stops nothing: values that lose where Kolla-Ansible lets them win, names nobody reads.
+//! What deserves a word but stops nothing: values that lose where Kolla-Ansible lets them win, files of nobody.
 
 use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt;
@@ -9,24 +9,8 @@ use indexmap::IndexMap;
 
 use super::Layers;
 use super::groups::{Groups, parents};
-use super::reads::words;
 use crate::error::{Place, nearest};
 use crate::template::{Layer, Sourced};
-
-/// Variables that the program itself reads, beside those of roles.
-const KNOWN: &[&str] = &[
-    "ansible_host",
-    "ansible_port",
-    "ansible_user",
-    "ansible_become",
-    "ansible_connection",
-    "ansible_ssh_private_key_file",
-    "ansible_private_key_file",
-    "ansible_ssh_common_args",
-    "ansible_ssh_extra_args",
-    "ansible_group_priority",
-    "ansible_python_interpreter",
-];
 
 /// Ansible's variables that ask for a login with a password, which is not offered.
 const PASSWORD_LOGIN: &[&str] =
@@ -43,7 +27,6 @@ pub(super) fn of(
     let mut warnings = Vec::new();
     let specific = distinct(layers.hosts.values().flatten());
     shadowed(layers, &specific, &mut warnings);
-    unknown(layers, &specific, &mut warnings);
     for layer in &specific {
         for (name, sourced) in layer.vars.iter().filter(|(name, _)| PASSWORD_LOGIN.contains(&name.as_str())) {
             warnings.push(format!("{}: `{name}` is not used: logins are by key, sudo without a password", at(sourced)));
@@ -106,44 +89,5 @@ fn shadowed(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String
                 at(own),
             ));
         }
-    }
-}
-
-/// Variables that nothing reads: with a near name most likely a slip, without one most likely of a service that
-/// is not deployed by this program.
-fn unknown(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String>) {
-    if layers.roles.is_empty() {
-        return;
-    }
-    let mut defined: HashSet<&str> = KNOWN.iter().chain(PASSWORD_LOGIN).copied().chain(super::documented()).collect();
-    defined.extend(layers.roles.iter().flat_map(|layer| layer.vars.keys().map(String::as_str)));
-    defined
-        .extend(layers.top.iter().filter(|layer| layer.secret).flat_map(|layer| layer.vars.keys().map(String::as_str)));
-    let mut mentioned = HashSet::new();
-    let user = layers.globals.iter().chain(specific.iter().copied()).chain(&layers.top);
-    for sourced in layers.roles.iter().chain(user.clone()).flat_map(|layer| layer.vars.values()) {
-        words(&sourced.node, &mut mentioned);
-    }
-    let mut strangers = Vec::new();
-    for layer in user.filter(|layer| !layer.secret) {
-        for (name, sourced) in &layer.vars {
-            // Every service may have a tag or an image of its own.
-            let of_image = name.ends_with("_tag") || name.ends_with("_image_full");
-            if of_image || defined.contains(name.as_str()) || mentioned.contains(name.as_str()) {
-                continue;
-            }
-            match nearest(name, defined.iter().copied()) {
-                Some(near) => {
-                    warnings.push(format!("{}: no role reads `{name}`; did you mean `{near}`?", at(sourced)));
-                }
-                None if layer.name.starts_with("globals") && !strangers.contains(&name.as_str()) => {
-                    strangers.push(name);
-                }
-                None => {}
-            }
-        }
-    }
-    if !strangers.is_empty() {
-        warnings.push(format!("no role reads these variables of globals.yml: {}", strangers.join(", ")));
     }
 }

@@ -8,6 +8,7 @@ mod filters;
 mod layer;
 mod lazy;
 mod lookup;
+mod mentions;
 mod methods;
 mod part;
 mod scope;
@@ -16,6 +17,7 @@ mod shared;
 pub use minijinja::Value;
 
 pub use layer::{Layer, Origin, Sourced};
+pub use mentions::Mentions;
 pub use scope::Scope;
 pub(crate) use shared::words_of;
 pub use shared::{HostLayers, Scopes, SiteLayers};

@@ -1,3 +1,4 @@
+mod globals;
 mod inputs;
 mod inventory;
 mod layers;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::load::{Loaded, connect_options};
-use super::{HostRow, Validated, VariableRow};
+use super::{HostRow, StrangerRow, Validated, VariableRow};
 use crate::cli::Invocation;
 use crate::error::{Error, Result, nearest};
 use crate::host::{Ask, Machine, Output};
@@ -21,8 +21,11 @@ use crate::site::Listing;
 pub async fn validate(at: &Invocation) -> Result<Validated> {
     let loaded = Loaded::read(at).await?;
     let plan = loaded.draft(&loaded.members())?;
-    let warnings = loaded.warnings(&plan.lookups);
-    Ok(Validated { hosts: loaded.site.hosts.len(), roles: plan.roles(), warnings })
+    let strangers = loaded.strangers();
+    let mut warnings = strangers.warnings();
+    warnings.extend(loaded.other_warnings(&plan.lookups));
+    let variables = strangers.0.iter().map(StrangerRow::of).collect();
+    Ok(Validated { hosts: loaded.site.hosts.len(), roles: plan.roles(), variables, warnings })
 }
 
 /// The hosts that `--limit` selects.

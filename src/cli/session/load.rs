@@ -10,7 +10,7 @@ use crate::cli::Invocation;
 use crate::error::{Error, Result};
 use crate::host::{Ask, Facts, LockNote, Observe};
 use crate::op::{Peer, Shared};
-use crate::plan::{Input, Lookups, Overrides, Plan, Selection};
+use crate::plan::{Input, Lookups, Overrides, Plan, Selection, Strangers};
 use crate::report::RunRecord;
 use crate::role::{FileSpec, HostKind, Role, Roles};
 use crate::run::Crew;
@@ -49,7 +49,14 @@ impl Loaded {
             roles.layers(),
         )?;
         let overrides = Overrides::read(&config_dir.join("config"))?;
-        Ok(Self { roles, site, overrides })
+        let loaded = Self { roles, site, overrides };
+        if global.strict {
+            let errors = loaded.strangers().errors();
+            if !errors.is_empty() {
+                return Err(Error::Input(errors));
+            }
+        }
+        Ok(loaded)
     }
 
     /// Hosts that `--limit` selects; all without one. `localhost` only where a service or role wants it.
@@ -147,6 +154,18 @@ impl Loaded {
 
     /// What deserves a word but stops nothing, after plans that looked for these files of the operator's.
     pub(super) fn warnings(&self, lookups: &Lookups) -> Vec<String> {
+        let mut warnings = self.strangers().brief();
+        warnings.extend(self.other_warnings(lookups));
+        warnings
+    }
+
+    /// Variables that nothing reads.
+    pub(super) fn strangers(&self) -> Strangers {
+        Strangers::of(&self.site, &self.roles, &self.overrides)
+    }
+
+    /// What else deserves a word.
+    pub(super) fn other_warnings(&self, lookups: &Lookups) -> Vec<String> {
         let hosts: Vec<&str> = self.site.hosts.keys().map(String::as_str).collect();
         let mut warnings = self.site.warnings();
         warnings.extend(self.overrides.unread(lookups, &self.roles, &hosts));

@@ -26,6 +26,8 @@ pub use quickstart::quickstart;
 pub use status::status;
 pub use vault::Vault;
 
+use crate::error::Place;
+use crate::plan::{Fault, Stranger};
 pub use crate::site::{MergeFiles, Merged};
 
 /// What [`validate`] looked at.
@@ -35,8 +37,41 @@ pub struct Validated {
     pub hosts: usize,
     /// Enabled roles.
     pub roles: Vec<String>,
+    /// Variables that are set and that nothing reads.
+    pub variables: Vec<StrangerRow>,
     /// What deserves a word but is no error.
     pub warnings: Vec<String>,
+}
+
+/// A variable that is set and that nothing reads.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct StrangerRow {
+    /// Its name.
+    pub name: String,
+    /// `unknown`, `renamed`, `unsupported`, `off` (it says no to what is not there) or `unread`.
+    pub state: &'static str,
+    /// Where it is first set, as `/etc/kolla/globals.yml:12`.
+    pub place: String,
+    /// In how many more places it is set.
+    pub more: usize,
+    /// What Kolla-Ansible has it for, as `cinder`.
+    pub topic: Option<&'static str>,
+    /// The name that is meant, or that it has now.
+    pub instead: Option<String>,
+}
+
+impl StrangerRow {
+    fn of(stranger: &Stranger) -> Self {
+        let (topic, instead) = match &stranger.fault {
+            Fault::Unknown { near, .. } => (None, Some(near.clone())),
+            Fault::Renamed { to, .. } => (None, Some(to.clone())),
+            Fault::Unsupported { topic, .. } => (Some(*topic), None),
+            Fault::Unread => (None, None),
+        };
+        let place = Place { column: 0, ..stranger.place.clone() }.to_string();
+        let state = stranger.fault.kind();
+        Self { name: stranger.name.clone(), state, place, more: stranger.more, topic, instead }
+    }
 }
 
 /// A host of the inventory.

@@ -9,7 +9,6 @@ use crate::cli::Invocation;
 use crate::error::{Result, nearest};
 use crate::role::Role;
 use crate::site::{MergeFiles, Merged, Password, Site};
-use crate::source::{Data, Node};
 use crate::template::words_of;
 
 /// What the program itself reads.
@@ -104,8 +103,7 @@ impl<'a> Reader<'a> {
         if role.name == "site" {
             return Self { role: &role.name, words: HashSet::new() };
         }
-        let mut said = Vec::new();
-        texts(&role.document.root, &mut said);
+        let mut said = role.document.root.texts();
         let folder = |path: &'a Path| path.parent().and_then(Path::parent).and_then(Path::file_name);
         let is_own = |path: &'a Path| folder(path).is_some_and(|folder| *folder == *role.name);
         let (own, mut shared): (Vec<_>, Vec<_>) = role.templates.iter().partition(|(_, (path, _))| is_own(path));
@@ -116,14 +114,5 @@ impl<'a> Reader<'a> {
             said.push(text);
         }
         Self { role: &role.name, words: said.into_iter().flat_map(words_of).collect() }
-    }
-}
-
-fn texts<'a>(node: &'a Node, found: &mut Vec<&'a str>) {
-    match &node.data {
-        Data::Str(text) => found.push(text),
-        Data::Seq(items) => items.iter().for_each(|item| texts(item, found)),
-        Data::Map(map) => map.values().for_each(|entry| texts(&entry.value, found)),
-        _ => {}
     }
 }

@@ -1,0 +1,370 @@
+//! Variables that are set and that nothing reads: misspelt, of another release, or of what is not supported here. Where
+//! Kolla-Ansible ignores them, they are told.
+//!
+//! What is read is found from the roles' own files, the operator's, and the values that those name in turn. It does not
+//! depend on what is enabled.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+
+use indexmap::IndexSet;
+
+use super::overrides::Overrides;
+use super::upstream;
+use crate::error::{InputError, Names, Place, numbered};
+use crate::role::{Role, Roles};
+use crate::site::{Read, Site, Trace, place_of};
+use crate::source::Data;
+use crate::template::{Mentions, Sourced};
+
+/// Variables that the program reads itself; a test looks for them in its code.
+const READ_HERE: &[&str] = &[
+    "api_address",
+    "docker_image_name_prefix",
+    "docker_namespace",
+    "docker_registry",
+    "docker_registry_password",
+    "docker_registry_username",
+    "keystone_admin_password",
+    "keystone_admin_project",
+    "keystone_admin_user",
+    "keystone_internal_url",
+    "keystone_public_url",
+    "kolla_admin_openrc_cacert",
+    "kolla_container_engine",
+    "kolla_engine_socket",
+    "kolla_external_vip_address",
+    "kolla_internal_vip_address",
+    "kolla_site_name",
+    "kolla_ssh_jump",
+    "mariadb_recover_inventory_name",
+    "openstack_region_name",
+    "openstack_tag",
+];
+
+/// How the names of variables start that say whether something is wanted.
+const ENABLE: &str = "enable_";
+
+/// What names of secrets have in them, which may stand outside of the file of passwords where nothing reads them.
+const SECRET: [&str; 4] = ["password", "secret", "token", "_key"];
+
+/// How many of a kind are named where only a word is to be said.
+const NAMED: usize = 5;
+
+/// A variable that nothing reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stranger {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub fault: Fault,
+    /// Where it is first set.
+    pub place: Place,
+    /// In how many more places.
+    pub more: usize,
+}
+
+/// Why nothing reads a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Nobody knows the name; most likely another one is meant, which may not be supported either.
+    Unknown {
+        /// The other one.
+        near: String,
+        /// That one is read.
+        read: bool,
+    },
+    /// It has another name.
+    Renamed {
+        /// The other one.
+        to: String,
+        /// That one is read.
+        read: bool,
+        /// It is this program that calls it so, not upstream.
+        here: bool,
+    },
+    /// Kolla-Ansible has it.
+    Unsupported {
+        /// What it is about, as `cinder`.
+        topic: &'static str,
+        /// It says that something is not wanted, which is not there.
+        off: bool,
+    },
+    /// Nothing is known of it.
+    Unread,
+}
+
+impl Fault {
+    /// Its name for programs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } => "unknown",
+            Self::Renamed { .. } => "renamed",
+            Self::Unsupported { off: true, .. } => "off",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Unread => "unread",
+        }
+    }
+}
+
+/// All variables of a site that nothing reads, in the order of its files.
+#[derive(Debug, Clone, Default)]
+pub struct Strangers(pub Vec<Stranger>);
+
+impl Strangers {
+    /// Those of a site.
+    pub fn of(site: &Site, roles: &Roles, overrides: &Overrides) -> Self {
+        let trace = Trace::of(site);
+        let read = trace.read(roots(roles, overrides));
+        let unread = |(name, _): &(&str, &[&Sourced])| !name.starts_with("ansible_") && !read.has(name);
+        let unread: Vec<_> = trace.set().filter(unread).collect();
+        if unread.is_empty() {
+            return Self::default();
+        }
+        // What only an unsupported variable names is told by telling of that one.
+        let of_upstream = unread.iter().map(|(name, _)| *name).filter(|name| is_upstream(name));
+        let named = trace.read([Mentions { names: of_upstream.map(str::to_owned).collect(), by_name: false }]);
+        let known = Known::of(&trace, &read);
+        let strangers = unread.into_iter().filter_map(|(name, values)| {
+            let (first, rest) = values.split_first()?;
+            let fault = known.fault(name, values);
+            let told = fault == Fault::Unread && named.has(name);
+            (!told).then(|| Stranger { name: name.into(), fault, place: place_of(name, first), more: rest.len() })
+        });
+        let mut strangers: Vec<Stranger> = strangers.collect();
+        let files: IndexSet<PathBuf> = strangers.iter().map(|stranger| stranger.place.file.clone()).collect();
+        strangers.sort_by_key(|stranger| (files.get_index_of(&stranger.place.file), stranger.place.line));
+        Self(strangers)
+    }
+
+    /// All of them, a warning a name that is to be written otherwise, one a topic that is not supported.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self.misnamed().map(Stranger::word).collect();
+        for (topic, strangers) in self.unsupported() {
+            warnings.push(format!("not supported here, for {topic}: {}", listed(&strangers)));
+        }
+        let unread = self.unread();
+        if !unread.is_empty() {
+            warnings.push(format!("nothing reads {}", listed(&unread)));
+        }
+        warnings
+    }
+
+    /// The same in a few words, for who wants to do something else.
+    pub fn brief(&self) -> Vec<String> {
+        let hint = "`kolla validate` lists them";
+        let mut warnings: Vec<String> = self.misnamed().map(Stranger::word).collect();
+        if warnings.len() > NAMED {
+            let more = warnings.split_off(NAMED).len();
+            warnings.push(format!("{} of a wrong name: {hint}", numbered(more, "more variable")));
+        }
+        let topics = self.unsupported();
+        let count: usize = topics.values().map(Vec::len).sum();
+        if count > NAMED {
+            let mut sizes: Vec<(&str, usize)> = topics.iter().map(|(topic, all)| (*topic, all.len())).collect();
+            sizes.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+            let named = sizes.iter().take(NAMED).map(|(topic, size)| format!("{topic} ({size})"));
+            let named = named.collect::<Vec<_>>().join(", ");
+            let more = match sizes.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            warnings.push(format!("{count} variables are not supported here, for {named}{more}: {hint}"));
+        } else {
+            let all: Vec<&Stranger> = topics.into_values().flatten().collect();
+            warnings.extend((count > 0).then(|| format!("not supported here: {}", listed(&all))));
+        }
+        let unread = self.unread();
+        match unread.len().saturating_sub(NAMED) {
+            _ if unread.is_empty() => {}
+            0 => warnings.push(format!("nothing reads {}", listed(&unread))),
+            more => {
+                let named = listed(&unread[..NAMED]);
+                warnings.push(format!("nothing reads {named}, and {}: {hint}", numbered(more, "more variable")));
+            }
+        }
+        warnings
+    }
+
+    /// Each of them as an error; what is switched off is none.
+    pub fn errors(&self) -> Vec<InputError> {
+        self.0.iter().filter(|stranger| stranger.fault.kind() != "off").map(Stranger::error).collect()
+    }
+
+    fn misnamed(&self) -> impl Iterator<Item = &Stranger> {
+        let unknown = self.0.iter().filter(|stranger| matches!(stranger.fault, Fault::Unknown { .. }));
+        unknown.chain(self.0.iter().filter(|stranger| matches!(stranger.fault, Fault::Renamed { .. })))
+    }
+
+    fn unsupported(&self) -> BTreeMap<&'static str, Vec<&Stranger>> {
+        let mut topics: BTreeMap<&str, Vec<&Stranger>> = BTreeMap::new();
+        for stranger in &self.0 {
+            if let Fault::Unsupported { topic, off: false } = stranger.fault {
+                topics.entry(topic).or_default().push(stranger);
+            }
+        }
+        topics
+    }
+
+    fn unread(&self) -> Vec<&Stranger> {
+        self.0.iter().filter(|stranger| stranger.fault == Fault::Unread).collect()
+    }
+}
+
+impl Stranger {
+    /// What is wrong, without its place, and what to do.
+    fn said(&self) -> (String, String) {
+        let name = &self.name;
+        match &self.fault {
+            Fault::Unknown { near, read: true } => {
+                (format!("unknown variable `{name}`"), format!("did you mean `{near}`?"))
+            }
+            Fault::Unknown { near, read: false } => {
+                (format!("unknown variable `{name}`"), format!("did you mean `{near}`? It is not supported here"))
+            }
+            Fault::Renamed { to, here: true, .. } => {
+                (format!("`{name}` is called `{to}` here"), format!("write `{to}`"))
+            }
+            Fault::Renamed { to, read: true, .. } => {
+                (format!("`{name}` is called `{to}` today"), format!("write `{to}`"))
+            }
+            Fault::Renamed { to, .. } => {
+                (format!("`{name}` is called `{to}` today, which is not supported here"), "take it out".into())
+            }
+            Fault::Unsupported { topic, .. } => (
+                format!("`{name}`, which Kolla-Ansible has for {topic}, is not supported here"),
+                if name.starts_with(ENABLE) { "set it to `false`" } else { "take it out" }.into(),
+            ),
+            Fault::Unread => (
+                format!("nothing reads the variable `{name}`"),
+                "take it out, or name it in a file of config/ or in a variable that is read".into(),
+            ),
+        }
+    }
+
+    fn word(&self) -> String {
+        let place = Place { column: 0, ..self.place.clone() };
+        let (message, hint) = self.said();
+        if matches!(self.fault, Fault::Unknown { .. }) {
+            format!("{place}{}: {message}; {hint}", self.others())
+        } else {
+            format!("{place}{}: {message}", self.others())
+        }
+    }
+
+    fn error(&self) -> InputError {
+        let (message, hint) = self.said();
+        let mut place = self.place.clone();
+        // The line has the value, too, and that of `-e` others.
+        if SECRET.iter().any(|word| self.name.contains(word)) || place.file.as_os_str() == "-e" {
+            place.excerpt = None;
+        }
+        InputError::new(message).at(place).hint(hint)
+    }
+
+    fn others(&self) -> String {
+        if self.more == 0 { String::new() } else { format!(" and {} more", self.more) }
+    }
+}
+
+/// Names with their places; a file is named once for those that follow each other in it.
+fn listed(strangers: &[&Stranger]) -> String {
+    let mut file = None;
+    let one = |stranger: &&Stranger| {
+        let mut place = Place { column: 0, ..stranger.place.clone() };
+        let same = file.replace(place.file.clone()) == Some(place.file.clone());
+        if same {
+            place.file.clear();
+        }
+        format!("`{}` ({place}{})", stranger.name, stranger.others())
+    };
+    strangers.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn is_upstream(name: &str) -> bool {
+    upstream::topic(name).is_some() || upstream::renamed(name).is_some()
+}
+
+/// What the roles' files and the operator's name, and what the program reads itself.
+fn roots(roles: &Roles, overrides: &Overrides) -> Vec<Mentions> {
+    let mut found = vec![Mentions { names: READ_HERE.iter().map(|name| (*name).to_owned()).collect(), by_name: false }];
+    let mut files = HashSet::new();
+    for role in roles.0.values() {
+        found.extend(of_role(role));
+        let own = role.templates.values().filter(|(path, _)| files.insert(path));
+        found.extend(own.map(|(path, text)| Mentions::of_file(path, text)));
+    }
+    let own = overrides.0.values().filter_map(|file| Some(Mentions::of_file(&file.path, file.text.as_deref()?)));
+    found.extend(own);
+    found
+}
+
+/// What a role's file names outside of its own variables, whose values count only where they are read.
+fn of_role(role: &Role) -> Vec<Mentions> {
+    let Data::Map(map) = &role.document.root.data else { return Vec::new() };
+    let values = map.iter().filter(|(key, _)| *key != "vars").map(|(_, entry)| &entry.value);
+    let mut found: Vec<Mentions> = values.flat_map(|node| node.texts()).map(Mentions::of_text).collect();
+    let mut names: Vec<String> = Vec::new();
+    for service in role.services.keys() {
+        let service = service.replace('-', "_");
+        names.extend([format!("{service}_tag"), format!("{service}_image_full")]);
+    }
+    let interfaces = role.checks.iter().filter(|check| check.kind == "interface");
+    names.extend(interfaces.filter_map(|check| check.argument.as_str().map(str::to_owned)));
+    found.push(Mentions { names, by_name: false });
+    found
+}
+
+/// What is known of names.
+struct Known<'a> {
+    read: &'a Read,
+    /// What may be meant by another name.
+    names: Names<'a>,
+}
+
+impl<'a> Known<'a> {
+    fn of(trace: &Trace<'_>, read: &'a Read) -> Self {
+        let own = |name: &&'a str| trace.has(name) || READ_HERE.contains(name) || upstream::topic(name).is_some();
+        let mut names: Vec<&'a str> = read.names().filter(own).collect();
+        names.extend(upstream::names().map(|name| -> &'a str { name }));
+        Self { read, names: Names::of(names) }
+    }
+
+    fn fault(&self, name: &str, values: &[&Sourced]) -> Fault {
+        if let Some(to) = upstream::here(name) {
+            return Fault::Renamed { to: to.to_owned(), read: true, here: true };
+        }
+        if let Some(to) = upstream::renamed(name) {
+            return Fault::Renamed { to: to.to_owned(), read: self.read.has(to), here: false };
+        }
+        if let Some(topic) = upstream::topic(name) {
+            let no = |sourced: &&Sourced| sourced.node.data == Data::Bool(false);
+            return Fault::Unsupported { topic, off: name.starts_with(ENABLE) && values.iter().all(no) };
+        }
+        // A slip leaves most of a name as it is; a short one is soon like another.
+        let limit = (1 + name.len() / 8).min(3);
+        match self.names.nearest(name, limit) {
+            Some(near) => Fault::Unknown { near: near.to_owned(), read: self.read.has(near) },
+            None => Fault::Unread,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::role::Roles;
+
+    #[test]
+    fn names_of_our_own_stand_for_those_of_upstream() {
+        let roles = Roles::load(&[]).unwrap();
+        let layers = roles.layers();
+        let has = |name: &str| layers.iter().any(|layer| layer.vars.contains_key(name));
+        let successors: Vec<_> = upstream::successors().collect();
+        assert!(!successors.is_empty());
+        for (old, new) in successors {
+            assert!(has(new) && !has(old) && upstream::topic(old).is_some(), "{old}: {new}");
+        }
+        assert_eq!(upstream::topic("enable_cinder"), Some("cinder"));
+    }
+}

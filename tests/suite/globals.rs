@@ -1,0 +1,254 @@
+//! Variables that nothing reads: which they are, and what an operator is told of them.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use kolla::plan::{Fault, Overrides, Strangers};
+use kolla::role::Roles;
+use kolla::site::{Site, SiteOptions};
+use serde_json::json;
+
+use super::plans::repository;
+
+/// A folder with files, read as a site.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write("inventory", "[control]\nc1\nc2\n[network]\nc1\n[compute]\nw1\n");
+        folder.write("passwords.yml", "database_password: hunter2\n");
+        for (name, text) in files {
+            folder.write(name, text);
+        }
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn strangers(&self, extra: &[&str]) -> Strangers {
+        let roles = Roles::load(&[]).unwrap();
+        let options = SiteOptions {
+            config_dir: self.0.path().to_owned(),
+            inventories: vec![self.0.path().join("inventory")],
+            extra_vars: extra.iter().map(|value| (*value).to_owned()).collect(),
+            user: "me".into(),
+            ..SiteOptions::default()
+        };
+        let site = Site::load(&options, roles.layers()).unwrap();
+        let overrides = Overrides::read(&self.0.path().join("config")).unwrap();
+        Strangers::of(&site, &roles, &overrides)
+    }
+
+    fn strip(&self, warnings: &[String]) -> Vec<String> {
+        warnings.iter().map(|text| text.replace(&format!("{}/", self.0.path().display()), "")).collect()
+    }
+}
+
+/// A globals.yml that sets all of some names.
+fn setting<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.fold(String::new(), |text, name| text + name + ": 1\n")
+}
+
+#[test]
+fn each_variable_of_upstreams_globals_is_read_or_told() {
+    let names = fs::read_to_string(repository("tests/cases/globals/names")).unwrap();
+    let text = setting(names.lines());
+    let strangers = Folder::new(&[("globals.yml", &text)]).strangers(&[]);
+    let mut found = String::new();
+    for name in names.lines() {
+        let fault = strangers.0.iter().find(|stranger| stranger.name == name).map(|stranger| &stranger.fault);
+        let said = match fault {
+            None => "read".to_owned(),
+            Some(Fault::Unsupported { topic, .. }) => format!("not supported: {topic}"),
+            Some(Fault::Renamed { to, .. }) => format!("here: {to}"),
+            Some(other) => panic!("{name} is upstream's, but {other:?}"),
+        };
+        let _ = writeln!(found, "{name} {said}");
+    }
+    let expected = repository("tests/cases/globals/expected");
+    if std::env::var_os("KOLLA_BLESS").is_some() {
+        fs::write(&expected, &found).unwrap();
+    }
+    assert_eq!(found, fs::read_to_string(&expected).unwrap_or_default());
+}
+
+#[test]
+fn what_the_example_offers_and_what_roles_have_is_read() {
+    let example = fs::read_to_string(repository("etc/globals.yml")).unwrap();
+    let offered = example.lines().filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once(':'));
+    let mut names: Vec<String> = offered.map(|(name, _)| name.to_owned()).collect();
+    names.extend(Roles::load(&[]).unwrap().layers().iter().flat_map(|layer| layer.vars.keys().cloned()));
+    names.retain(|name| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'));
+    names.retain(|name| !name.is_empty());
+    names.sort();
+    names.dedup();
+    assert!(names.len() > 150, "{}", names.len());
+    let text = setting(names.iter().map(String::as_str));
+    let strangers = Folder::new(&[("globals.yml", &text)]).strangers(&[]);
+    // Once a value is replaced, what it was made of is not needed: the roles' own values are read above.
+    let roles = Folder::new(&[("globals.yml", "---\n")]);
+    let unread: Vec<&str> = strangers.0.iter().map(|stranger| stranger.name.as_str()).collect();
+    assert_eq!(unread, Vec::<&str>::new());
+    assert!(roles.strangers(&[]).0.is_empty());
+}
+
+#[test]
+fn what_others_name_is_read() {
+    let folder = Folder::new(&[
+        (
+            "globals.yml",
+            "api_interface: '{{ my_interface }}'\nglance_tag: x\nglance_api_image_full: y\nenable_cinder: '{{ my_wish }}'\n\
+             my_wish: yes\nmy_unused: 1\nuses: '{{ my_helper }}'\nmy_helper: 2\nkolla_internal_vip_address: 10.0.0.9\n",
+        ),
+        ("globals.d/more.yml", "horizon_port: \"{{ lookup('vars', which) }}\"\nwhich: the_port\nthe_port: 80\n"),
+        ("group_vars/all.yml", "my_interface: \"{{ vars['em_' ~ inventory_hostname] }}\"\nem_c1: em1\nem_c2: em2\n"),
+        ("host_vars/c1.yml", "ansible_become_flags: x\nin_a_file: 1\nin_another: 2\n"),
+        ("config/nova.conf", "[a]\nb = {{ in_a_file }}\n{% for x in [1] %}\nc = {{ x }}\n{% endfor %}\n"),
+        ("passwords.yml", "database_password: '{{ of_passwords }}'\n"),
+    ]);
+    let strangers = folder.strangers(&["of_passwords=x", "unread_extra=1"]);
+    let told: Vec<(&str, &str)> = strangers.0.iter().map(|s| (s.name.as_str(), s.fault.kind())).collect();
+    assert_eq!(
+        told,
+        [
+            ("glance_tag", "unsupported"),
+            ("enable_cinder", "unsupported"),
+            ("my_unused", "unread"),
+            ("uses", "unread"),
+            ("my_helper", "unread"),
+            ("in_another", "unread"),
+            ("unread_extra", "unread"),
+        ]
+    );
+}
+
+#[test]
+fn strangers_are_told_once_with_their_places_the_most_telling_first() {
+    let folder = Folder::new(&[
+        (
+            "globals.yml",
+            "mine: 1\ncinder_volume_group: vg\noctavia_amp_network:\n  name: x\nenable_cinder: true\n\
+             kolla_internal_vip_adress: 10.0.0.9\nfernet_token_expiry: 1\nenable_redis: true\nenable_designate: no\n\
+             kolla_internal_address: x\nenable_cindr: true\n",
+        ),
+        ("host_vars/c1.yml", "mine: 2\nnova_console: novnc\n"),
+        ("host_vars/c2.yml", "mine: 3\nnova_console: novnc\n"),
+    ]);
+    let strangers = folder.strangers(&[]);
+    let misnamed = [
+        "globals.yml:6: unknown variable `kolla_internal_vip_adress`; did you mean `kolla_internal_vip_address`?",
+        "globals.yml:11: unknown variable `enable_cindr`; did you mean `enable_cinder`? It is not supported here",
+        "globals.yml:7: `fernet_token_expiry` is called `keystone_token_expiration` here",
+        "globals.yml:8: `enable_redis` is called `enable_valkey` today, which is not supported here",
+        "globals.yml:10: `kolla_internal_address` is called `kolla_internal_vip_address` today",
+    ];
+    let all = [
+        "not supported here, for cinder: `cinder_volume_group` (globals.yml:2), `enable_cinder` (:5)",
+        "not supported here, for nova: `nova_console` (host_vars/c1.yml:2 and 1 more)",
+        "not supported here, for octavia: `octavia_amp_network` (globals.yml:3)",
+        "nothing reads `mine` (globals.yml:1 and 2 more)",
+    ];
+    assert_eq!(folder.strip(&strangers.warnings()), [&misnamed[..], &all].concat());
+    let few = [
+        "not supported here: `cinder_volume_group` (globals.yml:2), `enable_cinder` (:5), \
+         `nova_console` (host_vars/c1.yml:2 and 1 more), `octavia_amp_network` (globals.yml:3)",
+        all[3],
+    ];
+    assert_eq!(folder.strip(&strangers.brief()), [&misnamed[..], &few].concat());
+    assert_eq!(strangers.errors().len(), 10);
+}
+
+#[test]
+fn many_strangers_are_told_in_a_few_lines() {
+    let names = fs::read_to_string(repository("tests/cases/globals/names")).unwrap();
+    let mut text = setting(names.lines());
+    for number in 0..40 {
+        let _ = writeln!(text, "site_of_ours_{number}: 1");
+    }
+    let strangers = Folder::new(&[("globals.yml", &text)]).strangers(&[]);
+    let brief = strangers.brief();
+    assert!(brief.len() <= 4 && brief.iter().all(|line| line.len() < 500), "{brief:#?}");
+    assert!(brief.iter().any(|line| line.contains("variables are not supported here, for ")), "{brief:#?}");
+    assert!(
+        brief.iter().any(|line| line.ends_with("and 35 more variables: `kolla validate` lists them")),
+        "{brief:#?}"
+    );
+}
+
+#[test]
+#[allow(clippy::disallowed_types)]
+fn validate_lists_them_for_programs_too() {
+    let passwords = fs::read_to_string(repository("tests/cases/inputs/globals-not-a-flag/passwords.yml")).unwrap();
+    let globals = "kolla_internal_vip_address: 10.0.0.9\nenable_cinder: no\nnova_console: none\nmine: 1\n\
+                   network_interfce: eth0\nneutron_api_workers: 2\n";
+    let folder = Folder::new(&[("globals.yml", globals), ("passwords.yml", &passwords)]);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_kolla"))
+        .args(["--configdir", ".", "-e", "enable_openstack_core=false", "validate", "--output", "json"])
+        .current_dir(folder.0.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let row = |name: &str, state: &str, line: usize, topic: Option<&str>, instead: Option<&str>| {
+        let place = format!("./globals.yml:{line}");
+        json!({"name": name, "state": state, "place": place, "more": 0, "topic": topic, "instead": instead})
+    };
+    let expected = json!([
+        row("enable_cinder", "off", 2, Some("cinder"), None),
+        row("nova_console", "unsupported", 3, Some("nova"), None),
+        row("mine", "unread", 4, None, None),
+        row("network_interfce", "unknown", 5, None, Some("network_interface")),
+        row("neutron_api_workers", "renamed", 6, None, Some("neutron_server_workers")),
+    ]);
+    assert_eq!(answer["variables"], expected, "{said}");
+}
+
+/// Names in text literals of the program's code, without its tests.
+fn literals(folder: &Path, found: &mut HashSet<String>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            literals(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("strangers.rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let tests = path.ends_with("tests.rs");
+            found.extend(code.split('"').filter(|_| !tests).map(str::to_owned));
+        }
+    }
+}
+
+#[test]
+fn what_the_program_reads_itself_is_known_as_read() {
+    let mut words = HashSet::new();
+    for folder in ["cli", "cloud", "op", "plan", "site", "template"] {
+        literals(&repository("src").join(folder), &mut words);
+    }
+    let roles = Roles::load(&[]).unwrap();
+    let of_roles: HashSet<String> = roles.layers().iter().flat_map(|layer| layer.vars.keys().cloned()).collect();
+    let example = fs::read_to_string(repository("etc/globals.yml")).unwrap();
+    let offered = |name: &str| {
+        example
+            .lines()
+            .any(|line| line.strip_prefix('#').unwrap_or(line).split_once(':').is_some_and(|(other, _)| other == name))
+    };
+    let code = fs::read_to_string(repository("src/plan/strangers.rs")).unwrap();
+    let list = code.split("const READ_HERE").nth(1).unwrap().split("];").next().unwrap();
+    let list: HashSet<&str> = list.split('"').filter(|word| word.contains('_') && !word.contains(' ')).collect();
+    let read: HashSet<&str> =
+        words.iter().map(String::as_str).filter(|word| of_roles.contains(*word) || offered(word)).collect();
+    let mut missing: Vec<&&str> = read.difference(&list).collect();
+    missing.sort();
+    assert!(missing.is_empty(), "the program reads {missing:?}: add them to READ_HERE");
+    let mut gone: Vec<&&str> = list.iter().filter(|name| !words.contains(**name)).collect();
+    gone.sort();
+    assert!(gone.is_empty(), "nothing in the code reads {gone:?}: take them out of READ_HERE");
+}
