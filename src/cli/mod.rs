@@ -5,6 +5,7 @@
 
 mod apply;
 mod build;
+mod config;
 mod docs;
 pub mod environment;
 mod exec;
@@ -84,6 +85,8 @@ pub enum Command {
     Inventory(inventory::Inventory),
     /// Show a host's variables, and where each value comes from
     Vars(vars::Vars),
+    /// Show the files that a service's container gets, and where each line comes from
+    Config(config::Config),
     /// Show what a phase would change, and save that
     Plan(plan::Plan),
     /// Do what a saved plan says, if that is still the plan
@@ -126,6 +129,7 @@ impl Command {
             Self::Validate(command) => command.run(at).await,
             Self::Inventory(command) => command.run(at).await,
             Self::Vars(command) => command.run(at).await,
+            Self::Config(command) => command.run(at).await,
             Self::Plan(command) => command.run(at).await,
             Self::Apply(command) => command.run(at).await,
             Self::Status(command) => command.run(at).await,

@@ -5,9 +5,11 @@
 
 mod build;
 mod checks;
+mod config;
 mod overrides;
 pub mod phase;
 mod questions;
+mod recipe;
 mod service;
 mod steps;
 mod unread;
@@ -19,6 +21,7 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 
 pub use build::Input;
+pub use config::{FileLine, FileSource, ServiceFile, service_files};
 pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
 pub use questions::{Asked, Question};

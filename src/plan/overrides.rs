@@ -152,7 +152,7 @@ pub(super) fn paths(spec: &FileSpec, role: &str, service: &str, host: &str, file
             let of = |folder: String| names.iter().rev().map(move |name| format!("{folder}/{name}"));
             of(role.to_owned()).chain(of(format!("{role}/{host}"))).collect()
         }
-        (_, Merge::Replace | Merge::Ini) => {
+        (_, Merge::Replace | Merge::Ini | Merge::Yaml) => {
             vec![file.to_owned(), format!("{role}/{file}"), format!("{role}/{host}/{file}")]
         }
         (_, Merge::Oslo) => vec![

@@ -43,6 +43,8 @@ pub enum Merge {
     Replace,
     /// Those of its name are merged into it.
     Ini,
+    /// The same for YAML.
+    Yaml,
     /// Those of all OpenStack services, of the role and of the service are merged into it.
     Oslo,
 }
@@ -68,8 +70,9 @@ impl Parser<'_> {
             None => Merge::Replace,
             Some("ini") => Merge::Ini,
             Some("oslo") => Merge::Oslo,
+            Some("yaml") => Merge::Yaml,
             Some(other) => {
-                fields.fail(node, format!("`merge` knows `ini` and `oslo`, not `{other}`"));
+                fields.fail(node, format!("`merge` knows `ini`, `oslo` and `yaml`, not `{other}`"));
                 Merge::Replace
             }
         };
@@ -109,7 +112,7 @@ impl Parser<'_> {
                 fields.fail(node, "a file that is `given` is taken whole: leave out `merge`");
             }
             Source::Templates(names) if names.len() > 1 && merge == Merge::Replace => {
-                fields.fail(node, "several templates are merged: add `merge: ini` or `merge: oslo`");
+                fields.fail(node, "several templates are merged: add `merge: ini`, `merge: oslo` or `merge: yaml`");
             }
             Source::Templates(_) | Source::Content(_) if spec.to.ends_with('/') => {
                 fields.fail(node, "`to` is a folder: add the file's name");

@@ -14,7 +14,7 @@ use super::failure::{self, Said};
 use super::lazy::{Lazy, Root, settle};
 use super::part::{self, Form, Part, Spot};
 use super::shared::{Affected, Memo, Outcome, Reach, Shared, Variable};
-use super::{Origin, filters, layer};
+use super::{Origin, filters, layer, trace};
 use crate::error::{InputError, Place, nearest};
 use crate::source::{Data, Document, Node};
 
@@ -223,6 +223,14 @@ impl Scope {
     /// As [`Scope::render`], for a text that is merged with others, as Kolla-Ansible's `merge_configs` does.
     pub fn render_merged(&self, file: &Path, source: &str) -> Result<String, InputError> {
         self.render_as(file, source, true)
+    }
+
+    /// From which line of the source each line of what it was rendered to comes; `None` where that cannot be told.
+    pub fn traced(&self, source: &str, merged: bool, rendered: &str) -> Option<Vec<usize>> {
+        // Under a name of its own: what is compiled is kept by name.
+        let marked = self.render_as(Path::new("traced"), &trace::marked(source)?, merged).ok()?;
+        let (text, lines) = trace::read(&marked, source);
+        (text == rendered).then_some(lines)
     }
 
     fn render_as(&self, file: &Path, source: &str, merged: bool) -> Result<String, InputError> {

@@ -44,6 +44,11 @@ impl Folder {
     }
 
     pub(crate) fn plan(&self) -> Result<Plan> {
+        self.input(Plan::whole)
+    }
+
+    /// What `make` makes of the site and its roles.
+    pub(crate) fn input<T>(&self, make: impl FnOnce(&Input<'_>) -> Result<T>) -> Result<T> {
         let folders: Vec<PathBuf> = [self.path("roles")].into_iter().filter(|folder| folder.is_dir()).collect();
         let roles = Roles::load(&folders)?;
         let options = SiteOptions {
@@ -69,7 +74,7 @@ impl Folder {
         let hosts: IndexSet<String> = site.hosts.keys().cloned().collect();
         let scopes = site.scopes(json);
         let overrides = Overrides::read(&self.path("config"))?;
-        Plan::whole(&Input {
+        make(&Input {
             site: &site,
             roles: &roles,
             scopes: &scopes,

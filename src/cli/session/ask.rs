@@ -103,7 +103,7 @@ fn masked(loaded: &Loaded, value: serde_json::Value) -> serde_json::Value {
     }
 }
 
-fn known_host(loaded: &Loaded, host: &str) -> Result<()> {
+pub(super) fn known_host(loaded: &Loaded, host: &str) -> Result<()> {
     if loaded.site.hosts.contains_key(host) {
         return Ok(());
     }

@@ -3,6 +3,7 @@
 
 mod ask;
 mod cloud;
+mod config;
 mod facts;
 mod load;
 mod local;
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 pub use ask::{exec, graph, inventory, listing, logs, validate, vars};
 pub use cloud::{init_runonce, post_deploy};
+pub use config::config;
 pub use local::{build, lab, registry};
 pub use passwords::{genpwd, mergepwd, passwords};
 pub use phase::phase;
