@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use include_dir::{Dir, include_dir};
 
 use super::{Cli, Exit, Invocation};
-use crate::error::{Error, InputError, Result, nearest};
+use crate::error::{Error, InputError, Kind, Result, nearest};
 
 static DOCS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs");
 
@@ -70,7 +70,7 @@ fn text(topic: &str) -> Result<&'static str> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("topics: {}", topics().join(", ")),
         };
-        InputError::new(format!("no documentation of `{topic}`")).hint(hint).into()
+        InputError::new(format!("no documentation of `{topic}`")).of(Kind::UnknownName).hint(hint).into()
     })
 }
 

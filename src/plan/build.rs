@@ -12,7 +12,7 @@ use super::overrides::Searched;
 use super::service::ServiceOnHost;
 use super::values::Values;
 use super::{Gate, Node, Overrides, Plan, ordered};
-use crate::error::{Error, InputError, Result};
+use crate::error::{self, Error, InputError, Result};
 use crate::host::Facts;
 use crate::op::container::Container;
 use crate::op::galera::{Galera, Stage};
@@ -159,6 +159,7 @@ impl<'a> Builder<'a> {
                 let name = id.replacen('/', " ", 1);
                 self.errors.push(
                     InputError::new(format!("there are two different operations `{name}`"))
+                        .of(error::Kind::RoleRule)
                         .hint("give one of them another name, or another command"),
                 );
             }

@@ -8,7 +8,7 @@ use super::build::{Builder, Input};
 use super::overrides::{Searched, paths};
 use super::recipe::Recipe;
 use super::service::{CONFIG_FILES, CONFIG_JSON, file_set};
-use crate::error::{Error, InputError, Result, nearest};
+use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::role::{FileSpec, Role, Service};
 use crate::site::merge::Origin;
 
@@ -83,7 +83,8 @@ pub fn service_files(input: &Input<'_>, host: &str, service: &str) -> Result<Vec
         return Err(Error::Input(builder.errors));
     }
     let Some(set) = set else {
-        let error = InputError::new(format!("service {} is not set up on {host}: its `when` is false", service.name));
+        let error = InputError::new(format!("service {} is not set up on {host}: its `when` is false", service.name))
+            .of(Kind::UnknownName);
         return Err(error.at(role.document.place(service.when.as_ref().unwrap_or(&service.node))).into());
     };
     for file in set.files.iter().filter(|file| file.name == CONFIG_JSON) {
@@ -145,7 +146,7 @@ fn find<'a>(builder: &Builder<'a>, enabled: &[&'a Role], host: &str, name: &str)
     let of = |role: &'a Role| role.services.values().find(named).map(|service| (role, service));
     let on_host = |service: &Service| builder.hosts_of(&service.group).iter().any(|other| other == host);
     let there = || enabled.iter().flat_map(|role| role.services.values()).filter(|service| on_host(service));
-    let missing = |message: String, hint: String| Err(InputError::new(message).hint(hint).into());
+    let missing = |message: String, hint: String| Err(InputError::new(message).of(Kind::UnknownName).hint(hint).into());
     let listed = || there().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ");
     if let Some((role, service)) = enabled.iter().copied().find_map(of) {
         if on_host(service) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::overrides::{OperatorFile, Searched, file_name};
 use super::values::{Values, text_of};
-use crate::error::{InputError, Place};
+use crate::error::{InputError, Kind, Place};
 use crate::role::{FileSpec, Merge, Role, Source};
 use crate::site::merge::{Origin, merge_ini, merge_ini_lines, merge_yaml, merge_yaml_lines};
 use crate::template::Scope;
@@ -152,7 +152,8 @@ fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<Part> {
 /// A file of the operator's.
 fn operators(file: &OperatorFile, merge: Merge, values: &mut Values<'_>) -> Option<Part> {
     let Some(text) = &file.text else {
-        let error = InputError::new("a service's file is made of this one, which is no text in UTF-8");
+        let error =
+            InputError::new("a service's file is made of this one, which is no text in UTF-8").of(Kind::UnreadableFile);
         values.note(error.at(Place::file(&file.path)));
         return None;
     };

@@ -10,7 +10,7 @@ use super::groups::Groups;
 use super::inventory::{ALL, Inventory};
 use super::pattern;
 use super::vault::VaultKeys;
-use crate::error::{Error, InputError, Result, nearest};
+use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::template::Sourced;
 
 /// Names that are Ansible's own, never an inventory's.
@@ -110,6 +110,7 @@ impl Listing {
         match found.first() {
             Some(name) if found.len() == 1 => Ok(self.vars(name)),
             _ => Err(Error::input(format!("`{host}` matches {}", crate::error::numbered(found.len(), "host")))
+                .of(Kind::UnknownName)
                 .with_hint("name one host")),
         }
     }
@@ -120,7 +121,7 @@ impl Listing {
     /// A group that is not there.
     pub fn graph(&self, group: &str) -> Result<String> {
         if !self.inventory.groups.contains_key(group) {
-            let error = InputError::new(format!("there is no group `{group}` in the inventory"));
+            let error = InputError::new(format!("there is no group `{group}` in the inventory")).of(Kind::UnknownName);
             return Err(match nearest(group, self.groups.names()) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint("`kolla inventory --graph` shows all groups"),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
-use crate::error::{InputError, Place};
+use crate::error::{InputError, Kind, Place};
 use crate::source::{Data, Document, Entry, Node, Style, dump};
 
 /// Where a line of a merged text is from: the position of its source, and the line there, from 1. A line that only
@@ -45,7 +45,7 @@ pub fn merge_ini_lines(sources: &[(&Path, &str)]) -> Result<(String, Vec<Origin>
     let mut merged = Sections::from([(None, Section::default())]);
     for (number, (file, text)) in sources.iter().enumerate() {
         let parsed = parse_ini(number, text).map_err(|(line, message, hint)| {
-            InputError::new(format!("{message}: `{}`", line.trim())).at(Place::file(file)).hint(hint)
+            InputError::new(format!("{message}: `{}`", line.trim())).of(Kind::Syntax).at(Place::file(file)).hint(hint)
         })?;
         for (name, section) in parsed {
             let known = merged.entry(name).or_insert_with(|| Section { from: section.from, ..Section::default() });

@@ -192,7 +192,8 @@ fn a_file_that_is_no_text_matters_only_where_it_is_used() {
 fn unread(folder: &Folder) -> Vec<String> {
     let plan = folder.plan().unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
     let roles = Roles::load(&[folder.path("roles")]).unwrap();
-    Overrides::read(&folder.path("config")).unwrap().unread(&plan.lookups, &roles, &["c1", "c2"])
+    let overrides = Overrides::read(&folder.path("config")).unwrap();
+    overrides.unread(&plan.lookups, &roles, &["c1", "c2"]).iter().map(ToString::to_string).collect()
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use indexmap::IndexSet;
 
 use super::ask::known_host;
+use super::facts::KeptFacts;
 use super::load::Loaded;
 use crate::cli::Invocation;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Kind, Result, nearest};
 use crate::plan::{Input, ServiceFile, service_files};
 
 /// The files of a service on a host: all, or the one of a name or a path in the container. Secrets are hidden unless
@@ -22,20 +23,18 @@ pub async fn config(
 ) -> Result<Vec<ServiceFile>> {
     let loaded = Loaded::read(at).await?;
     known_host(&loaded, host)?;
-    let scopes = loaded.unasked(false);
+    let facts = KeptFacts::of(at).read();
     let hosts: IndexSet<String> = loaded.members();
-    let mut files = service_files(
-        &Input {
-            site: &loaded.site,
-            roles: &loaded.roles,
-            scopes: &scopes,
-            facts: &std::collections::BTreeMap::new(),
-            overrides: &loaded.overrides,
-            hosts: &hosts,
-        },
-        host,
-        service,
-    )?;
+    let made = |draft| {
+        let scopes = loaded.remembered(&facts, draft);
+        let (site, roles, overrides) = (&loaded.site, &loaded.roles, &loaded.overrides);
+        service_files(&Input { site, roles, scopes: &scopes, facts: &facts, overrides, hosts: &hosts }, host, service)
+    };
+    // Before any host was asked an address may not be known: then a made-up one stands for it, as in `validate`.
+    let (mut files, made_up) = match made(false) {
+        Ok(files) => (files, false),
+        Err(_) => (made(true)?, true),
+    };
     if let Some(wanted) = file {
         let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         files.retain(|file| file.name == wanted || file.to == wanted);
@@ -45,8 +44,14 @@ pub async fn config(
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("files: {}", names.join(", ")),
             };
-            return Err(Error::input(format!("service {service} has no file `{wanted}` on {host}")).with_hint(hint));
+            return Err(Error::input(format!("service {service} has no file `{wanted}` on {host}"))
+                .of(Kind::UnknownName)
+                .with_hint(hint));
         }
+    }
+    if !facts.contains_key(host) {
+        let addresses = if made_up { ", and addresses that only hosts know are made up" } else { "" };
+        at.warn(&format!("{host} was not asked yet: facts of an ordinary host stand in for its own{addresses}"));
     }
     if !secrets {
         for file in &mut files {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexSet;
 
 use crate::cli::Invocation;
-use crate::error::{Error, Result};
+use crate::error::{Error, InputError, Kind, Result};
 use crate::host::{Ask, Facts, LockNote, Observe};
 use crate::op::{Peer, Shared};
 use crate::plan::{Input, Lookups, Overrides, Plan, Selection};
@@ -34,7 +34,8 @@ impl Loaded {
         let own = folders.pop().filter(|folder| folder.is_dir());
         folders.reverse();
         folders.splice(0..0, own);
-        let roles = Roles::load(&folders)?;
+        let (roles, mut errors) = Roles::parsed(&folders)?;
+        let sound = errors.is_empty();
         let site = Site::load(
             &SiteOptions {
                 config_dir: config_dir.clone(),
@@ -47,8 +48,15 @@ impl Loaded {
                 vault: super::vault::keys(at).await?.clone(),
             },
             roles.layers(),
-        )?;
-        let overrides = Overrides::read(&config_dir.join("config"))?;
+        );
+        let mut found = Vec::new();
+        let site = Error::collected(site, &mut found)?;
+        // What a broken role would have set is not missing.
+        errors.extend(found.into_iter().filter(|error| sound || error.kind != Kind::UndefinedVariable));
+        let overrides = Error::collected(Overrides::read(&config_dir.join("config")), &mut errors)?;
+        let (Some(site), Some(overrides), true) = (site, overrides, errors.is_empty()) else {
+            return Err(Error::Input(errors));
+        };
         Ok(Self { roles, site, overrides })
     }
 
@@ -61,6 +69,7 @@ impl Loaded {
         let selected = self.site.select(&patterns)?;
         if selected.is_empty() {
             return Err(Error::input(format!("`--limit {}` selects no host", patterns.join(" ")))
+                .of(Kind::UnknownName)
                 .with_hint("`kolla inventory` lists hosts and groups"));
         }
         Ok(selected)
@@ -101,7 +110,7 @@ impl Loaded {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("roles: {}", names.join(", ")),
                 };
-                return Err(Error::input(format!("there is no role `{tag}`")).with_hint(hint));
+                return Err(Error::input(format!("there is no role `{tag}`")).of(Kind::UnknownName).with_hint(hint));
             }
         }
         Ok(Selection { hosts: None, tags: at.global.tags.clone(), skip_tags: at.global.skip_tags.clone() })
@@ -117,7 +126,15 @@ impl Loaded {
     /// Variables where no host was asked: each is an ordinary one, whose address is as the inventory has it or, in a
     /// draft, any.
     pub(super) fn unasked(&self, draft: bool) -> Scopes {
+        self.remembered(&BTreeMap::new(), draft)
+    }
+
+    /// The same where hosts of which something is kept are as they were last seen.
+    pub(super) fn remembered(&self, kept: &BTreeMap<String, Facts>, draft: bool) -> Scopes {
         let facts = self.site.hosts.keys().filter_map(|host| {
+            if let Some(known) = kept.get(host) {
+                return Some((host.clone(), serde_json::to_value(known).ok()?));
+            }
             let mut facts = serde_json::to_value(stand_in(host)).ok()?;
             facts[if draft { "draft" } else { "unasked" }] = true.into();
             Some((host.clone(), facts))
@@ -146,7 +163,7 @@ impl Loaded {
     }
 
     /// What deserves a word but stops nothing, after plans that looked for these files of the operator's.
-    pub(super) fn warnings(&self, lookups: &Lookups) -> Vec<String> {
+    pub(super) fn warnings(&self, lookups: &Lookups) -> Vec<InputError> {
         let hosts: Vec<&str> = self.site.hosts.keys().map(String::as_str).collect();
         let mut warnings = self.site.warnings();
         warnings.extend(self.overrides.unread(lookups, &self.roles, &hosts));

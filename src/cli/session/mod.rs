@@ -5,6 +5,7 @@ mod ask;
 mod cloud;
 mod config;
 mod facts;
+mod lint;
 mod load;
 mod local;
 mod passwords;
@@ -18,9 +19,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::error::{Error, InputError};
+
 pub use ask::{exec, graph, inventory, listing, logs, validate, vars};
 pub use cloud::{init_runonce, post_deploy};
 pub use config::config;
+pub use lint::lint;
 pub use local::{build, lab, registry};
 pub use passwords::{genpwd, mergepwd, passwords};
 pub use phase::phase;
@@ -30,15 +34,17 @@ pub use vault::Vault;
 
 pub use crate::site::{MergeFiles, Merged};
 
-/// What [`validate`] looked at.
-#[derive(Debug, Clone, Default, Serialize)]
+/// What [`validate`] and [`lint`] looked at.
+#[derive(Debug, Clone, Default)]
 pub struct Validated {
     /// Hosts of the inventory.
     pub hosts: usize,
     /// Enabled roles.
     pub roles: Vec<String>,
     /// What deserves a word but is no error.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<InputError>,
+    /// What keeps it from being deployed.
+    pub problem: Option<Error>,
 }
 
 /// A host of the inventory.
