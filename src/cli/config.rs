@@ -1,9 +1,10 @@
 //! `kolla config`: the files of a service as its container gets them, and where each line of them comes from.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation, complete, session};
 use crate::error::Result;
 use crate::plan::{FileLine, ServiceFile};
 use crate::report::Table;
@@ -14,10 +15,13 @@ use crate::report::paint::Paint;
 #[derive(Debug, Args)]
 pub struct Config {
     /// The host
+    #[arg(add = ArgValueCandidates::new(complete::hosts))]
     pub host: String,
     /// The service, as `glance-api`
+    #[arg(add = ArgValueCandidates::new(complete::services))]
     pub service: String,
     /// One file, by its name or its path in the container; without it, they are listed, or the only one is printed
+    #[arg(add = ArgValueCandidates::new(complete::files))]
     pub file: Option<String>,
     /// Tell where each line comes from, and which files are looked for
     #[arg(long)]
@@ -70,11 +74,12 @@ fn explained(file: &ServiceFile, host: &str, paint: Paint) -> String {
     let mut text = format!("{} on {host}, of\n", paint.bold(&file.to));
     for source in &file.sources {
         let path = source.file.display().to_string();
-        text += &match (source.used, source.there) {
-            (true, _) => format!("  {path}\n"),
-            (false, true) => paint.dim(&format!("  {path}  (a more specific one takes its place)")) + "\n",
-            (false, false) => paint.dim(&format!("  {path}  (not there)")) + "\n",
+        let line = match (source.used, source.there) {
+            (true, _) => format!("  {path}"),
+            (false, true) => paint.dim(&format!("  {path}  (a more specific one takes its place)")),
+            (false, false) => paint.dim(&format!("  {path}  (not there)")),
         };
+        text.extend([&line, "\n"]);
     }
     text.push('\n');
     let margin = |line: &FileLine| {

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Subcommand, ValueHint};
+use clap::{Args, CommandFactory, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use include_dir::{Dir, include_dir};
 
-use super::{Cli, Exit, Invocation};
+use super::{Cli, Exit, Invocation, session};
 use crate::error::{Error, InputError, Kind, Result, nearest};
+use crate::role::schema;
 
 static DOCS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs");
 
@@ -29,11 +30,25 @@ enum Made {
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
+    /// Print a JSON schema, by which editors check and complete a file
+    Schema {
+        /// The file it is of
+        of: SchemaOf,
+    },
     /// Print a script that completes commands and options
     Completions {
         /// The shell it is for
         shell: Shell,
     },
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SchemaOf {
+    /// globals.yml, with the variables of all roles.
+    Globals,
+    /// role.yml.
+    Role,
 }
 
 impl Docs {
@@ -43,6 +58,13 @@ impl Docs {
                 let failed = |error| Error::local(format!("write man pages to {}", dir.display()), error);
                 std::fs::create_dir_all(&dir).map_err(failed)?;
                 clap_mangen::generate_to(Cli::command(), &dir).map_err(failed)?;
+            }
+            (Some(Made::Schema { of }), _) => {
+                let schema = match of {
+                    SchemaOf::Globals => schema::globals(&session::roles(&at.global, &at.environment)?),
+                    SchemaOf::Role => schema::role()?,
+                };
+                at.screen.out(&format!("{schema:#}"));
             }
             (Some(Made::Completions { shell }), _) => {
                 let mut script = Vec::new();

@@ -95,7 +95,7 @@ pub fn service_files(input: &Input<'_>, host: &str, service: &str) -> Result<Vec
             to: format!("{CONFIG_FILES}/{CONFIG_JSON}"),
             owner: "root".into(),
             mode: "0600".into(),
-            lines: lines(&content, &[path.clone()], &vec![Some((0, line)); content.lines().count()]),
+            lines: lines(&content, std::slice::from_ref(&path), &vec![Some((0, line)); content.lines().count()]),
             sources: vec![FileSource { file: path, own: false, there: true, used: true }],
             content,
         });
@@ -142,8 +142,8 @@ fn lines(content: &str, files: &[PathBuf], origins: &[Origin]) -> Vec<FileLine> 
 
 /// The service of a name, or of its container's name, and its role.
 fn find<'a>(builder: &Builder<'a>, enabled: &[&'a Role], host: &str, name: &str) -> Result<(&'a Role, &'a Service)> {
-    let named = |service: &&Service| service.name == name || service.container == name;
-    let of = |role: &'a Role| role.services.values().find(named).map(|service| (role, service));
+    let meant = |service: &&Service| service.name == name || service.container == name;
+    let of = |role: &'a Role| role.services.values().find(meant).map(|service| (role, service));
     let on_host = |service: &Service| builder.hosts_of(&service.group).iter().any(|other| other == host);
     let there = || enabled.iter().flat_map(|role| role.services.values()).filter(|service| on_host(service));
     let missing = |message: String, hint: String| Err(InputError::new(message).of(Kind::UnknownName).hint(hint).into());

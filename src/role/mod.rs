@@ -5,6 +5,7 @@
 
 mod file;
 mod parse;
+pub mod schema;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

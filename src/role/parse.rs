@@ -15,7 +15,7 @@ use crate::source::{Data, Document, Entry, Fields, Node};
 use crate::template::{Layer, Sourced};
 
 /// Kinds of checks that a role can ask for; `op::check` knows what they mean.
-const CHECKS: [&str; 13] = [
+pub(super) const CHECKS: [&str; 13] = [
     "clock",
     "disk_free",
     "engine",

@@ -6,5 +6,6 @@ mod oracle;
 mod overrides;
 mod passwords;
 mod plans;
+mod schemas;
 mod walk;
 mod world;

@@ -257,7 +257,8 @@ fn explained(folder: &Folder, service: &str, name: &str) -> Vec<String> {
     let files = folder.input(|input| kolla::plan::service_files(input, "c1", service));
     let files = files.unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
     let file = files.into_iter().find(|file| file.name == name).unwrap();
-    assert_eq!(file.lines.iter().map(|line| format!("{}\n", line.text)).collect::<String>(), file.content);
+    let text: Vec<&str> = file.lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect();
+    assert_eq!(text.concat(), file.content);
     let plan = folder.plan().unwrap();
     assert_eq!(files_of(&plan, service)[name], file.content, "the plan has another file");
     let of = |line: &kolla::plan::FileLine| {

@@ -128,5 +128,8 @@ async fn site(at: &Invocation, folder: &Path, role: &Role, roles: &Roles) -> Res
 }
 
 fn lines<'a>(values: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    values.map(|(name, value)| format!("{name}: {value}\n")).collect()
+    values.fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name}: {value}");
+        text
+    })
 }

@@ -1,12 +1,12 @@
 //! From files to a loaded site, and from a loaded site to connected hosts and a plan.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexSet;
 
-use crate::cli::Invocation;
+use crate::cli::{Environment, Global, Invocation};
 use crate::error::{Error, InputError, Kind, Result};
 use crate::host::{Ask, Facts, LockNote, Observe};
 use crate::op::{Peer, Shared};
@@ -29,12 +29,7 @@ impl Loaded {
     pub(super) async fn read(at: &Invocation) -> Result<Self> {
         let (global, environment) = (&at.global, &at.environment);
         let config_dir = global.configdir(environment);
-        let mut folders: Vec<_> = global.role_folders(environment);
-        // Later ones win in `Roles::load`; a folder that is not there is an error only where it was named.
-        let own = folders.pop().filter(|folder| folder.is_dir());
-        folders.reverse();
-        folders.splice(0..0, own);
-        let (roles, mut errors) = Roles::parsed(&folders)?;
+        let (roles, mut errors) = Roles::parsed(&role_folders(global, environment))?;
         let sound = errors.is_empty();
         let site = Site::load(
             &SiteOptions {
@@ -196,6 +191,24 @@ impl Loaded {
         }
         ask
     }
+}
+
+/// Folders of roles over the built-in ones, later ones over earlier ones.
+fn role_folders(global: &Global, environment: &Environment) -> Vec<PathBuf> {
+    let mut folders = global.role_folders(environment);
+    // One that is not there is an error only where it was named.
+    let own = folders.pop().filter(|folder| folder.is_dir());
+    folders.reverse();
+    folders.splice(0..0, own);
+    folders
+}
+
+/// All roles, without a site.
+///
+/// # Errors
+/// Mistakes in roles.
+pub fn roles(global: &Global, environment: &Environment) -> Result<Roles> {
+    Roles::load(&role_folders(global, environment))
 }
 
 /// Facts of an ordinary host, for one that was not asked or does not answer: enough to render what others need

@@ -25,6 +25,7 @@ pub use ask::{exec, graph, inventory, listing, logs, validate, vars};
 pub use cloud::{init_runonce, post_deploy};
 pub use config::config;
 pub use lint::lint;
+pub use load::roles;
 pub use local::{build, lab, registry};
 pub use passwords::{genpwd, mergepwd, passwords};
 pub use phase::phase;
