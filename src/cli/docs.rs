@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Subcommand, ValueEnum, ValueHint};
-use clap_complete::Shell;
+use clap_complete::{ArgValueCandidates, Shell};
 use include_dir::{Dir, include_dir};
 
-use super::{Cli, Exit, Invocation, session};
+use super::{Cli, Exit, Invocation, complete, session};
 use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::role::schema;
 
@@ -17,6 +17,7 @@ static DOCS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs");
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Docs {
     /// The topic, as `role`; without one, all are listed
+    #[arg(add = ArgValueCandidates::new(complete::topics))]
     pub topic: Option<String>,
     #[command(subcommand)]
     made: Option<Made>,
@@ -35,7 +36,7 @@ enum Made {
         /// The file it is of
         of: SchemaOf,
     },
-    /// Print a script that completes commands and options
+    /// Print a script that completes commands, options and names of the site
     Completions {
         /// The shell it is for
         shell: Shell,
@@ -67,9 +68,7 @@ impl Docs {
                 at.screen.out(&format!("{schema:#}"));
             }
             (Some(Made::Completions { shell }), _) => {
-                let mut script = Vec::new();
-                clap_complete::generate(shell, &mut Cli::command(), "kolla", &mut script);
-                at.screen.raw(&script);
+                at.screen.raw(&complete::script(&shell.to_string())?);
             }
             (None, None) => at.screen.out(&topics().join("\n")),
             (None, Some(topic)) => at.screen.out(text(&topic)?),
@@ -78,7 +77,7 @@ impl Docs {
     }
 }
 
-fn topics() -> Vec<&'static str> {
+pub(super) fn topics() -> Vec<&'static str> {
     let mut topics: Vec<&str> =
         DOCS.files().filter_map(|file| file.path().file_stem()).filter_map(|stem| stem.to_str()).collect();
     topics.sort_unstable();

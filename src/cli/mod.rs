@@ -5,6 +5,7 @@
 
 mod apply;
 mod build;
+mod complete;
 mod config;
 mod docs;
 pub mod environment;
@@ -200,8 +201,11 @@ impl Exit {
 
 /// The program.
 pub fn main() -> ExitCode {
-    let environment = Environment::read();
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = complete::answered(&arguments) {
+        return ExitCode::from(code);
+    }
+    let environment = Environment::read();
     ExitCode::from(start(environment, &arguments))
 }
 

@@ -74,6 +74,16 @@ impl Listing {
         Ok(Self { inventory, groups, group_vars, host_vars })
     }
 
+    /// Names of all hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.inventory.hosts.keys().map(String::as_str)
+    }
+
+    /// Names of all groups.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.names()
+    }
+
     /// Groups, their hosts and children, and the variables of hosts, for the hosts that a limit selects.
     ///
     /// # Errors

@@ -1,3 +1,4 @@
+mod complete;
 mod inputs;
 mod inventory;
 mod layers;
