@@ -53,7 +53,7 @@ use crate::report::{Screen, json, text};
 
 /// Deploys and runs a highly available OpenStack cloud in containers, over SSH.
 #[derive(Debug, Parser)]
-#[command(name = "kolla", version, arg_required_else_help = true, subcommand_required = true)]
+#[command(name = "kolla", version = env!("KOLLA_VERSION"), arg_required_else_help = true, subcommand_required = true)]
 #[command(disable_help_subcommand = true, max_term_width = 110)]
 pub struct Cli {
     /// Options of every command.
