@@ -3,8 +3,12 @@
 //! Three families: *input* errors point into a file and are collected; *host* errors name a host and what
 //! was being done there; *operation* errors carry what an operator needs to see of a failed change.
 
+mod kind;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+pub use kind::{Kind, page};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -37,9 +41,46 @@ pub enum Error {
 }
 
 impl Error {
-    /// One input error without a place in a file.
+    /// One input error without a place in a file, of the command line unless another kind is said.
     pub fn input(message: impl Into<String>) -> Self {
-        Self::from(InputError::new(message))
+        Self::from(InputError::new(message).of(Kind::Usage))
+    }
+
+    /// The same error as one of this kind, where it is an input error.
+    #[must_use]
+    pub fn of(mut self, kind: Kind) -> Self {
+        if let Self::Input(errors) = &mut self
+            && let Some(last) = errors.last_mut()
+        {
+            last.kind = kind;
+        }
+        self
+    }
+
+    /// What a result has; its input errors go to others that are told with them.
+    ///
+    /// # Errors
+    /// Those that are no input errors.
+    pub fn collected<T>(result: Result<T>, errors: &mut Vec<InputError>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(Self::Input(found)) => {
+                errors.extend(found);
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// What kind of error it is; of several input errors the first one's.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Input(errors) => errors.first().map_or(Kind::WrongValue, |error| error.kind),
+            Self::Host(error) => error.cause.kind(),
+            Self::Operation(_) => Kind::Operation,
+            Self::Local { .. } => Kind::Local,
+            Self::Interrupted => Kind::Interrupted,
+        }
     }
 
     /// A failure on this machine while doing `act`.
@@ -110,6 +151,8 @@ impl From<InputError> for Error {
 /// One mistake in what the user wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputError {
+    /// What kind of mistake it is.
+    pub kind: Kind,
     /// What is wrong, lower case, literals in backticks, no full stop.
     pub message: String,
     /// Where it stands.
@@ -123,9 +166,17 @@ pub struct InputError {
 }
 
 impl InputError {
-    /// An error with its message only.
+    /// An error with its message only, of a wrong value unless another kind is said.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: None, used_by: None, causes: Vec::new(), hint: None }
+        let (kind, message) = (Kind::WrongValue, message.into());
+        Self { kind, message, place: None, used_by: None, causes: Vec::new(), hint: None }
+    }
+
+    /// The same error as one of this kind.
+    #[must_use]
+    pub fn of(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// The same error at a place.
@@ -140,6 +191,16 @@ impl InputError {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+/// In one line, as warnings are told: the column and the hint are left out.
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{}: ", Place { column: 0, ..place.clone() })?;
+        }
+        write!(f, "{}", self.message)
     }
 }
 
@@ -166,6 +227,25 @@ impl Place {
     pub fn within(path: impl AsRef<Path>, text: &str, line: usize, column: usize) -> Self {
         let excerpt = line.checked_sub(1).and_then(|index| text.lines().nth(index)).map(str::to_owned);
         Self { file: path.as_ref().to_owned(), line, column, excerpt }
+    }
+
+    /// The column behind the word at the place, for who marks it: the word, number, text in quotes or expression in
+    /// braces that begins there. One character where nothing is known of it.
+    pub fn end(&self) -> usize {
+        let Some(line) = self.excerpt.as_deref().filter(|_| self.column > 0) else { return self.column + 1 };
+        let rest: Vec<char> = line.chars().skip(self.column - 1).collect();
+        let until = |end: &str| {
+            let text: String = rest[2.min(rest.len())..].iter().collect();
+            text.find(end).map_or(rest.len(), |at| text[..at].chars().count() + 2 + end.len())
+        };
+        let word = |c: &&char| c.is_alphanumeric() || "_-./".contains(**c);
+        let length = match rest.as_slice() {
+            ['{', '{', ..] => until("}}"),
+            ['{', '%', ..] => until("%}"),
+            [quote @ ('"' | '\''), after @ ..] => after.iter().position(|c| c == quote).map_or(rest.len(), |at| at + 2),
+            rest => rest.iter().take_while(word).count(),
+        };
+        self.column + length.max(1)
     }
 }
 
@@ -286,6 +366,27 @@ pub enum HostCause {
 }
 
 impl HostCause {
+    /// What kind of error it makes.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Unreachable(_) => Kind::Unreachable,
+            Self::NoService(_) => Kind::NoService,
+            Self::UnknownHostKey { .. } => Kind::HostKeyUnknown,
+            Self::ChangedHostKey { .. } => Kind::HostKeyChanged,
+            Self::RevokedHostKey { .. } => Kind::HostKeyRevoked,
+            Self::Refused { .. } => Kind::LoginRefused,
+            Self::NoSudo(_) => Kind::NoSudo,
+            Self::Lost(_) => Kind::SessionLost,
+            Self::ForwardingRefused(_) => Kind::ForwardingRefused,
+            Self::NoEngine(_) => Kind::NoEngine,
+            Self::Engine { .. } => Kind::Engine,
+            Self::Exit { .. } => Kind::CommandFailed,
+            Self::TimedOut(_) => Kind::TimedOut,
+            Self::Locked(_) => Kind::Locked,
+            Self::Answer(_) => Kind::UnexpectedAnswer,
+        }
+    }
+
     /// What usually helps.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -426,6 +527,21 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_ends_behind_its_word() {
+        for (line, column, end) in [
+            ("a: toy_port # x", 4, 12),
+            ("a: \"{{ x }}\" # x", 4, 13),
+            ("a: {{ x }}-y", 4, 11),
+            ("a: 'open", 4, 9),
+            ("a: [", 4, 5),
+            ("ä: ü", 4, 5),
+            ("", 1, 2),
+        ] {
+            assert_eq!(Place::within("x", line, 1, column).end(), end, "{line}");
+        }
+    }
 
     #[test]
     fn nearest_names_a_swapped_letter_but_not_a_stranger() {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Spanned;
 
-use crate::error::{InputError, Place, nearest};
+use crate::error::{InputError, Kind, Place, nearest};
 use crate::shell::Secret;
 
 mod dump;
@@ -92,7 +92,9 @@ impl Document {
                 let (line, column) = error.location().map_or((0, 0), |l| (position(l.line()), position(l.column())));
                 let place = Place::within(&file, text, line, column);
                 let hint = syntax_hint(text.lines().nth(line.saturating_sub(1)).unwrap_or_default());
-                InputError { hint: hint.map(str::to_owned), ..InputError::new(error_text(&error)).at(place) }
+                let message = error_text(&error);
+                let kind = if message.starts_with(DUPLICATE) { Kind::DuplicateKey } else { Kind::Syntax };
+                InputError { hint: hint.map(str::to_owned), ..InputError::new(message).of(kind).at(place) }
             })?
         };
         scalar::retype(&mut root, &text.lines().collect::<Vec<_>>());
@@ -185,6 +187,9 @@ impl Document {
     }
 }
 
+/// How the message about a key that stands twice begins.
+const DUPLICATE: &str = "duplicate key";
+
 /// What to do about the two mistakes that everybody makes once.
 fn syntax_hint(line: &str) -> Option<&'static str> {
     let indent = &line[..line.len() - line.trim_start().len()];
@@ -209,7 +214,7 @@ fn error_text(error: &serde_yaml::Error) -> String {
     }
     if let Some(key) = text.strip_prefix("duplicate mapping key: ") {
         return format!(
-            "duplicate key `{}`: it stands in this mapping already",
+            "{DUPLICATE} `{}`: it stands in this mapping already",
             key.split(", set ").next().unwrap_or(key)
         );
     }
@@ -412,7 +417,8 @@ impl<'a> Fields<'a> {
         let found = self.take(key);
         if found.is_none() {
             let node = self.node;
-            self.fail(node, format!("missing key `{key}`"));
+            let error = InputError::new(format!("missing key `{key}`")).of(Kind::MissingKey);
+            self.errors.push(error.at(self.document.place(node)));
         }
         found
     }
@@ -488,6 +494,11 @@ impl<'a> Fields<'a> {
         self.errors.push(InputError::new(message).at(self.document.place(node)));
     }
 
+    /// Notes that what is there is not what a role asks for.
+    pub fn against(&mut self, node: &Node, message: impl Into<String>) {
+        self.errors.push(InputError::new(message).of(Kind::RoleRule).at(self.document.place(node)));
+    }
+
     /// Takes over the errors of an inner mapping.
     pub fn absorb(&mut self, errors: Vec<InputError>) {
         self.errors.extend(errors);
@@ -496,8 +507,9 @@ impl<'a> Fields<'a> {
     /// All errors, those of unknown keys included.
     pub fn finish(mut self) -> Vec<InputError> {
         for (key, entry) in &self.left {
-            let mut error =
-                InputError::new(format!("unknown key `{key}`")).at(self.document.at(entry.line, entry.column));
+            let mut error = InputError::new(format!("unknown key `{key}`"))
+                .of(Kind::UnknownKey)
+                .at(self.document.at(entry.line, entry.column));
             error.hint = Some(match nearest(key, self.known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known keys: {}", self.known.join(", ")),

@@ -6,7 +6,7 @@ use clap::{Args, ValueHint};
 
 use super::phases::{Request, exit};
 use super::{Exit, Invocation, session};
-use crate::error::{Error, InputError, Result};
+use crate::error::{Error, InputError, Kind, Result};
 use crate::op::Want;
 use crate::plan::Plan;
 use crate::plan::phase::named;
@@ -24,6 +24,7 @@ impl Apply {
         let saved = read(&self.file)?;
         if named(&saved.phase).is_none_or(|phase| phase.want != Want::Running || phase.looks) {
             return Err(InputError::new(format!("a saved plan of `{}` cannot be applied", saved.phase))
+                .of(Kind::SavedPlan)
                 .hint(format!("run `kolla {}` itself", saved.phase))
                 .into());
         }
@@ -39,6 +40,7 @@ fn read(file: &Path) -> Result<Plan> {
         .map_err(|error| Error::local(format!("read the plan {}", file.display()), error))?;
     serde_json::from_str(&text).map_err(|error| {
         InputError::new(format!("{} is no plan: {error}", file.display()))
+            .of(Kind::Syntax)
             .hint("`kolla plan --save FILE` writes one")
             .into()
     })

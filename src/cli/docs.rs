@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Subcommand, ValueHint};
-use clap_complete::Shell;
+use clap::{Args, CommandFactory, Subcommand, ValueEnum, ValueHint};
+use clap_complete::{ArgValueCandidates, Shell};
 use include_dir::{Dir, include_dir};
 
-use super::{Cli, Exit, Invocation};
-use crate::error::{Error, InputError, Result, nearest};
+use super::{Cli, Exit, Invocation, complete, session};
+use crate::error::{Error, InputError, Kind, Result, nearest};
+use crate::role::schema;
 
 static DOCS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs");
 
@@ -16,6 +17,7 @@ static DOCS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs");
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Docs {
     /// The topic, as `role`; without one, all are listed
+    #[arg(add = ArgValueCandidates::new(complete::topics))]
     pub topic: Option<String>,
     #[command(subcommand)]
     made: Option<Made>,
@@ -29,11 +31,25 @@ enum Made {
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
-    /// Print a script that completes commands and options
+    /// Print a JSON schema, by which editors check and complete a file
+    Schema {
+        /// The file it is of
+        of: SchemaOf,
+    },
+    /// Print a script that completes commands, options and names of the site
     Completions {
         /// The shell it is for
         shell: Shell,
     },
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SchemaOf {
+    /// globals.yml, with the variables of all roles.
+    Globals,
+    /// role.yml.
+    Role,
 }
 
 impl Docs {
@@ -44,10 +60,15 @@ impl Docs {
                 std::fs::create_dir_all(&dir).map_err(failed)?;
                 clap_mangen::generate_to(Cli::command(), &dir).map_err(failed)?;
             }
+            (Some(Made::Schema { of }), _) => {
+                let schema = match of {
+                    SchemaOf::Globals => schema::globals(&session::roles(&at.global, &at.environment)?),
+                    SchemaOf::Role => schema::role()?,
+                };
+                at.screen.out(&format!("{schema:#}"));
+            }
             (Some(Made::Completions { shell }), _) => {
-                let mut script = Vec::new();
-                clap_complete::generate(shell, &mut Cli::command(), "kolla", &mut script);
-                at.screen.raw(&script);
+                at.screen.raw(&complete::script(&shell.to_string())?);
             }
             (None, None) => at.screen.out(&topics().join("\n")),
             (None, Some(topic)) => at.screen.out(text(&topic)?),
@@ -56,7 +77,7 @@ impl Docs {
     }
 }
 
-fn topics() -> Vec<&'static str> {
+pub(super) fn topics() -> Vec<&'static str> {
     let mut topics: Vec<&str> =
         DOCS.files().filter_map(|file| file.path().file_stem()).filter_map(|stem| stem.to_str()).collect();
     topics.sort_unstable();
@@ -70,7 +91,7 @@ fn text(topic: &str) -> Result<&'static str> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("topics: {}", topics().join(", ")),
         };
-        InputError::new(format!("no documentation of `{topic}`")).hint(hint).into()
+        InputError::new(format!("no documentation of `{topic}`")).of(Kind::UnknownName).hint(hint).into()
     })
 }
 

@@ -1,16 +1,19 @@
 //! `kolla exec`: a program in a service's container.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation, complete, session};
 use crate::error::{Error, Result};
 
 /// Runs a program in a service's container on a host; ends with its exit code.
 #[derive(Debug, Args)]
 pub struct Exec {
     /// The host
+    #[arg(add = ArgValueCandidates::new(complete::hosts))]
     pub host: String,
     /// The service or its container, as `mariadb`
+    #[arg(add = ArgValueCandidates::new(complete::services))]
     pub service: String,
     /// Hand stdin on, read to its end
     #[arg(long)]

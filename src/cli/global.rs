@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
+use super::complete;
 use super::environment::Environment;
 
 /// Options of every command.
@@ -16,15 +18,17 @@ pub struct Global {
     pub inventory: Vec<PathBuf>,
 
     /// Act only on hosts that match, as `control,!control02`
-    #[arg(short, long, global = true, value_name = "PATTERN")]
+    #[arg(short, long, global = true, value_name = "PATTERN", add = ArgValueCompleter::new(complete::patterns))]
     pub limit: Option<String>,
 
     /// Act only on these roles, separated by commas; may be repeated
     #[arg(short, long, global = true, value_name = "ROLES", value_delimiter = ',')]
+    #[arg(add = ArgValueCandidates::new(complete::roles))]
     pub tags: Vec<String>,
 
     /// Leave these roles out, separated by commas; may be repeated
     #[arg(long, global = true, value_name = "ROLES", value_delimiter = ',')]
+    #[arg(add = ArgValueCandidates::new(complete::roles))]
     pub skip_tags: Vec<String>,
 
     /// Set variables over all files: `name=value`, JSON, or `@FILE`; may be repeated

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
+use clap_complete::ArgValueCandidates;
 
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation, complete, session};
 use crate::error::{Error, Result};
 use crate::report::graph;
 
@@ -12,7 +13,7 @@ use crate::report::graph;
 #[derive(Debug, Args)]
 pub struct Graph {
     /// The phase
-    #[arg(default_value = "deploy")]
+    #[arg(default_value = "deploy", add = ArgValueCandidates::new(complete::phases))]
     pub phase: String,
     /// A page for a browser, or text for Graphviz (`kolla graph | dot -Tsvg`)
     #[arg(long, value_name = "FORM", default_value = "dot")]

@@ -1,11 +1,12 @@
 //! `kolla inventory`: what the inventories come to.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation, complete, session};
 use crate::error::Result;
 use crate::report::Table;
 
@@ -17,11 +18,12 @@ pub struct Inventory {
     pub list: bool,
 
     /// Print a host's variables as `ansible-inventory --host` does: those of the inventory only, see also `kolla vars`
-    #[arg(long, group = "form", value_name = "HOST")]
+    #[arg(long, group = "form", value_name = "HOST", add = ArgValueCandidates::new(complete::hosts))]
     pub host: Option<String>,
 
     /// Draw a group, or all, as `ansible-inventory --graph` does
     #[arg(long, group = "form", value_name = "GROUP", num_args = 0..=1, default_missing_value = "all")]
+    #[arg(add = ArgValueCandidates::new(complete::groups))]
     pub graph: Option<String>,
 }
 

@@ -1,16 +1,19 @@
 //! `kolla logs`: what a service's container wrote.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation, complete, session};
 use crate::error::Result;
 
 /// Shows the end of a service's log on a host.
 #[derive(Debug, Args)]
 pub struct Logs {
     /// The host
+    #[arg(add = ArgValueCandidates::new(complete::hosts))]
     pub host: String,
     /// The service or its container, as `mariadb`
+    #[arg(add = ArgValueCandidates::new(complete::services))]
     pub service: String,
     /// How many lines
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]

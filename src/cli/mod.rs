@@ -5,6 +5,8 @@
 
 mod apply;
 mod build;
+mod complete;
+mod config;
 mod docs;
 pub mod environment;
 mod exec;
@@ -51,7 +53,7 @@ use crate::report::{Screen, json, text};
 
 /// Deploys and runs a highly available OpenStack cloud in containers, over SSH.
 #[derive(Debug, Parser)]
-#[command(name = "kolla", version, arg_required_else_help = true, subcommand_required = true)]
+#[command(name = "kolla", version = env!("KOLLA_VERSION"), arg_required_else_help = true, subcommand_required = true)]
 #[command(disable_help_subcommand = true, max_term_width = 110)]
 pub struct Cli {
     /// Options of every command.
@@ -84,6 +86,8 @@ pub enum Command {
     Inventory(inventory::Inventory),
     /// Show a host's variables, and where each value comes from
     Vars(vars::Vars),
+    /// Show the files that a service's container gets, and where each line comes from
+    Config(config::Config),
     /// Show what a phase would change, and save that
     Plan(plan::Plan),
     /// Do what a saved plan says, if that is still the plan
@@ -126,6 +130,7 @@ impl Command {
             Self::Validate(command) => command.run(at).await,
             Self::Inventory(command) => command.run(at).await,
             Self::Vars(command) => command.run(at).await,
+            Self::Config(command) => command.run(at).await,
             Self::Plan(command) => command.run(at).await,
             Self::Apply(command) => command.run(at).await,
             Self::Status(command) => command.run(at).await,
@@ -196,8 +201,11 @@ impl Exit {
 
 /// The program.
 pub fn main() -> ExitCode {
-    let environment = Environment::read();
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = complete::answered(&arguments) {
+        return ExitCode::from(code);
+    }
+    let environment = Environment::read();
     ExitCode::from(start(environment, &arguments))
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::{Exit, Invocation, session};
-use crate::error::{InputError, Result};
+use crate::error::{InputError, Kind, Result};
 use crate::plan::Plan;
 use crate::run::event::Summary;
 
@@ -130,7 +130,10 @@ fn meant(command: &str, said: bool, effect: &str) -> Result<()> {
         return Ok(());
     }
     let hint = format!("add `{SURE}` to do it, or `--check` to see what it would do");
-    Err(InputError::new(format!("`kolla {command}` {effect} on the hosts it is limited to")).hint(hint).into())
+    Err(InputError::new(format!("`kolla {command}` {effect} on the hosts it is limited to"))
+        .of(Kind::Usage)
+        .hint(hint)
+        .into())
 }
 
 /// The exit code of a walk.

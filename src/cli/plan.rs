@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use clap_complete::ArgValueCandidates;
 
 use super::phases::{Request, exit};
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation, complete, session};
 use crate::error::Result;
 
 /// Looks at the hosts and shows what a phase would do there.
 #[derive(Debug, Args)]
 pub struct Plan {
     /// The phase
-    #[arg(default_value = "deploy")]
+    #[arg(default_value = "deploy", add = ArgValueCandidates::new(complete::phases))]
     pub phase: String,
     /// Also write the plan to this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Cli;
-use crate::error::{Error, InputError, nearest};
+use crate::error::{Error, InputError, Kind, nearest};
 
 /// What the parser answered.
 pub(super) enum Answer {
@@ -81,7 +81,7 @@ fn mistake(error: &clap::Error) -> Error {
         None if !values.is_empty() => format!("use one of: {}", values.join(", ")),
         None => "`--help` lists what can be given".to_owned(),
     };
-    InputError::new(message).hint(hint).into()
+    InputError::new(message).of(Kind::Usage).hint(hint).into()
 }
 
 /// The command line as it is recorded: values of `-e` can be secrets that no file knows, so only names stay.

@@ -1,32 +1,49 @@
 //! `kolla validate`: all that can be known to be wrong before a host is connected to.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
 use serde_json::json;
 
 use super::{Exit, Invocation, session};
 use crate::error::{Result, numbered};
+use crate::report::json::finding;
 
-/// Loads the site and its roles and says what is wrong with them.
+/// Loads the site and its roles and says what is wrong with them, or with a role by itself. With `--output json` each finding
+/// is an object on a line of its own, as editors want it; `kolla docs errors` lists their kinds.
 #[derive(Debug, Args)]
-pub struct Validate {}
+pub struct Validate {
+    /// Check the role in this folder instead, without a site
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub role: Option<PathBuf>,
+}
 
 impl Validate {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let found = session::validate(at).await?;
-        if !at.global.json() {
-            for warning in &found.warnings {
-                at.warn(warning);
+        let found = match &self.role {
+            Some(folder) => session::lint(at, folder).await?,
+            None => session::validate(at).await?,
+        };
+        for warning in &found.warnings {
+            if at.global.json() {
+                at.screen.out(&finding(warning).to_string());
+            } else {
+                at.warn(&warning.to_string());
             }
         }
+        if let Some(problem) = found.problem {
+            return Err(problem);
+        }
+        let warnings = found.warnings.len();
+        let looked_at = match &self.role {
+            Some(_) => format!("role {}", found.roles.join(", ")),
+            None => format!("{}, {}", numbered(found.hosts, "host"), numbered(found.roles.len(), "role")),
+        };
         at.answer(
-            || json!(found),
-            || {
-                let mut text =
-                    format!("valid: {}, {}", numbered(found.hosts, "host"), numbered(found.roles.len(), "role"));
-                if !found.warnings.is_empty() {
-                    text = format!("{text}, {}", numbered(found.warnings.len(), "warning"));
-                }
-                text
+            || json!({ "event": "valid", "hosts": found.hosts, "roles": found.roles, "variables": found.variables, "warnings": warnings }),
+            || match warnings {
+                0 => format!("valid: {looked_at}"),
+                _ => format!("valid: {looked_at}, {}", numbered(warnings, "warning")),
             },
         );
         Ok(Exit::DONE)

@@ -1,9 +1,10 @@
 //! `kolla vars`: a value, and where it comes from.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation, complete, session};
 use crate::error::Result;
 use crate::report::Table;
 
@@ -11,6 +12,7 @@ use crate::report::Table;
 #[derive(Debug, Args)]
 pub struct Vars {
     /// The host
+    #[arg(add = ArgValueCandidates::new(complete::hosts))]
     pub host: String,
     /// One variable; without it, all
     pub name: Option<String>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, InputError, Result, nearest};
+use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::host::apt::{AptFile, archive};
 
 static IMAGES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/images");
@@ -34,7 +34,9 @@ pub struct Definition {
 impl Definition {
     fn read(name: &str, files: BTreeMap<String, Vec<u8>>) -> Result<Self> {
         let place = format!("images/{name}/Dockerfile");
-        let dockerfile = files.get("Dockerfile").ok_or_else(|| Error::input(format!("`{place}` is missing")))?;
+        let dockerfile = files
+            .get("Dockerfile")
+            .ok_or_else(|| Error::input(format!("`{place}` is missing")).of(Kind::UnreadableFile))?;
         let dockerfile = String::from_utf8_lossy(dockerfile);
         let parent = dockerfile.lines().find_map(|line| line.strip_prefix("ARG PARENT=")).ok_or_else(|| {
             InputError::new(format!("`{place}` does not say its parent"))
@@ -135,7 +137,7 @@ impl Definitions {
             while at != DEBIAN {
                 let definition = self.0.get(at).ok_or_else(|| self.unknown(at))?;
                 if !seen.insert(at) {
-                    return Err(Error::input(format!("image `{name}` stands on itself")));
+                    return Err(Error::input(format!("image `{name}` stands on itself")).of(Kind::Cycle));
                 }
                 below.push(definition);
                 at = &definition.parent;
@@ -150,7 +152,7 @@ impl Definitions {
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let error = InputError::new(format!("there is no image `{name}`"));
+        let error = InputError::new(format!("there is no image `{name}`")).of(Kind::UnknownName);
         let hint = match nearest(name, self.names()) {
             Some(near) => format!("write `{near}`"),
             None => format!("name one of {}", self.names().collect::<Vec<_>>().join(", ")),

@@ -24,7 +24,7 @@ pub use files::Files;
 pub use host::LabHost;
 pub use preflight::{Lack, Preflight, preflight};
 
-use crate::error::{Error, Result, nearest, numbered};
+use crate::error::{Error, Kind, Result, nearest, numbered};
 use crate::host::apt::{self, Apt};
 use engine::Engine;
 use network::Role;
@@ -326,7 +326,7 @@ async fn find(engine: &Engine, options: &Options, name: &str) -> Result<LabHost>
     if let Some(host) = hosts.iter().find(|host| host.name == name) {
         return Ok(host.clone());
     }
-    let error = Error::input(format!("lab `{}` has no host `{name}`", options.name));
+    let error = Error::input(format!("lab `{}` has no host `{name}`", options.name)).of(Kind::UnknownName);
     let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
     Err(match nearest(name, names.iter().copied()) {
         _ if names.is_empty() => error.with_hint("run `kolla lab up` first"),

@@ -12,7 +12,7 @@ use super::overrides::Searched;
 use super::service::ServiceOnHost;
 use super::values::Values;
 use super::{Gate, Node, Overrides, Plan, ordered};
-use crate::error::{Error, InputError, Result};
+use crate::error::{self, Error, InputError, Result};
 use crate::host::Facts;
 use crate::op::container::Container;
 use crate::op::galera::{Galera, Stage};
@@ -65,29 +65,7 @@ pub(super) struct Builder<'a> {
 
 pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
     let overrides = Searched::new(input.overrides);
-    let mut builder = Builder {
-        input,
-        overrides: &overrides,
-        errors: Vec::new(),
-        nodes: Vec::new(),
-        ids: BTreeMap::new(),
-        ready: BTreeMap::new(),
-        scopes: BTreeMap::new(),
-        balancer: None,
-    };
-    let mut enabled = Vec::new();
-    for role in input.roles.ordered()? {
-        if builder.enabled(role) {
-            enabled.push(role);
-        }
-    }
-    let mut services = enabled.iter().flat_map(|role| role.services.values());
-    builder.balancer = services.find(|service| service.balancer.is_some());
-    let proxies = builder.proxies(&enabled);
-    for host in input.hosts {
-        let scope = input.scopes.host(host).with(vec![("proxies".into(), proxies.clone())]);
-        builder.scopes.insert(host.clone(), scope);
-    }
+    let (mut builder, enabled) = Builder::prepared(input, &overrides)?;
     for role in &enabled {
         builder.host_items(role);
         builder.checks(role, &enabled);
@@ -110,6 +88,34 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
 }
 
 impl<'a> Builder<'a> {
+    /// One that knows what is enabled and what every host sees, and the enabled roles in order.
+    pub(super) fn prepared(input: &'a Input<'a>, overrides: &'a Searched<'a>) -> Result<(Self, Vec<&'a Role>)> {
+        let mut builder = Self {
+            input,
+            overrides,
+            errors: Vec::new(),
+            nodes: Vec::new(),
+            ids: BTreeMap::new(),
+            ready: BTreeMap::new(),
+            scopes: BTreeMap::new(),
+            balancer: None,
+        };
+        let mut enabled = Vec::new();
+        for role in input.roles.ordered()? {
+            if builder.enabled(role) {
+                enabled.push(role);
+            }
+        }
+        let mut services = enabled.iter().flat_map(|role| role.services.values());
+        builder.balancer = services.find(|service| service.balancer.is_some());
+        let proxies = builder.proxies(&enabled);
+        for host in input.hosts {
+            let scope = input.scopes.host(host).with(vec![("proxies".into(), proxies.clone())]);
+            builder.scopes.insert(host.clone(), scope);
+        }
+        Ok((builder, enabled))
+    }
+
     pub(super) fn scope(&self, host: &str) -> Scope {
         self.scopes.get(host).cloned().unwrap_or_else(|| self.input.scopes.host(host).clone())
     }
@@ -153,6 +159,7 @@ impl<'a> Builder<'a> {
                 let name = id.replacen('/', " ", 1);
                 self.errors.push(
                     InputError::new(format!("there are two different operations `{name}`"))
+                        .of(error::Kind::RoleRule)
                         .hint("give one of them another name, or another command"),
                 );
             }

@@ -5,9 +5,11 @@
 
 mod build;
 mod checks;
+mod config;
 mod overrides;
 pub mod phase;
 mod questions;
+mod recipe;
 mod service;
 mod steps;
 mod strangers;
@@ -21,12 +23,13 @@ use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
 
 pub use build::Input;
+pub use config::{FileLine, FileSource, ServiceFile, service_files};
 pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
 pub use questions::{Asked, Question};
 pub use strangers::{Fault, Stranger, Strangers};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::op::{Op, Want};
 
 /// A vertex: an operation on a host, or a milestone that only orders others.
@@ -261,7 +264,7 @@ fn ordered(nodes: Vec<Node>) -> Result<Vec<Node>> {
     if order.len() < count {
         let stuck: Vec<&str> =
             (0..count).filter(|index| waits[*index] > 0).map(|index| nodes[index].id.as_str()).take(6).collect();
-        return Err(Error::input(format!("operations wait for each other: {}", stuck.join(" -> "))));
+        return Err(Error::input(format!("operations wait for each other: {}", stuck.join(" -> "))).of(Kind::Cycle));
     }
     let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
     let mut slots: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();

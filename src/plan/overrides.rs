@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Error, InputError, Place, Result};
+use crate::error::{Error, InputError, Kind, Place, Result};
 use crate::role::{FileSpec, Merge, Source};
 
 /// Stands for a host's name in a path.
@@ -54,7 +54,9 @@ impl Overrides {
                     std::fs::read(&path).map_err(|error| Error::local(format!("read {}", path.display()), error))?;
                 let text: Option<Arc<str>> = String::from_utf8(content).ok().map(Arc::from);
                 if text.as_ref().is_some_and(|text| text.starts_with("$ANSIBLE_VAULT;")) {
-                    let error = InputError::new("an encrypted file of a service is not read").at(Place::file(&path));
+                    let error = InputError::new("an encrypted file of a service is not read")
+                        .of(Kind::Unsupported)
+                        .at(Place::file(&path));
                     encrypted.push(error.hint("keep its secrets in passwords.yml, and name them here as `{{ name }}`"));
                 }
                 if let Ok(name) = path.strip_prefix(folder) {
@@ -152,7 +154,7 @@ pub(super) fn paths(spec: &FileSpec, role: &str, service: &str, host: &str, file
             let of = |folder: String| names.iter().rev().map(move |name| format!("{folder}/{name}"));
             of(role.to_owned()).chain(of(format!("{role}/{host}"))).collect()
         }
-        (_, Merge::Replace | Merge::Ini) => {
+        (_, Merge::Replace | Merge::Ini | Merge::Yaml) => {
             vec![file.to_owned(), format!("{role}/{file}"), format!("{role}/{host}/{file}")]
         }
         (_, Merge::Oslo) => vec![

@@ -1,26 +1,26 @@
 //! A service on a host: its files rendered, its container described.
 
-use std::path::PathBuf;
-
 use indexmap::IndexMap;
 use serde_json::json;
 
 use super::build::Builder;
-use super::overrides::{OperatorFile, Searched, file_name};
-use super::values::{Values, text_of};
-use crate::error::{InputError, Place};
+use super::overrides::{Searched, file_name};
+use super::recipe::{Recipe, recipe};
+use super::values::Values;
+use crate::error::InputError;
 use crate::host::{ContainerSpec, Health};
 use crate::op::Op;
 use crate::op::container::{Balanced, Container, Reload};
 use crate::op::files::{FileSet, HostFile, OneFile};
-use crate::role::{FileSpec, Merge, Role, Service, Source};
-use crate::site::merge::merge_ini;
+use crate::role::{FileSpec, Role, Service};
 use crate::source::{Data, Fields, Node};
 
 /// Kolla's limit of open files for every container; a host that allows fewer caps it.
 const OPEN_FILES: u64 = 1_048_576;
 /// Where a container finds its files.
-const CONFIG_FILES: &str = "/var/lib/kolla/config_files";
+pub(super) const CONFIG_FILES: &str = "/var/lib/kolla/config_files";
+/// The file that tells the image what to run, and where its files go.
+pub(super) const CONFIG_JSON: &str = "config.json";
 
 /// All that a host needs of a service.
 pub(super) struct ServiceOnHost {
@@ -64,7 +64,7 @@ impl<'a> Builder<'a> {
                 return None;
             }
             let image = image_reference(&service.name, &service.image, values);
-            let files = file_set(role, service, host, overrides, values);
+            let files = file_set(role, service, host, overrides, values, |_, _, _| {});
             let folder = if files.stable { format!("/etc/kolla/{}", service.name) } else { files.folder() };
             let mut mounts = vec![format!("{folder}/:{CONFIG_FILES}/:ro")];
             let mut volumes = Vec::new();
@@ -167,7 +167,15 @@ pub(super) fn image_reference(service: &str, image: &str, values: &mut Values<'_
     parts.join("/")
 }
 
-fn file_set(role: &Role, service: &Service, host: &str, overrides: &Searched<'_>, values: &mut Values<'_>) -> FileSet {
+/// The files of a service on a host, as they are made. Each is also shown to `each`, with what it is made of.
+pub(super) fn file_set(
+    role: &Role,
+    service: &Service,
+    host: &str,
+    overrides: &Searched<'_>,
+    values: &mut Values<'_>,
+    mut each: impl FnMut(&FileSpec, &Recipe, &str),
+) -> FileSet {
     let mut files: Vec<OneFile> = Vec::new();
     let mut config_files = Vec::new();
     for spec in &service.files {
@@ -175,11 +183,13 @@ fn file_set(role: &Role, service: &Service, host: &str, overrides: &Searched<'_>
             continue;
         }
         let of = (role, service.name.as_str());
-        let Some((to, content)) = made(spec, spec.to.clone(), of, host, overrides, values) else { continue };
-        let name = file_name(&to).to_owned();
+        let Some(recipe) = recipe(spec, spec.to.clone(), of, host, overrides, values) else { continue };
+        let content = recipe.content(values);
+        each(spec, &recipe, &content);
+        let name = file_name(&recipe.to).to_owned();
         config_files.push(json!({
             "source": format!("{CONFIG_FILES}/{name}"),
-            "dest": to,
+            "dest": recipe.to,
             "owner": spec.owner,
             "perm": format!("{:04o}", spec.mode),
         }));
@@ -199,93 +209,10 @@ fn file_set(role: &Role, service: &Service, host: &str, overrides: &Searched<'_>
             config.insert("permissions".into(), permissions.into());
         }
         let text = serde_json::to_string_pretty(&config).unwrap_or_default();
-        files.push(OneFile::new("config.json", text + "\n", 0o600));
+        files.push(OneFile::new(CONFIG_JSON, text + "\n", 0o600));
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
     FileSet { service: service.name.clone(), files, stable: !service.reload.is_empty(), ..FileSet::default() }
-}
-
-/// A file's path and content: the role's own with the operator's over it. None where only the operator has one, and
-/// has none.
-fn made(
-    spec: &FileSpec,
-    to: String,
-    (role, service): (&Role, &str),
-    host: &str,
-    overrides: &Searched<'_>,
-    values: &mut Values<'_>,
-) -> Option<(String, String)> {
-    let found = overrides.of(spec, &role.name, service, host, file_name(&to));
-    let to = match (&spec.source, found.last()) {
-        (Source::Given(_), None) => return None,
-        (Source::Given(_), Some((path, _))) if to.ends_with('/') => to + file_name(path),
-        _ => to,
-    };
-    let scope;
-    let used_by = format!("file {} on {host}", file_name(&to));
-    let mut values = Values { scope: values.scope, document: values.document, used_by, errors: &mut *values.errors };
-    if !spec.with.is_empty() {
-        let Some(vars) = values.variables(&spec.with) else { return Some((to, String::new())) };
-        scope = values.scope.with(vars);
-        values.scope = &scope;
-    }
-    if let (Merge::Replace, Some((_, file))) = (spec.merge, found.last()) {
-        return Some((to, operators(file, spec.merge, &mut values)));
-    }
-    let mut sources = own(spec, role, &mut values);
-    sources.extend(found.iter().map(|(_, file)| (file.path.clone(), operators(file, spec.merge, &mut values))));
-    let text = if sources.len() == 1 {
-        sources.remove(0).1
-    } else {
-        let merged = merge_ini(&sources.iter().map(|(path, text)| (&**path, &**text)).collect::<Vec<_>>());
-        merged.unwrap_or_else(|error| {
-            values.note(error);
-            String::new()
-        })
-    };
-    Some((to, text))
-}
-
-/// What the role itself makes a file of, lowest first, each with the file it is from.
-fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<(PathBuf, String)> {
-    match &spec.source {
-        Source::Templates(names) => {
-            let templates = names.iter().filter_map(|name| role.templates.get(name));
-            templates.map(|(path, text)| (path.clone(), render(path, text, spec.merge, values))).collect()
-        }
-        Source::Content(node) => {
-            let text = match values.value(node) {
-                value if value.as_str().is_some() => text_of(&value),
-                value => serde_json::to_string_pretty(&value).unwrap_or_default() + "\n",
-            };
-            vec![(values.document.file(), text)]
-        }
-        Source::Given(_) => Vec::new(),
-    }
-}
-
-/// A file of the operator's, rendered.
-fn operators(file: &OperatorFile, merge: Merge, values: &mut Values<'_>) -> String {
-    let Some(text) = &file.text else {
-        let error = InputError::new("a service's file is made of this one, which is no text in UTF-8");
-        values.note(error.at(Place::file(&file.path)));
-        return String::new();
-    };
-    render(&file.path, text, merge, values)
-}
-
-fn render(path: &std::path::Path, text: &str, merge: Merge, values: &mut Values<'_>) -> String {
-    let rendered = match merge {
-        Merge::Replace => values.scope.render(path, text),
-        _ => values.scope.render_merged(path, text),
-    };
-    match rendered {
-        Ok(text) => text,
-        Err(error) => {
-            values.note(error);
-            String::new()
-        }
-    }
 }
 
 fn health(node: &Node, values: &mut Values<'_>) -> Health {
@@ -318,8 +245,9 @@ fn one_file(
             String::new()
         }
     };
-    let (to, content) = made(spec, to, (role, &role.name), host, overrides, values)?;
-    let mut file = OneFile::new(to, content, spec.mode);
+    let recipe = recipe(spec, to, (role, &role.name), host, overrides, values)?;
+    let content = recipe.content(values);
+    let mut file = OneFile::new(recipe.to, content, spec.mode);
     if spec.owner != "root" {
         file.owner.clone_from(&spec.owner);
     }

@@ -3,7 +3,7 @@
 use super::build::Builder;
 use super::service::image_reference;
 use super::values::Values;
-use crate::error::{InputError, nearest};
+use crate::error::{InputError, Kind, nearest};
 use crate::host::ContainerSpec;
 use crate::op::Op;
 use crate::op::catalog::{Catalog, Identity};
@@ -124,11 +124,12 @@ pub(super) fn no_service(role: &Role, node: &Node, service: &str) -> InputError 
         None => format!("name one of {}", names.join(", ")),
     };
     let place = role.document.place(node);
-    InputError::new(format!("role {} has no service `{service}`", role.name)).at(place).hint(hint)
+    InputError::new(format!("role {} has no service `{service}`", role.name)).of(Kind::UnknownName).at(place).hint(hint)
 }
 
 pub(super) fn needs(role: &Role, node: &Node, what: &str, key: &str) -> InputError {
     InputError::new(format!("no enabled role has {what} for this"))
+        .of(Kind::RoleRule)
         .at(role.document.place(node))
         .hint(format!("enable one that has: its service has the key `{key}`"))
 }
@@ -181,10 +182,10 @@ fn catalog(node: &Node, identity: Identity, sql: Sql, values: &mut Values<'_>) -
     let endpoints = ["internal", "public"].map(|interface| (interface.to_owned(), text(values, interface)));
     let roles = fields.take("roles").map_or_else(|| vec!["admin".to_owned()], |node| values.words(node));
     if !service.is_empty() && service_type.is_empty() {
-        fields.fail(node, "a service in the catalog has a `type`, as `image`");
+        fields.against(node, "a service in the catalog has a `type`, as `image`");
     }
     if service.is_empty() && user.is_empty() {
-        fields.fail(node, "a catalog step names a `service`, a `user` or both");
+        fields.against(node, "a catalog step names a `service`, a `user` or both");
     }
     for error in fields.finish() {
         values.note(error);

@@ -11,7 +11,7 @@ use indexmap::IndexSet;
 
 use super::overrides::Overrides;
 use super::upstream;
-use crate::error::{InputError, Names, Place, numbered};
+use crate::error::{InputError, Kind, Names, Place, numbered};
 use crate::role::{Role, Roles};
 use crate::site::{Read, Site, Trace, place_of};
 use crate::source::Data;
@@ -138,25 +138,25 @@ impl Strangers {
     }
 
     /// All of them, a warning a name that is to be written otherwise, one a topic that is not supported.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.misnamed().map(Stranger::word).collect();
+    pub fn warnings(&self) -> Vec<InputError> {
+        let mut warnings: Vec<InputError> = self.misnamed().map(Stranger::word).collect();
         for (topic, strangers) in self.unsupported() {
-            warnings.push(format!("not supported here, for {topic}: {}", listed(&strangers)));
+            warnings.push(of_unread(format!("not supported here, for {topic}: {}", listed(&strangers))));
         }
         let unread = self.unread();
         if !unread.is_empty() {
-            warnings.push(format!("nothing reads {}", listed(&unread)));
+            warnings.push(of_unread(format!("nothing reads {}", listed(&unread))));
         }
         warnings
     }
 
     /// The same in a few words, for who wants to do something else.
-    pub fn brief(&self) -> Vec<String> {
+    pub fn brief(&self) -> Vec<InputError> {
         let hint = "`kolla validate` lists them";
-        let mut warnings: Vec<String> = self.misnamed().map(Stranger::word).collect();
+        let mut warnings: Vec<InputError> = self.misnamed().map(Stranger::word).collect();
         if warnings.len() > NAMED {
             let more = warnings.split_off(NAMED).len();
-            warnings.push(format!("{} of a wrong name: {hint}", numbered(more, "more variable")));
+            warnings.push(of_unread(format!("{} of a wrong name: {hint}", numbered(more, "more variable"))));
         }
         let topics = self.unsupported();
         let count: usize = topics.values().map(Vec::len).sum();
@@ -169,18 +169,19 @@ impl Strangers {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            warnings.push(format!("{count} variables are not supported here, for {named}{more}: {hint}"));
+            warnings.push(of_unread(format!("{count} variables are not supported here, for {named}{more}: {hint}")));
         } else {
             let all: Vec<&Stranger> = topics.into_values().flatten().collect();
-            warnings.extend((count > 0).then(|| format!("not supported here: {}", listed(&all))));
+            warnings.extend((count > 0).then(|| of_unread(format!("not supported here: {}", listed(&all)))));
         }
         let unread = self.unread();
         match unread.len().saturating_sub(NAMED) {
             _ if unread.is_empty() => {}
-            0 => warnings.push(format!("nothing reads {}", listed(&unread))),
+            0 => warnings.push(of_unread(format!("nothing reads {}", listed(&unread)))),
             more => {
                 let named = listed(&unread[..NAMED]);
-                warnings.push(format!("nothing reads {named}, and {}: {hint}", numbered(more, "more variable")));
+                let more = numbered(more, "more variable");
+                warnings.push(of_unread(format!("nothing reads {named}, and {more}: {hint}")));
             }
         }
         warnings
@@ -242,14 +243,16 @@ impl Stranger {
         }
     }
 
-    fn word(&self) -> String {
-        let place = Place { column: 0, ..self.place.clone() };
-        let (message, hint) = self.said();
-        if matches!(self.fault, Fault::Unknown { .. }) {
-            format!("{place}{}: {message}; {hint}", self.others())
-        } else {
-            format!("{place}{}: {message}", self.others())
+    /// In one line; as a warning it shows no hint.
+    fn word(&self) -> InputError {
+        let (mut message, hint) = self.said();
+        if self.more > 0 {
+            message = format!("{message}, set in {}, too", numbered(self.more, "more place"));
         }
+        if matches!(self.fault, Fault::Unknown { .. }) {
+            message = format!("{message}; {hint}");
+        }
+        of_unread(message).at(Place { excerpt: None, ..self.place.clone() })
     }
 
     fn error(&self) -> InputError {
@@ -259,12 +262,17 @@ impl Stranger {
         if SECRET.iter().any(|word| self.name.contains(word)) || place.file.as_os_str() == "-e" {
             place.excerpt = None;
         }
-        InputError::new(message).at(place).hint(hint)
+        InputError::new(message).of(Kind::UnreadVariable).at(place).hint(hint)
     }
 
     fn others(&self) -> String {
         if self.more == 0 { String::new() } else { format!(" and {} more", self.more) }
     }
+}
+
+/// A word on variables that nothing reads.
+fn of_unread(message: String) -> InputError {
+    InputError::new(message).of(Kind::UnreadVariable)
 }
 
 /// Names with their places; a file is named once for those that follow each other in it.

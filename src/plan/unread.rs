@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 
 use super::overrides::{ANY_HOST, Lookups, Overrides, file_name, paths};
-use crate::error::nearest;
+use crate::error::{InputError, Kind, nearest};
 use crate::role::{HostKind, Roles};
 
 /// How many files of the same fault are named.
@@ -16,7 +16,7 @@ type Owner<'a> = (&'a str, &'a str);
 
 impl Overrides {
     /// The files that no plan looked for, with why; those of the same fault together. `hosts` are the inventory's.
-    pub fn unread(&self, lookups: &Lookups, roles: &Roles, hosts: &[&str]) -> Vec<String> {
+    pub fn unread(&self, lookups: &Lookups, roles: &Roles, hosts: &[&str]) -> Vec<InputError> {
         let mut left = self.0.keys().map(String::as_str).filter(|path| !lookups.found.contains(*path)).peekable();
         if left.peek().is_none() {
             return Vec::new();
@@ -26,7 +26,10 @@ impl Overrides {
         for path in left {
             faults.entry(known.fault(path)).or_default().push(path);
         }
-        faults.into_iter().map(|(fault, paths)| format!("nothing reads {}{fault}", listed(&paths))).collect()
+        let warning = |(fault, paths): (String, Vec<&str>)| {
+            InputError::new(format!("nothing reads {}{fault}", listed(&paths))).of(Kind::UnreadFile)
+        };
+        faults.into_iter().map(warning).collect()
     }
 }
 

@@ -195,7 +195,7 @@ impl Values<'_> {
         if usize::from(http.is_some()) + usize::from(tcp.is_some()) + usize::from(exec.is_some()) + usize::from(healthy)
             != 1
         {
-            fields.fail(node, "a probe has exactly one of `http`, `tcp`, `exec`, `healthy`");
+            fields.against(node, "a probe has exactly one of `http`, `tcp`, `exec`, `healthy`");
         }
         for error in fields.finish() {
             self.note(error);

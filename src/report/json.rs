@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Screen;
-use crate::error::{Error, InputError};
+use crate::error::{Error, InputError, Place};
 use crate::run::event::{Event, Sink};
 
 /// Prints each event as one line on stdout.
@@ -28,41 +28,54 @@ impl Sink for JsonLines {
 
 /// An error as the events that `--output json` ends with: one for each input error, else one.
 pub fn error(error: &Error) -> Vec<Value> {
-    match error {
-        Error::Input(errors) => errors.iter().map(input).collect(),
+    if let Error::Input(errors) = error {
+        return errors.iter().map(finding).collect();
+    }
+    let mut value = match error {
         Error::Host(error) => {
             let hint = error.hint.clone().or_else(|| error.cause.hint());
-            vec![json!({
-                "event": "error", "kind": "host", "message": error.to_string(), "host": error.host,
+            json!({
+                "kind": "host", "message": error.to_string(), "host": error.host,
                 "address": error.address, "act": error.act, "cause": error.cause.to_string(), "hint": hint,
-            })]
+            })
         }
-        Error::Operation(error) => vec![json!({
-            "event": "error", "kind": "operation", "message": error.message, "causes": error.causes,
+        Error::Operation(error) => json!({
+            "kind": "operation", "message": error.message, "causes": error.causes,
             "log_of": error.log_of, "log": error.log, "hint": error.hint,
-        })],
+        }),
         Error::Local { act, cause, hint } => {
-            vec![json!({ "event": "error", "kind": "local", "message": format!("{act}: {cause}"), "hint": hint })]
+            json!({ "kind": "local", "message": format!("{act}: {cause}"), "hint": hint })
         }
-        Error::Interrupted => vec![json!({ "event": "error", "kind": "interrupted", "message": "interrupted" })],
-    }
+        Error::Interrupted | Error::Input(_) => json!({ "kind": "interrupted", "message": "interrupted" }),
+    };
+    value["event"] = "error".into();
+    value["severity"] = "error".into();
+    value["code"] = error.kind().name().into();
+    vec![value]
 }
 
-fn input(error: &InputError) -> Value {
-    let place = error.place.as_ref();
-    json!({
-        "event": "error", "kind": "input", "message": error.message,
+/// What was found in the operator's files, for an editor that shows it there.
+pub fn finding(found: &InputError) -> Value {
+    let place = found.place.as_ref();
+    let column = place.map(|place| place.column).filter(|&column| column > 0);
+    let severity = if found.kind.is_warning() { "warning" } else { "error" };
+    let mut value = json!({
+        "event": severity, "severity": severity, "kind": "input", "code": found.kind, "message": found.message,
         "file": place.map(|place| place.file.display().to_string()),
         "line": place.map(|place| place.line).filter(|&line| line > 0),
-        "column": place.map(|place| place.column).filter(|&column| column > 0),
-        "used_by": error.used_by, "causes": error.causes, "hint": error.hint,
-    })
+        "column": column, "end": column.and(place).map(Place::end),
+        "used_by": found.used_by, "causes": found.causes, "hint": found.hint,
+    });
+    if found.kind.is_warning() {
+        // As every warning has it.
+        value["host"] = "".into();
+    }
+    value
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Place;
     use crate::run::event::Outcome;
 
     #[test]
@@ -85,6 +98,8 @@ mod tests {
         let at = Place::within("globals.yml", "a: 1\n", 1, 4);
         let values = error(&Error::Input(vec![InputError::new("one").at(at), InputError::new("two")]));
         assert_eq!((&values[0]["line"], &values[0]["file"]), (&json!(1), &json!("globals.yml")));
+        assert_eq!((&values[0]["column"], &values[0]["end"]), (&json!(4), &json!(5)));
+        assert_eq!((&values[0]["code"], &values[0]["severity"]), (&json!("wrong-value"), &json!("error")));
         assert_eq!((&values[1]["message"], &values[1]["line"]), (&json!("two"), &Value::Null));
     }
 }

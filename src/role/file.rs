@@ -1,5 +1,6 @@
 //! Files of a service or of a host: what each is made of.
 
+use crate::error::Kind;
 use crate::source::{Data, Fields, Node};
 
 use super::parse::{Parser, pairs};
@@ -43,6 +44,8 @@ pub enum Merge {
     Replace,
     /// Those of its name are merged into it.
     Ini,
+    /// The same for YAML.
+    Yaml,
     /// Those of all OpenStack services, of the role and of the service are merged into it.
     Oslo,
 }
@@ -52,7 +55,7 @@ impl Parser<'_> {
     pub(super) fn host_file(&mut self, node: &Node) -> FileSpec {
         let spec = self.file(node);
         if matches!(spec.source, Source::Given(_)) || spec.merge == Merge::Oslo {
-            self.fail(node, "`given` and `merge: oslo` are for files of services");
+            self.fail(node, "`given` and `merge: oslo` are for files of services", Kind::RoleRule);
         }
         spec
     }
@@ -68,8 +71,9 @@ impl Parser<'_> {
             None => Merge::Replace,
             Some("ini") => Merge::Ini,
             Some("oslo") => Merge::Oslo,
+            Some("yaml") => Merge::Yaml,
             Some(other) => {
-                fields.fail(node, format!("`merge` knows `ini` and `oslo`, not `{other}`"));
+                fields.fail(node, format!("`merge` knows `ini`, `oslo` and `yaml`, not `{other}`"));
                 Merge::Replace
             }
         };
@@ -102,17 +106,17 @@ impl Parser<'_> {
             when: fields.take("when").cloned(),
         };
         if sources != 1 && (sources > 1 || !fields.has_unknown()) {
-            fields.fail(node, "a file has exactly one of `template`, `content`, `given`");
+            fields.against(node, "a file has exactly one of `template`, `content`, `given`");
         }
         match &spec.source {
             Source::Given(_) if merge != Merge::Replace => {
-                fields.fail(node, "a file that is `given` is taken whole: leave out `merge`");
+                fields.against(node, "a file that is `given` is taken whole: leave out `merge`");
             }
             Source::Templates(names) if names.len() > 1 && merge == Merge::Replace => {
-                fields.fail(node, "several templates are merged: add `merge: ini` or `merge: oslo`");
+                fields.against(node, "several templates are merged: add `merge: ini`, `merge: oslo` or `merge: yaml`");
             }
             Source::Templates(_) | Source::Content(_) if spec.to.ends_with('/') => {
-                fields.fail(node, "`to` is a folder: add the file's name");
+                fields.against(node, "`to` is a folder: add the file's name");
             }
             _ => {}
         }
@@ -127,7 +131,7 @@ impl Parser<'_> {
             if !self.templates.contains_key(*name) {
                 let near = crate::error::nearest(name, self.templates.keys().map(String::as_str));
                 let hint = near.map(|near| format!("did you mean `{near}`?"));
-                self.fail(item, format!("there is no template `{name}`"));
+                self.fail(item, format!("there is no template `{name}`"), Kind::UnknownName);
                 if let Some(error) = self.errors.last_mut() {
                     error.hint = hint;
                 }
@@ -146,7 +150,7 @@ impl Parser<'_> {
         for item in items {
             match item.as_str() {
                 Some(name) => names.push((item, name)),
-                None => self.fail(item, format!("expected a name, found {}", item.data.kind())),
+                None => self.fail(item, format!("expected a name, found {}", item.data.kind()), Kind::WrongValue),
             }
         }
         names

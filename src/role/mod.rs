@@ -5,6 +5,7 @@
 
 mod file;
 mod parse;
+pub mod schema;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use indexmap::IndexMap;
 
 pub use file::{FileSpec, Merge, Source};
 
-use crate::error::{Error, InputError, Place, Result, nearest};
+use crate::error::{Error, InputError, Kind, Place, Result, nearest};
 use crate::source::{Data, Document, Node};
 use crate::template::Layer;
 
@@ -323,43 +324,38 @@ impl Roles {
     /// # Errors
     /// Every mistake in every role, together.
     pub fn load(folders: &[PathBuf]) -> Result<Self> {
-        let mut sources: BTreeMap<String, BTreeMap<PathBuf, Arc<str>>> = BTreeMap::new();
-        for folder in BUILT_IN.dirs() {
-            let mut files = BTreeMap::new();
-            collect_built_in(folder, &mut files);
-            sources.insert(folder.path().display().to_string(), files);
-        }
+        let (roles, errors) = Self::parsed(folders)?;
+        if errors.is_empty() { Ok(roles) } else { Err(Error::Input(errors)) }
+    }
+
+    /// As [`Roles::load`], with the mistakes beside the roles that have none.
+    ///
+    /// # Errors
+    /// A folder that cannot be read.
+    pub fn parsed(folders: &[PathBuf]) -> Result<(Self, Vec<InputError>)> {
+        let mut sources = built_in();
         for folder in folders {
-            for (name, files) in read_folder(folder)? {
-                sources.insert(name, files);
-            }
+            sources.extend(read_folder(folder)?);
         }
-        let mut errors = Vec::new();
-        let mut roles = IndexMap::new();
-        let mut layers = Vec::new();
-        // Of all roles, as its variables are.
-        let shared: Templates =
-            sources.get("site").into_iter().flatten().filter_map(|(path, text)| template(path, text)).collect();
-        for (name, files) in sources {
-            match parse::role(&name, &files, &shared) {
-                Ok((role, layer)) => {
-                    layers.push(layer);
-                    roles.insert(name, role);
-                }
-                Err(found) => errors.extend(found),
-            }
+        Ok(parsed(sources))
+    }
+
+    /// The built-in roles with one over them that is in a folder of its own, and that one's name.
+    ///
+    /// # Errors
+    /// A folder that cannot be read or holds no role, and every mistake in the role.
+    pub fn with(folder: &Path) -> Result<(Self, String)> {
+        if !folder.join("role.yml").is_file() {
+            return Err(Error::input(format!("there is no role.yml in {}", folder.display()))
+                .of(Kind::UnreadableFile)
+                .with_hint("name the folder of a role: it holds role.yml and templates/"));
         }
-        for role in roles.values() {
-            for need in &role.needs {
-                if !roles.contains_key(need) {
-                    let mut error = InputError::new(format!("role `{}` needs `{need}`, which is no role", role.name));
-                    error.hint =
-                        nearest(need, roles.keys().map(String::as_str)).map(|n| format!("did you mean `{n}`?"));
-                    errors.push(error.at(role.needs_place(need)));
-                }
-            }
-        }
-        if errors.is_empty() { Ok(Self(roles, layers)) } else { Err(Error::Input(errors)) }
+        let named = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let name = named.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut sources = built_in();
+        sources.insert(name.clone(), read_role(folder)?);
+        let (roles, errors) = parsed(sources);
+        if errors.is_empty() { Ok((roles, name)) } else { Err(Error::Input(errors)) }
     }
 
     /// The variables of all roles: the lowest layers of every scope.
@@ -382,6 +378,7 @@ impl Roles {
                 let place = roles.get(path[path.len() - 1]).map(|role| role.needs_place(name));
                 path.push(name);
                 let mut error = InputError::new(format!("roles need each other: {}", path[start..].join(" -> ")))
+                    .of(Kind::Cycle)
                     .hint("take one of them out of a `needs`");
                 error.place = place;
                 return Err(error.into());
@@ -423,30 +420,69 @@ fn collect_built_in(folder: &Dir<'_>, files: &mut BTreeMap<PathBuf, Arc<str>>) {
     }
 }
 
-type RoleFiles = Vec<(String, BTreeMap<PathBuf, Arc<str>>)>;
+/// A role's files, by their path for messages.
+type RoleFiles = BTreeMap<PathBuf, Arc<str>>;
 
-fn read_folder(folder: &Path) -> Result<RoleFiles> {
-    let act = |path: &Path| format!("read {}", path.display());
-    let mut roles = Vec::new();
+fn built_in() -> BTreeMap<String, RoleFiles> {
+    let files = |folder: &Dir<'_>| {
+        let mut files = RoleFiles::new();
+        collect_built_in(folder, &mut files);
+        (folder.path().display().to_string(), files)
+    };
+    BUILT_IN.dirs().map(files).collect()
+}
+
+/// The roles that have no mistakes, and the mistakes of all.
+fn parsed(sources: BTreeMap<String, RoleFiles>) -> (Roles, Vec<InputError>) {
+    let mut errors = Vec::new();
+    let mut roles = IndexMap::new();
+    let mut layers = Vec::new();
+    // Of all roles, as its variables are.
+    let shared: Templates =
+        sources.get("site").into_iter().flatten().filter_map(|(path, text)| template(path, text)).collect();
+    let names: Vec<String> = sources.keys().cloned().collect();
+    for (name, files) in sources {
+        match parse::role(&name, &files, &shared) {
+            Ok((role, layer)) => {
+                layers.push(layer);
+                roles.insert(name, role);
+            }
+            Err(found) => errors.extend(found),
+        }
+    }
+    for role in roles.values() {
+        for need in role.needs.iter().filter(|need| !names.contains(need)) {
+            let mut error = InputError::new(format!("role `{}` needs `{need}`, which is no role", role.name));
+            error.hint = nearest(need, names.iter().map(String::as_str)).map(|n| format!("did you mean `{n}`?"));
+            errors.push(error.of(Kind::UnknownName).at(role.needs_place(need)));
+        }
+    }
+    (Roles(roles, layers), errors)
+}
+
+fn read_folder(folder: &Path) -> Result<BTreeMap<String, RoleFiles>> {
     let entries = std::fs::read_dir(folder).map_err(|error| {
         Error::input(format!("cannot read the roles in {}", folder.display()))
+            .of(Kind::UnreadableFile)
             .because(error.to_string())
             .with_hint("`--roles` names a folder that holds a folder for each role: correct its path")
     })?;
-    for entry in entries.flatten().filter(|entry| entry.path().join("role.yml").is_file()) {
-        let mut files = BTreeMap::new();
-        let mut open = vec![entry.path()];
-        while let Some(path) = open.pop() {
-            if path.is_dir() {
-                let inner = std::fs::read_dir(&path).map_err(|error| Error::local(act(&path), error))?;
-                open.extend(inner.flatten().map(|entry| entry.path()));
-            } else {
-                let text = std::fs::read_to_string(&path).map_err(|error| Error::local(act(&path), error))?;
-                files.insert(path, text.into());
-            }
+    let folders = entries.flatten().filter(|entry| entry.path().join("role.yml").is_file());
+    folders.map(|entry| Ok((entry.file_name().to_string_lossy().into_owned(), read_role(&entry.path())?))).collect()
+}
+
+fn read_role(folder: &Path) -> Result<RoleFiles> {
+    let failed = |path: &Path, error| Error::local(format!("read {}", path.display()), error);
+    let mut files = RoleFiles::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let inner = std::fs::read_dir(&path).map_err(|error| failed(&path, error))?;
+            open.extend(inner.flatten().map(|entry| entry.path()));
+        } else {
+            let text = std::fs::read_to_string(&path).map_err(|error| failed(&path, error))?;
+            files.insert(path, text.into());
         }
-        roles.push((entry.file_name().to_string_lossy().into_owned(), files));
     }
-    roles.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(roles)
+    Ok(files)
 }

@@ -10,12 +10,12 @@ use super::{
     Balancer, Check, Cluster, HostItem, HostKind, Limits, Permission, Role, Service, StatusItem, StatusKind, Step,
     StepKind, Templates,
 };
-use crate::error::InputError;
+use crate::error::{InputError, Kind};
 use crate::source::{Data, Document, Entry, Fields, Node};
 use crate::template::{Layer, Sourced};
 
 /// Kinds of checks that a role can ask for; `op::check` knows what they mean.
-const CHECKS: [&str; 13] = [
+pub(super) const CHECKS: [&str; 13] = [
     "clock",
     "disk_free",
     "engine",
@@ -46,7 +46,7 @@ pub(super) fn role(
         }
     }
     let Some(document) = document else {
-        return Err(vec![InputError::new(format!("role `{name}` has no role.yml"))]);
+        return Err(vec![InputError::new(format!("role `{name}` has no role.yml")).of(Kind::UnreadableFile)]);
     };
     let document = Arc::new(document);
     let mut parser = Parser { document: &document, templates: &templates, errors: Vec::new() };
@@ -92,8 +92,8 @@ pub(super) struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    pub(super) fn fail(&mut self, node: &Node, message: impl Into<String>) {
-        self.errors.push(InputError::new(message).at(self.document.place(node)));
+    pub(super) fn fail(&mut self, node: &Node, message: impl Into<String>, kind: Kind) {
+        self.errors.push(InputError::new(message).of(kind).at(self.document.place(node)));
     }
 
     fn vars(&mut self, role: &str, services: &IndexMap<String, Service>, vars: &[(&str, &Entry)]) -> Layer {
@@ -106,6 +106,7 @@ impl Parser<'_> {
                 let place = self.document.at(entry.line, entry.column);
                 self.errors.push(
                     InputError::new(format!("variable `{name}` starts with neither the role's nor a service's name"))
+                        .of(Kind::RoleRule)
                         .at(place)
                         .hint("variables of the whole site belong to roles/site/role.yml"),
                 );
@@ -216,7 +217,7 @@ impl Parser<'_> {
             kinds.push(HostKind::Unit { name, files });
         }
         if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
-            fields.fail(node, "a host item has exactly one of `packages`, `sysctl`, `file`, `block`, `unit`");
+            fields.against(node, "a host item has exactly one of `packages`, `sysctl`, `file`, `block`, `unit`");
         }
         self.errors.extend(fields.finish());
         Some(HostItem { node: node.clone(), group, when, kind: kinds.pop()? })
@@ -260,7 +261,7 @@ impl Parser<'_> {
             self.errors.extend(exec.finish());
         }
         if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
-            fields.fail(node, "a step has exactly one of `database`, `message_queue`, `catalog`, `task`, `exec`");
+            fields.against(node, "a step has exactly one of `database`, `message_queue`, `catalog`, `task`, `exec`");
         }
         self.errors.extend(fields.finish());
         Some(Step { node: node.clone(), when: condition, after_ready, kind: kinds.pop()? })
@@ -273,11 +274,11 @@ impl Parser<'_> {
         let mut found: Vec<(&str, &Node)> =
             CHECKS.iter().filter_map(|kind| fields.take(kind).map(|node| (*kind, node))).collect();
         if found.len() > 1 {
-            fields.fail(node, "a check has exactly one kind");
+            fields.against(node, "a check has exactly one kind");
         }
         let errors = fields.finish();
         if found.is_empty() && errors.is_empty() {
-            self.fail(node, format!("a check has one of `{}`", CHECKS.join("`, `")));
+            self.fail(node, format!("a check has one of `{}`", CHECKS.join("`, `")), Kind::RoleRule);
         }
         self.errors.extend(errors);
         let (kind, argument) = found.pop()?;
@@ -299,7 +300,7 @@ impl Parser<'_> {
         kinds.extend(fields.take("address").cloned().map(StatusKind::Address));
         kinds.extend(fields.take("api").cloned().map(StatusKind::Api));
         if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
-            fields.fail(node, "a part of `status` has exactly one of `exec`, `address`, `api`");
+            fields.against(node, "a part of `status` has exactly one of `exec`, `address`, `api`");
         }
         self.errors.extend(fields.finish());
         Some(StatusItem { node: node.clone(), about: about?, when, kind: kinds.pop()? })

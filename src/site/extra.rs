@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::vault::VaultKeys;
 use super::words;
-use crate::error::{InputError, Place};
+use crate::error::{InputError, Kind, Place};
 use crate::source::{Data, Document, Node};
 use crate::template::{Layer, Sourced};
 
@@ -24,15 +24,21 @@ pub(super) fn layer(value: &str, keys: &VaultKeys) -> Result<Layer, InputError> 
     if trimmed.starts_with(['{', '[']) {
         return Layer::of("-e", Document::parse("-e", value)?, false);
     }
-    let words = words::split(value).map_err(|column| InputError::new("a quotation is not closed").at(at(column)))?;
+    let words = words::split(value)
+        .map_err(|column| InputError::new("a quotation is not closed").of(Kind::Usage).at(at(column)))?;
     if words.is_empty() {
-        return Err(InputError::new("empty `-e`").at(at(1)).hint("write `-e name=value` or `-e @file`"));
+        return Err(InputError::new("empty `-e`")
+            .of(Kind::Usage)
+            .at(at(1))
+            .hint("write `-e name=value` or `-e @file`"));
     }
     let document = Arc::new(Document::made("-e", value, Node::bare(Data::Null)));
     let mut vars = IndexMap::new();
     for word in words {
         let Some((key, text)) = word.text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            let error = InputError::new(format!("expected `name=value`, found `{}`", word.text)).at(at(word.column));
+            let error = InputError::new(format!("expected `name=value`, found `{}`", word.text))
+                .of(Kind::Usage)
+                .at(at(word.column));
             let hint = if Path::new(&word.text).exists() {
                 format!("read a file with `-e @{}`", word.text)
             } else {

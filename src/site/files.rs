@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::sources;
 use super::vault::{self, VaultKeys};
-use crate::error::InputError;
+use crate::error::{InputError, Kind};
 use crate::source::Data;
 use crate::template::Layer;
 
@@ -22,7 +22,7 @@ pub(super) fn read(path: &Path) -> Result<String, InputError> {
             io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
             _ => error.to_string(),
         };
-        InputError::new(format!("cannot read {}: {reason}", path.display()))
+        InputError::new(format!("cannot read {}: {reason}", path.display())).of(Kind::UnreadableFile)
     })
 }
 
@@ -56,6 +56,7 @@ pub(super) fn globals(folder: &Path, keys: &VaultKeys, errors: &mut Vec<InputErr
     } else {
         errors.push(
             InputError::new(format!("there is no globals.yml in {}", folder.display()))
+                .of(Kind::UnreadableFile)
                 .hint("copy etc/globals.yml there, or name another folder with `--configdir`"),
         );
     }

@@ -9,7 +9,7 @@ use super::hosts;
 use super::inventory::{Inventory, UNGROUPED};
 use super::literal::literal;
 use super::words::{self, Word};
-use crate::error::{InputError, Place, nearest};
+use crate::error::{self, InputError, Place, nearest};
 use crate::source::{Data, Document, Node};
 use crate::template::Sourced;
 
@@ -59,7 +59,7 @@ pub(super) fn read(inventory: &mut Inventory, file: &Path, text: &str) -> Vec<In
 
 impl Reader<'_> {
     fn fail(&mut self, line: usize, column: usize, message: impl Into<String>, hint: Option<&str>) {
-        let mut error = InputError::new(message).at(self.document.at(line, column));
+        let mut error = InputError::new(message).of(error::Kind::Syntax).at(self.document.at(line, column));
         error.hint = hint.map(str::to_owned);
         self.errors.push(error);
     }
@@ -215,8 +215,10 @@ impl Reader<'_> {
                 Pending::Vars(place) => Some(place),
                 Pending::Children(parents) => parents.first().map(|(_, place)| place),
             };
-            let error =
-                InputError { place: place.cloned(), ..InputError::new(format!("group `{name}` has no section")) };
+            let error = InputError {
+                place: place.cloned(),
+                ..InputError::new(format!("group `{name}` has no section")).of(error::Kind::UnknownName)
+            };
             self.errors.push(match nearest(name, names.iter().copied()) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint(format!("add a section `[{name}]`, empty if need be")),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::error::{InputError, Place};
+use crate::error::{InputError, Kind, Place};
 use crate::source::Data;
 use crate::template::Sourced;
 
@@ -117,7 +117,7 @@ impl Inventory {
     /// Groups that contain themselves.
     pub(super) fn check(&self) -> Option<InputError> {
         let (path, place) = self.groups.keys().find_map(|name| self.cycle(name))?;
-        let error = InputError::new(format!("groups contain each other: {}", path.join(" -> ")));
+        let error = InputError::new(format!("groups contain each other: {}", path.join(" -> "))).of(Kind::Cycle);
         // One cycle has as many beginnings as members; one message is enough.
         Some(match place {
             Some(place) => error.at(place),

@@ -10,7 +10,7 @@ use super::groups::Groups;
 use super::inventory::{ALL, Inventory};
 use super::pattern;
 use super::vault::VaultKeys;
-use crate::error::{Error, InputError, Result, nearest};
+use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::template::Sourced;
 
 /// Names that are Ansible's own, never an inventory's.
@@ -74,6 +74,16 @@ impl Listing {
         Ok(Self { inventory, groups, group_vars, host_vars })
     }
 
+    /// Names of all hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.inventory.hosts.keys().map(String::as_str)
+    }
+
+    /// Names of all groups.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.names()
+    }
+
     /// Groups, their hosts and children, and the variables of hosts, for the hosts that a limit selects.
     ///
     /// # Errors
@@ -110,6 +120,7 @@ impl Listing {
         match found.first() {
             Some(name) if found.len() == 1 => Ok(self.vars(name)),
             _ => Err(Error::input(format!("`{host}` matches {}", crate::error::numbered(found.len(), "host")))
+                .of(Kind::UnknownName)
                 .with_hint("name one host")),
         }
     }
@@ -120,7 +131,7 @@ impl Listing {
     /// A group that is not there.
     pub fn graph(&self, group: &str) -> Result<String> {
         if !self.inventory.groups.contains_key(group) {
-            let error = InputError::new(format!("there is no group `{group}` in the inventory"));
+            let error = InputError::new(format!("there is no group `{group}` in the inventory")).of(Kind::UnknownName);
             return Err(match nearest(group, self.groups.names()) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
                 None => error.hint("`kolla inventory --graph` shows all groups"),

@@ -4,14 +4,22 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
-use crate::error::{InputError, Place};
-use crate::source::{Data, Document, Node, Style, dump};
+use crate::error::{InputError, Kind, Place};
+use crate::source::{Data, Document, Entry, Node, Style, dump};
 
-/// The values of a key, each of one line or more; `None` for a key without `=`.
-type Values = Vec<Option<Vec<String>>>;
+/// Where a line of a merged text is from: the position of its source, and the line there, from 1. A line that only
+/// separates is from nowhere.
+pub type Origin = Option<(usize, usize)>;
 
-/// Keys of a section, in order.
-type Section = IndexMap<String, Values>;
+/// A value of one line or more, and its first line in the source; no text for a key without `=`.
+type Value = (Option<Vec<String>>, Origin);
+
+/// A section's first line in the source, and its keys with their values, in order.
+#[derive(Default)]
+struct Section {
+    from: Origin,
+    keys: IndexMap<String, Vec<Value>>,
+}
 
 /// Sections by name, in order; keys before any section have none.
 type Sections = IndexMap<Option<String>, Section>;
@@ -26,30 +34,46 @@ type Sections = IndexMap<Option<String>, Section>;
 /// # Errors
 /// Lines that are none of these, with the file they are from.
 pub fn merge_ini(sources: &[(&Path, &str)]) -> Result<String, InputError> {
-    let mut merged = Sections::from([(None, Section::new())]);
-    for (file, text) in sources {
-        let parsed = parse_ini(text).map_err(|(line, message, hint)| {
-            InputError::new(format!("{message}: `{}`", line.trim())).at(Place::file(file)).hint(hint)
+    Ok(merge_ini_lines(sources)?.0)
+}
+
+/// As [`merge_ini`], with where each line is from.
+///
+/// # Errors
+/// As [`merge_ini`].
+pub fn merge_ini_lines(sources: &[(&Path, &str)]) -> Result<(String, Vec<Origin>), InputError> {
+    let mut merged = Sections::from([(None, Section::default())]);
+    for (number, (file, text)) in sources.iter().enumerate() {
+        let parsed = parse_ini(number, text).map_err(|(line, message, hint)| {
+            InputError::new(format!("{message}: `{}`", line.trim())).of(Kind::Syntax).at(Place::file(file)).hint(hint)
         })?;
         for (name, section) in parsed {
-            merged.entry(name).or_default().extend(section);
+            let known = merged.entry(name).or_insert_with(|| Section { from: section.from, ..Section::default() });
+            known.keys.extend(section.keys);
         }
     }
-    let mut out = String::new();
+    let (mut out, mut origins) = (String::new(), Vec::new());
     for (name, section) in &merged {
         match name {
-            Some(name) => out.extend(["[", name, "]\n"]),
-            None if section.is_empty() => continue,
+            Some(name) => {
+                out.extend(["[", name, "]\n"]);
+                origins.push(section.from);
+            }
+            None if section.keys.is_empty() => continue,
             None => {}
         }
-        for (key, values) in section {
-            for value in values {
+        for (key, values) in &section.keys {
+            for (value, from) in values {
                 write_value(key, value.as_deref(), &mut out);
+                // The lines of a value follow each other in its source, too.
+                let lines = value.as_ref().map_or(1, Vec::len);
+                origins.extend((0..lines).map(|line| from.map(|(source, first)| (source, first + line))));
             }
         }
         out.push('\n');
+        origins.push(None);
     }
-    Ok(out)
+    Ok((out, origins))
 }
 
 fn write_value(key: &str, value: Option<&[String]>, out: &mut String) {
@@ -75,18 +99,19 @@ fn write_value(key: &str, value: Option<&[String]>, out: &mut String) {
 /// A line that is wrong, what is wrong with it, and what to do.
 type Fault<'a> = (&'a str, &'static str, &'static str);
 
-fn parse_ini(text: &str) -> Result<Sections, Fault<'_>> {
+/// The sections of the source with this number.
+fn parse_ini(source: usize, text: &str) -> Result<Sections, Fault<'_>> {
     let mut sections = Sections::new();
     let mut current = None;
     // The key whose value may go on, unless a blank line or a comment ended it.
     let mut open: Option<String> = None;
-    for line in text.lines().map(str::trim_end) {
-        let trimmed = line.trim_start();
+    for (number, line) in (1..).zip(text.lines().map(str::trim_end)) {
+        let (trimmed, from) = (line.trim_start(), Some((source, number)));
         if line.starts_with([' ', '\t']) {
             let section = sections.entry(current.clone()).or_default();
-            let value = open.as_ref().and_then(|key| section.get_mut(key)).and_then(|values| values.last_mut());
+            let value = open.as_ref().and_then(|key| section.keys.get_mut(key)).and_then(|values| values.last_mut());
             match value {
-                Some(Some(lines)) => lines.push(trimmed.to_owned()),
+                Some((Some(lines), _)) => lines.push(trimmed.to_owned()),
                 _ if trimmed.starts_with(['#', ';']) => {}
                 _ => return Err((line, "an indented line goes on with no value", "do not indent keys")),
             }
@@ -101,7 +126,7 @@ fn parse_ini(text: &str) -> Result<Sections, Fault<'_>> {
                 return Err((line, "not the name of a section", "write it as `[name]`, with nothing behind it"));
             };
             current = Some(name.to_owned());
-            sections.entry(current.clone()).or_default();
+            sections.entry(current.clone()).or_insert_with(|| Section { from, ..Section::default() });
             continue;
         }
         let section = sections.entry(current.clone()).or_default();
@@ -110,12 +135,13 @@ fn parse_ini(text: &str) -> Result<Sections, Fault<'_>> {
             if key.is_empty() {
                 return Err((line, "a value without a key", "write it as `key = value`"));
             }
-            section.entry(key.to_owned()).or_default().push(Some(vec![unquoted(line[at + 1..].trim()).to_owned()]));
+            let value = vec![unquoted(line[at + 1..].trim()).to_owned()];
+            section.keys.entry(key.to_owned()).or_default().push((Some(value), from));
             open = Some(key.to_owned());
         } else {
-            let values = section.entry(line.to_owned()).or_default();
+            let values = section.keys.entry(line.to_owned()).or_default();
             if values.is_empty() {
-                values.push(None);
+                values.push((None, from));
             }
         }
     }
@@ -136,17 +162,73 @@ fn unquoted(value: &str) -> &str {
 /// # Errors
 /// Texts that are no YAML, and tops that are neither mappings nor empty where there are several.
 pub fn merge_yaml(sources: &[(&Path, &str)]) -> Result<String, InputError> {
-    let mut merged = Node::bare(Data::Null);
-    for (file, text) in sources {
+    let roots = yaml_roots(sources)?;
+    let merged = roots.into_iter().fold(Node::bare(Data::Null), merge_nodes);
+    let merged = if merged.data == Data::Null { Node::bare(Data::Map(IndexMap::new())) } else { merged };
+    Ok(dump(&merged.to_json(), Style::default()))
+}
+
+fn yaml_roots(sources: &[(&Path, &str)]) -> Result<Vec<Node>, InputError> {
+    let parsed = sources.iter().map(|(file, text)| {
         let document = Document::parse(file, text)?;
         if sources.len() > 1 {
             // Says where, if it is something else than a mapping.
             document.entries()?;
         }
-        merged = merge_nodes(merged, document.root);
+        Ok(document.root)
+    });
+    parsed.collect()
+}
+
+/// As [`merge_yaml`], with where each line is from: a value is of the last source that has it, a mapping begins in the
+/// first one.
+///
+/// # Errors
+/// As [`merge_yaml`].
+pub fn merge_yaml_lines(sources: &[(&Path, &str)]) -> Result<(String, Vec<Origin>), InputError> {
+    let text = merge_yaml(sources)?;
+    let roots = yaml_roots(sources)?;
+    let mut origins = vec![None; text.lines().count()];
+    let merged = Document::parse("merged", &text)?.root;
+    let sources: Vec<(usize, &Node)> = roots.iter().enumerate().collect();
+    trace_yaml(&merged, &sources, &mut origins);
+    // What no value begins on goes on with the one above.
+    let mut last = None;
+    for origin in &mut origins {
+        last = origin.or(last);
+        *origin = last;
     }
-    let merged = if merged.data == Data::Null { Node::bare(Data::Map(IndexMap::new())) } else { merged };
-    Ok(dump(&merged.to_json(), Style::default()))
+    Ok((text, origins))
+}
+
+/// Notes where the lines of a merged value begin. `sources` are those that have it, lowest first.
+fn trace_yaml(merged: &Node, sources: &[(usize, &Node)], origins: &mut [Origin]) {
+    match &merged.data {
+        Data::Map(map) => {
+            for (key, entry) in map {
+                let having: Vec<(usize, &Entry)> = sources
+                    .iter()
+                    .filter_map(|(number, node)| match &node.data {
+                        Data::Map(map) => Some((*number, map.get(key)?)),
+                        _ => None,
+                    })
+                    .collect();
+                let inner = matches!(&entry.value.data, Data::Map(map) if !map.is_empty());
+                let from = if inner { having.first() } else { having.last() };
+                note(origins, entry.line, from.map(|(number, entry)| (*number, entry.line)));
+                let below: Vec<_> = having.iter().map(|(number, entry)| (*number, &entry.value)).collect();
+                trace_yaml(&entry.value, &below, origins);
+            }
+        }
+        Data::Seq(items) => {
+            let Some((number, Node { data: Data::Seq(theirs), .. })) = sources.last() else { return };
+            for (item, their) in items.iter().zip(theirs) {
+                note(origins, item.line, Some((*number, their.line)));
+                trace_yaml(item, &[(*number, their)], origins);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn merge_nodes(low: Node, high: Node) -> Node {
@@ -163,6 +245,12 @@ fn merge_nodes(low: Node, high: Node) -> Node {
             Node { line: high.line, column: high.column, data: Data::Map(low) }
         }
         (_, data) => Node { line: high.line, column: high.column, data },
+    }
+}
+
+fn note(origins: &mut [Origin], line: usize, from: Origin) {
+    if let Some(origin) = line.checked_sub(1).and_then(|index| origins.get_mut(index)) {
+        *origin = origin.or(from);
     }
 }
 
@@ -197,5 +285,35 @@ mod tests {
         assert_eq!(merge_yaml(&[low, high]).unwrap(), "a:\n  b: 1\n  c:\n  - 3\n  e: 'yes'\nd: null\n");
         let error = merge_yaml(&[low, (Path::new("list.yml"), "- 1\n")]).unwrap_err();
         assert_eq!(error.message, "expected a mapping, found a list");
+    }
+    #[test]
+    fn lines_of_what_is_merged_tell_where_they_are_from() {
+        let low = (Path::new("low"), "[a]\n# c\nk = 1\nl = 2\n    3\n[b]\nx = 1\n");
+        let high = (Path::new("high"), "n\n[b]\nx = 5\nx = 6\n[a]\nk = 7\n");
+        let (text, lines) = merge_ini_lines(&[low, high]).unwrap();
+        assert_eq!(text, "n\n\n[a]\nk = 7\nl = 2\n    3\n\n[b]\nx = 5\nx = 6\n\n");
+        let (first, second) = (|line| Some((0, line)), |line| Some((1, line)));
+        let expected =
+            [second(1), None, first(1), second(6), first(4), first(5), None, first(6), second(3), second(4), None];
+        assert_eq!(lines, expected);
+
+        let low = (Path::new("low"), "a:\n  b: 1\n  c: [1, 2]\nd: x\n");
+        let high = (Path::new("high"), "e: 1\na:\n  c:\n  - {f: 1,\n     g: 2}\n  b: |\n    t\n    u\n");
+        let (text, lines) = merge_yaml_lines(&[low, high]).unwrap();
+        assert_eq!(text, "a:\n  b: 't\n\n    u\n\n    '\n  c:\n  - f: 1\n    g: 2\nd: x\ne: 1\n");
+        let expected = [
+            first(1),
+            second(6),
+            second(6),
+            second(6),
+            second(6),
+            second(6),
+            second(3),
+            second(4),
+            second(5),
+            first(4),
+            second(1),
+        ];
+        assert_eq!(lines, expected);
     }
 }

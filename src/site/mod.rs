@@ -35,7 +35,7 @@ pub use passwords::{MergeFiles, Merged, Password, genpwd, key_pair, mergepwd};
 pub use trace::{Read, Trace, place_of};
 pub use vault::{DEFAULT_ID, VaultKey, VaultKeys};
 
-use crate::error::{Error, InputError, Place, Result};
+use crate::error::{Error, InputError, Kind, Place, Result};
 use crate::shell::Mask;
 use crate::source::{Data, Node};
 use crate::template::{HostLayers, Layer, Scopes, SiteLayers, Value};
@@ -100,7 +100,7 @@ pub struct Site {
     pub mask: Mask,
     groups: Arc<Groups>,
     layers: Layers,
-    warnings: Vec<String>,
+    warnings: Vec<InputError>,
     environment: HashMap<String, String>,
 }
 
@@ -123,7 +123,7 @@ impl Site {
         let mut errors = Vec::new();
         let (inventory, group_vars, host_vars) = inventories(&options.inventories, &options.vault, &mut errors);
         if errors.is_empty() && inventory.hosts.is_empty() {
-            let error = InputError::new("the inventory names no host");
+            let error = InputError::new("the inventory names no host").of(Kind::Inventory);
             let place = options.inventories.first().map(Place::file);
             errors.push(InputError { place, ..error }.hint("list hosts under `[control]`; inventory/ has examples"));
         }
@@ -142,6 +142,7 @@ impl Site {
         } else {
             errors.push(
                 InputError::new(format!("there is no passwords.yml in {}", options.config_dir.display()))
+                    .of(Kind::UnreadableFile)
                     .hint("copy etc/passwords.yml there and run `kolla genpwd`, or name one with `--passwords`"),
             );
         }
@@ -234,7 +235,7 @@ impl Site {
     }
 
     /// What deserves a word but stops nothing.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<InputError> {
         self.warnings.clone()
     }
 }

@@ -9,7 +9,7 @@ use regex::Regex;
 use super::groups::Groups;
 use super::inventory::ALL;
 use super::{files, hosts};
-use crate::error::{InputError, nearest};
+use crate::error::{InputError, Kind, nearest};
 
 /// What helps who does not know the names.
 const LIST: &str = "list the hosts with `kolla inventory`";
@@ -20,7 +20,9 @@ pub(super) fn select(groups: &Groups, limit: &[String]) -> Result<IndexSet<Strin
     let all = groups.members(ALL).unwrap_or_default();
     let selected: IndexSet<String> = all.into_iter().filter(|host| chosen.contains(*host)).map(str::to_owned).collect();
     if selected.is_empty() && !limit.is_empty() {
-        return Err(vec![InputError::new(format!("`{}` leaves no host", limit.join(","))).hint(LIST)]);
+        return Err(vec![
+            InputError::new(format!("`{}` leaves no host", limit.join(","))).of(Kind::UnknownName).hint(LIST),
+        ]);
     }
     Ok(selected)
 }
@@ -111,6 +113,7 @@ fn one<'a>(groups: &'a Groups, pattern: &str) -> Result<Vec<&'a str>, InputError
     };
     picked.ok_or_else(|| {
         InputError::new(format!("`{pattern}` selects nothing: `{name}` has {} hosts", found.len()))
+            .of(Kind::UnknownName)
             .hint("write `group[0]` for its first host, `group[0:2]` for its first three")
     })
 }
@@ -175,7 +178,7 @@ fn named<'a>(groups: &'a Groups, pattern: &str, name: &str) -> Result<Vec<&'a st
 
 fn unknown(groups: &Groups, pattern: &str, name: &str) -> InputError {
     if name.starts_with('~') || name.contains(['*', '?', '[']) {
-        let error = InputError::new(format!("`{name}` matches no host and no group"));
+        let error = InputError::new(format!("`{name}` matches no host and no group")).of(Kind::UnknownName);
         let reversed = name.strip_suffix("-1]").is_some_and(|rest| rest.contains('['));
         return error.hint(if reversed { "write `[0:]` for all, `[-1]` for the last one" } else { LIST });
     }
@@ -188,7 +191,7 @@ fn unknown(groups: &Groups, pattern: &str, name: &str) -> InputError {
         None if name.contains(':') => "separate patterns either by commas or by colons".to_owned(),
         None => LIST.to_owned(),
     };
-    InputError::new(format!("`{name}` is no host and no group")).hint(hint)
+    InputError::new(format!("`{name}` is no host and no group")).of(Kind::UnknownName).hint(hint)
 }
 
 enum Matcher {
@@ -210,7 +213,7 @@ impl Matcher {
         match name.strip_prefix('~') {
             Some(pattern) => Regex::new(&format!("^(?:{pattern})"))
                 .map(Self::Regex)
-                .map_err(|_| InputError::new(format!("`{pattern}` is no regular expression"))),
+                .map_err(|_| InputError::new(format!("`{pattern}` is no regular expression")).of(Kind::Usage)),
             None => Ok(Self::Shell(parts(&name.chars().collect::<Vec<_>>()))),
         }
     }

@@ -11,7 +11,7 @@ use indexmap::IndexSet;
 use serde_json::{Map, Value};
 
 use super::inventory::Inventory;
-use crate::error::{InputError, Place};
+use crate::error::{InputError, Kind, Place};
 use crate::source::{Data, Document, Entry, Node};
 use crate::template::Sourced;
 
@@ -55,7 +55,10 @@ pub(super) fn read(inventory: &mut Inventory, script: &Path) -> Result<(), Input
 
 impl Reader<'_> {
     fn wrong(&self, message: impl Into<String>) -> InputError {
-        InputError::new(message).at(Place::file(self.script)).hint("see what it prints for `--list`")
+        InputError::new(message)
+            .of(Kind::Inventory)
+            .at(Place::file(self.script))
+            .hint("see what it prints for `--list`")
     }
 
     /// Runs the script and parses its output; none is an empty mapping for one host.

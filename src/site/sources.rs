@@ -9,7 +9,7 @@ use super::files;
 use super::inventory::{Inventory, UNGROUPED};
 use super::vault::is_sealed;
 use super::{hosts, ini, script, yaml};
-use crate::error::{InputError, Place};
+use crate::error::{InputError, Kind, Place};
 use crate::source::{Data, Document, Node};
 use crate::template::Sourced;
 
@@ -24,7 +24,11 @@ const BESIDE: &[&str] = &["host_vars", "group_vars", "vars_plugins"];
 pub(super) fn read(sources: &[PathBuf], errors: &mut Vec<InputError>) -> Inventory {
     let mut inventory = Inventory::default();
     if sources.is_empty() {
-        errors.push(InputError::new("no inventory").hint("name one with `-i FILE`; inventory/ has examples"));
+        errors.push(
+            InputError::new("no inventory")
+                .of(Kind::Inventory)
+                .hint("name one with `-i FILE`; inventory/ has examples"),
+        );
     }
     for source in sources {
         if is_list(source) {
@@ -85,6 +89,7 @@ fn file(inventory: &mut Inventory, path: &Path, errors: &mut Vec<InputError>) {
             script::read(inventory, path)
         } else {
             Err(InputError::new("the inventory script is not executable")
+                .of(Kind::Inventory)
                 .at(Place::file(path))
                 .hint(format!("make it so with `chmod +x {}`", path.display())))
         };
@@ -94,6 +99,7 @@ fn file(inventory: &mut Inventory, path: &Path, errors: &mut Vec<InputError>) {
     match files::read(path) {
         Ok(text) if is_sealed(&text) => errors.push(
             InputError::new("an encrypted inventory is not read")
+                .of(Kind::Unsupported)
                 .at(Place::file(path))
                 .hint("decrypt it with `ansible-vault decrypt`; files in group_vars/ and host_vars/ may be encrypted"),
         ),
@@ -131,7 +137,7 @@ fn text_of(inventory: &mut Inventory, path: &Path, text: &str, errors: &mut Vec<
             _ => {}
         }
     } else if files::has_extension(path, &["toml"]) {
-        let error = InputError::new("an inventory in TOML is not read").at(Place::file(path));
+        let error = InputError::new("an inventory in TOML is not read").of(Kind::Unsupported).at(Place::file(path));
         errors.push(error.hint("save what `ansible-inventory --list --yaml` prints, and name that with `-i`"));
         return;
     }

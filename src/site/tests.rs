@@ -529,7 +529,8 @@ fn warnings_name_what_changed_its_meaning_and_files_of_nobody() {
         ("host_vars/c3.yml", "a: 1\n"),
     ]);
     fs::set_permissions(folder.path("passwords.yml"), fs::Permissions::from_mode(0o644)).unwrap();
-    let warnings: Vec<String> = folder.load().warnings().iter().map(|warning| folder.strip(warning)).collect();
+    let warnings: Vec<String> =
+        folder.load().warnings().iter().map(|warning| folder.strip(&warning.to_string())).collect();
     assert_eq!(
         warnings,
         [

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::Layers;
 use super::groups::{Groups, parents};
-use crate::error::{Place, nearest};
+use crate::error::{InputError, Kind, Place, nearest};
 use crate::template::{Layer, Sourced};
 
 /// Ansible's variables that ask for a login with a password, which is not offered.
@@ -23,13 +23,14 @@ pub(super) fn of(
     group_vars: &IndexMap<String, Vec<Arc<Layer>>>,
     host_vars: &IndexMap<String, Vec<Arc<Layer>>>,
     passwords: &Path,
-) -> Vec<String> {
+) -> Vec<InputError> {
     let mut warnings = Vec::new();
     let specific = distinct(layers.hosts.values().flatten());
     shadowed(layers, &specific, &mut warnings);
     for layer in &specific {
         for (name, sourced) in layer.vars.iter().filter(|(name, _)| PASSWORD_LOGIN.contains(&name.as_str())) {
-            warnings.push(format!("{}: `{name}` is not used: logins are by key, sudo without a password", at(sourced)));
+            let message = format!("`{name}` is not used: logins are by key, sudo without a password");
+            warnings.push(InputError::new(message).of(Kind::UnreadVariable).at(at(sourced)));
         }
     }
     let group_known = |name: &str| groups.names().any(|group| group == name);
@@ -40,16 +41,17 @@ pub(super) fn of(
         } else {
             near.unwrap_or_default()
         };
-        warnings.push(format!("{}: the inventory has no group `{name}`{why}", file_of(files)));
+        warnings.push(stranger(files, format!("the inventory has no group `{name}`{why}")));
     }
     for (name, files) in host_vars.iter().filter(|(name, _)| !layers.hosts.contains_key(*name)) {
         let near = nearest(name, layers.hosts.keys().map(String::as_str));
         let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        warnings.push(format!("{}: the inventory has no host `{name}`{near}", file_of(files)));
+        warnings.push(stranger(files, format!("the inventory has no host `{name}`{near}")));
     }
     if std::fs::metadata(passwords).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
         let file = passwords.display();
-        warnings.push(format!("{file} can be read by others: run `chmod 600 {file}`"));
+        let message = format!("{file} can be read by others: run `chmod 600 {file}`");
+        warnings.push(InputError::new(message).of(Kind::OpenSecrets));
     }
     warnings
 }
@@ -59,18 +61,27 @@ fn distinct<'a>(layers: impl Iterator<Item = &'a Arc<Layer>>) -> Vec<&'a Arc<Lay
     layers.filter(|layer| seen.insert(Arc::as_ptr(layer))).collect()
 }
 
-fn file_of(layers: &[Arc<Layer>]) -> String {
-    let first = layers.first().and_then(|layer| layer.vars.values().next());
-    first.map(|sourced| sourced.document.file().display().to_string()).unwrap_or_default()
+/// A file of variables for a group or host that is not there.
+fn stranger(layers: &[Arc<Layer>], message: String) -> InputError {
+    let warning = InputError::new(message).of(Kind::UnreadFile);
+    match layers.first().and_then(|layer| layer.vars.values().next()) {
+        Some(sourced) => warning.at(Place::file(sourced.document.file())),
+        None => warning,
+    }
 }
 
 fn at(sourced: &Sourced) -> Place {
-    Place { column: 0, ..sourced.document.place(&sourced.node) }
+    sourced.document.place(&sourced.node)
+}
+
+/// A place without its column, inside of a sentence.
+fn line(sourced: &Sourced) -> Place {
+    Place { column: 0, ..at(sourced) }
 }
 
 /// Values of globals.yml under a more specific one, which there is no mistake here, but another value than before
 /// for who comes from Kolla-Ansible.
-fn shadowed(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String>) {
+fn shadowed(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<InputError>) {
     for (name, global) in layers.globals.iter().flat_map(|layer| &layer.vars) {
         let over: Vec<_> = specific
             .iter()
@@ -82,12 +93,13 @@ fn shadowed(layers: &Layers, specific: &[&Arc<Layer>], warnings: &mut Vec<String
                 1 => String::new(),
                 count => format!(" (and {} more)", count - 1),
             };
-            warnings.push(format!(
+            let message = format!(
                 "`{name}` is set in {} and for {} in {}{more}: the more specific one wins, unlike in Kolla-Ansible",
-                at(global),
+                line(global),
                 layer.name,
-                at(own),
-            ));
+                line(own),
+            );
+            warnings.push(InputError::new(message).of(Kind::Shadowed));
         }
     }
 }

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::hosts;
 use super::inventory::Inventory;
-use crate::error::{InputError, nearest};
+use crate::error::{InputError, Kind, nearest};
 use crate::source::{Data, Document, Entry, Node};
 use crate::template::Sourced;
 
@@ -27,7 +27,7 @@ pub(super) fn read(inventory: &mut Inventory, document: Document) -> Vec<InputEr
         Err(error) => return vec![error.hint("write groups as `all: {hosts: {control01: }}`")],
     };
     if let Some(plugin) = groups.get("plugin") {
-        let error = InputError::new("a configuration of an inventory plugin is not an inventory");
+        let error = InputError::new("a configuration of an inventory plugin is not an inventory").of(Kind::Unsupported);
         let hint = "save what `ansible-inventory --list --yaml` prints, and name that with `-i`";
         return vec![error.at(document.at(plugin.line, plugin.column)).hint(hint)];
     }
@@ -41,7 +41,7 @@ pub(super) fn read(inventory: &mut Inventory, document: Document) -> Vec<InputEr
 impl Reader<'_> {
     fn fail(&mut self, entry: &Entry, message: String, hint: &str) {
         let place = self.document.at(entry.line, entry.column);
-        self.errors.push(InputError::new(message).at(place).hint(hint));
+        self.errors.push(InputError::new(message).of(Kind::Inventory).at(place).hint(hint));
     }
 
     fn group(&mut self, name: &str, entry: &Entry) {

@@ -7,7 +7,7 @@ use minijinja::{Error, ErrorKind};
 use regex::Regex;
 
 use super::filters;
-use crate::error::{InputError, Place, nearest};
+use crate::error::{InputError, Kind, Place, nearest};
 
 /// An input error on its way through the engine, and the variable whose use met it; empty where there is none.
 #[derive(Debug, Clone)]
@@ -56,22 +56,23 @@ pub(super) fn read(error: &Error) -> Said {
         return Said::Undefined(String::new());
     }
     Said::Wrong(match error.kind() {
-        ErrorKind::SyntaxError => InputError::new(format!("template syntax: {detail}")),
+        ErrorKind::SyntaxError => InputError::new(format!("template syntax: {detail}")).of(Kind::Template),
         ErrorKind::UnknownFilter => unknown("filter", detail, filters::NAMES),
         ErrorKind::UnknownTest => unknown("test", detail, filters::TESTS),
         ErrorKind::UnknownFunction => unknown("function", detail, filters::FUNCTIONS),
         ErrorKind::TemplateNotFound => InputError::new("a template cannot include other files")
+            .of(Kind::Template)
             .hint("write the included text into this template, or use a macro"),
-        ErrorKind::InvalidOperation if !detail.is_empty() => InputError::new(detail),
-        kind if detail.is_empty() => InputError::new(kind.to_string()),
-        kind => InputError::new(format!("{kind}: {detail}")),
+        ErrorKind::InvalidOperation if !detail.is_empty() => InputError::new(detail).of(Kind::Template),
+        kind if detail.is_empty() => InputError::new(kind.to_string()).of(Kind::Template),
+        kind => InputError::new(format!("{kind}: {detail}")).of(Kind::Template),
     })
 }
 
 fn unknown(what: &str, detail: &str, names: &[&'static str]) -> InputError {
     let words: Vec<&str> = detail.split(' ').collect();
     let name = words.iter().rev().nth(2).copied().unwrap_or_default();
-    let error = InputError::new(format!("unknown {what} `{name}`"));
+    let error = InputError::new(format!("unknown {what} `{name}`")).of(Kind::Template);
     match nearest(name, names.iter().copied()) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error,

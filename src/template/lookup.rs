@@ -9,7 +9,7 @@ use super::failure::wrap;
 use super::filters;
 use super::lazy::Root;
 use super::scope::Scope;
-use crate::error::{InputError, nearest};
+use crate::error::{InputError, Kind, nearest};
 
 /// The lookups there are.
 const KINDS: &[&str] = &["dict", "env", "file", "fileglob", "first_found", "items", "list", "vars"];
@@ -118,7 +118,7 @@ fn one(scope: &Scope, kind: &str, term: &Value, named: &Kwargs) -> Result<Vec<Va
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("use one of {}", KINDS.join(", ")),
             };
-            return Err(wrap(InputError::new(format!("unknown lookup `{other}`")).hint(hint), ""));
+            return Err(wrap(InputError::new(format!("unknown lookup `{other}`")).of(Kind::Template).hint(hint), ""));
         }
     })
 }

@@ -7,7 +7,7 @@ use minijinja::Value;
 
 use super::engine::{self, Text};
 use super::failure;
-use crate::error::{InputError, Place};
+use crate::error::{InputError, Kind, Place};
 use crate::source::{Data, Document, Node};
 
 /// Where a value stands, for errors.
@@ -156,7 +156,9 @@ pub(super) fn syntax(error: &minijinja::Error, text: &str, spot: &Spot<'_>) -> I
     let (line, column) = failure::position(error, text, 0, "");
     match failure::read(error) {
         failure::Said::Failed(error, _) => error,
-        failure::Said::Undefined(what) => InputError::new(format!("`{what}` is undefined")).at(spot.place()),
+        failure::Said::Undefined(what) => {
+            InputError::new(format!("`{what}` is undefined")).of(Kind::UndefinedVariable).at(spot.place())
+        }
         failure::Said::Wrong(error) => error.at(spot.inside(text, line, column)),
     }
 }

@@ -14,8 +14,8 @@ use super::failure::{self, Said};
 use super::lazy::{Lazy, Root, settle};
 use super::part::{self, Form, Part, Spot};
 use super::shared::{Affected, Memo, Outcome, Reach, Shared, Variable};
-use super::{Origin, filters, layer};
-use crate::error::{InputError, Place, nearest};
+use super::{Origin, filters, layer, trace};
+use crate::error::{InputError, Kind, Place, nearest};
 use crate::source::{Data, Document, Node};
 
 /// How deep variables may stand in each other. Deeper is a mistake, and each level takes stack.
@@ -225,6 +225,14 @@ impl Scope {
         self.render_as(file, source, true)
     }
 
+    /// From which line of the source each line of what it was rendered to comes; `None` where that cannot be told.
+    pub fn traced(&self, source: &str, merged: bool, rendered: &str) -> Option<Vec<usize>> {
+        // Under a name of its own: what is compiled is kept by name.
+        let marked = self.render_as(Path::new("traced"), &trace::marked(source)?, merged).ok()?;
+        let (text, lines) = trace::read(&marked, source);
+        (text == rendered).then_some(lines)
+    }
+
     fn render_as(&self, file: &Path, source: &str, merged: bool) -> Result<String, InputError> {
         let compiled = engine::file(file, source, merged).map_err(|(error, skipped)| {
             let text: String = source.split_inclusive('\n').skip(skipped).collect();
@@ -406,7 +414,10 @@ impl Scope {
             Form::Empty => {
                 let place = part.spot().place();
                 let hint = format!("fill it with `kolla genpwd --passwords {}`", place.file.display());
-                return Err(InputError::new(format!("`{}` is empty", part.label)).at(place).hint(hint));
+                return Err(InputError::new(format!("`{}` is empty", part.label))
+                    .of(Kind::EmptySecret)
+                    .at(place)
+                    .hint(hint));
             }
             Form::Seq(_) | Form::Map(_) => {
                 narrow(if self.child.is_some() { Reach::Layer } else { Reach::Host });
@@ -436,10 +447,12 @@ impl Scope {
                 "variables stand in each other more than {DEEPEST} deep at `{}`",
                 part.label
             ))
+            .of(Kind::Cycle)
             .at(spot.place())),
             Some(mut labels) => {
                 labels.push(part.label.clone());
                 Err(InputError::new(format!("recursive: {}", labels.join(" -> ")))
+                    .of(Kind::Cycle)
                     .at(spot.place())
                     .hint(format!("give one of them a value of its own, as `{}` in globals.yml", labels[0])))
             }
@@ -522,23 +535,27 @@ impl Scope {
         let locate = |line, column| Some(spot.inside(text, line, column));
         match engine::printing(text).and_then(|template| template.render(Root::value(self))) {
             Err(error) => self.explain_error(&error, text, 0, &locate),
-            Ok(_) => InputError::new(format!("`{text}` has no value")).at(spot.place()),
+            Ok(_) => InputError::new(format!("`{text}` has no value")).of(Kind::UndefinedVariable).at(spot.place()),
         }
     }
 
     /// The error of an undefined name or expression.
     fn undefined(&self, what: &str) -> InputError {
         if what.is_empty() {
-            return InputError::new("undefined value").hint("test it with `is defined`, or give it a `default`");
+            return InputError::new("undefined value")
+                .of(Kind::UndefinedVariable)
+                .hint("test it with `is defined`, or give it a `default`");
         }
-        let error = InputError::new(format!("undefined variable `{what}`"));
+        let error = InputError::new(format!("undefined variable `{what}`")).of(Kind::UndefinedVariable);
         if (what.starts_with("facts.") || what.starts_with("ansible_facts")) && !self.knows_facts() {
             let host = self.host_name().unwrap_or("the host");
             return InputError::new(format!("`{what}` is undefined"))
+                .of(Kind::UndefinedVariable)
                 .hint(format!("facts of {host} are not known: run where the host can be reached"));
         }
         if !what.chars().all(|c| c.is_alphanumeric() || c == '_') {
             return InputError::new(format!("`{what}` is undefined"))
+                .of(Kind::UndefinedVariable)
                 .hint("test it with `is defined`, or give it a `default`");
         }
         if self.shared.documented.contains(what) {

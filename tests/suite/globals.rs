@@ -46,8 +46,8 @@ impl Folder {
         Strangers::of(&site, &roles, &overrides)
     }
 
-    fn strip(&self, warnings: &[String]) -> Vec<String> {
-        warnings.iter().map(|text| text.replace(&format!("{}/", self.0.path().display()), "")).collect()
+    fn strip(&self, warnings: &[InputError]) -> Vec<String> {
+        warnings.iter().map(|warning| warning.to_string().replace(&format!("{}/", self.0.path().display()), "")).collect()
     }
 }
 
@@ -173,7 +173,7 @@ fn many_strangers_are_told_in_a_few_lines() {
         let _ = writeln!(text, "site_of_ours_{number}: 1");
     }
     let strangers = Folder::new(&[("globals.yml", &text)]).strangers(&[]);
-    let brief = strangers.brief();
+    let brief: Vec<String> = strangers.brief().iter().map(ToString::to_string).collect();
     assert!(brief.len() <= 4 && brief.iter().all(|line| line.len() < 500), "{brief:#?}");
     assert!(brief.iter().any(|line| line.contains("variables are not supported here, for ")), "{brief:#?}");
     assert!(

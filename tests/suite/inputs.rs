@@ -1,11 +1,15 @@
 //! Broken inputs, through the program itself: exit code 2, exactly the expected words, and nothing written.
 //!
 //! Each folder of `tests/cases/inputs` is a config folder with the command line in `command` and what the program
-//! says on stderr in `expected`. `KOLLA_BLESS=1` writes down what it says now: read it as an operator would.
+//! says on stderr in `expected`; `tests/cases/codes.yml` has the kinds of errors that `--output json` names.
+//! `KOLLA_BLESS=1` writes down what it says now: read it as an operator would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use kolla::error::{Kind, page};
 
 /// Every file below a folder, with its content.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -27,8 +31,9 @@ fn broken_inputs_are_refused_with_their_place_and_what_to_do() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/inputs");
     let mut folders: Vec<PathBuf> = std::fs::read_dir(&cases).unwrap().flatten().map(|entry| entry.path()).collect();
     folders.sort();
-    assert!(folders.len() >= 30);
+    assert!(folders.len() >= 80, "only {} cases", folders.len());
     let mut wrong = String::new();
+    let (mut codes, mut met) = (String::new(), BTreeSet::new());
     for folder in folders {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         // A copy, so that a program that does write shows, and other tests see nothing of it.
@@ -37,7 +42,9 @@ fn broken_inputs_are_refused_with_their_place_and_what_to_do() {
         for (path, content) in &before {
             let path = copy.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, content).unwrap();
+            std::fs::write(&path, content).unwrap();
+            // Not for others to read, of which there is a warning.
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
         let state = tempfile::tempdir().unwrap();
         let command = String::from_utf8(before[Path::new("command")].clone()).unwrap();
@@ -49,8 +56,20 @@ fn broken_inputs_are_refused_with_their_place_and_what_to_do() {
         if files(copy.path()) != before || !files(state.path()).is_empty() {
             let _ = writeln!(wrong, "{name}: files were written");
         }
-        if !output.stdout.is_empty() {
-            let _ = writeln!(wrong, "{name}: something was said on stdout");
+        // Nothing but the errors. What is no command line is not known to ask for JSON.
+        let events = String::from_utf8_lossy(&output.stdout).into_owned();
+        let of = |line: &str| {
+            let event: serde_json::Value = serde_json::from_str(line).ok()?;
+            (event["kind"] == "input").then(|| event["code"].as_str().map(str::to_owned))?
+        };
+        let mut found: Vec<Option<String>> = events.lines().map(of).collect();
+        found.dedup();
+        match found.into_iter().collect::<Option<Vec<_>>>() {
+            Some(found) => {
+                let _ = writeln!(codes, "{name}: [{}]", found.join(", "));
+                met.extend(found);
+            }
+            None => drop(writeln!(wrong, "{name}: on stdout is no finding:\n{events}")),
         }
         let expected = folder.join("expected");
         if bless {
@@ -60,14 +79,43 @@ fn broken_inputs_are_refused_with_their_place_and_what_to_do() {
             let _ = writeln!(wrong, "{name}:\n--- expected\n{expected}--- said\n{said}");
         }
     }
+    let file = cases.with_file_name("codes.yml");
+    if bless {
+        std::fs::write(&file, &codes).unwrap();
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    for (now, before) in codes.lines().zip(expected.lines().chain(std::iter::repeat(""))) {
+        if now != before {
+            let _ = writeln!(wrong, "codes.yml: expected `{before}`, found `{now}`");
+        }
+    }
+    for kind in Kind::ALL.iter().filter(|kind| kind.is_input()) {
+        // A plan can only be saved of hosts that answer.
+        if !met.contains(kind.name()) && *kind != Kind::SavedPlan {
+            let _ = writeln!(wrong, "no case is of the kind `{}`", kind.name());
+        }
+    }
     assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn the_page_of_errors_is_what_the_program_says() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
+    if std::env::var_os("KOLLA_BLESS").is_some() {
+        std::fs::write(&file, page()).unwrap();
+    }
+    assert!(std::fs::read_to_string(&file).unwrap() == page(), "KOLLA_BLESS=1 writes docs/errors.md anew");
+    let mut names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Kind::ALL.len(), "two kinds have the same name");
 }
 
 #[allow(clippy::disallowed_types)]
 fn run<'a>(folder: &Path, home: &Path, words: impl Iterator<Item = &'a str>) -> std::process::Output {
     std::process::Command::new(env!("CARGO_BIN_EXE_kolla"))
         // The cases are about the infrastructure: OpenStack's roles would each miss something, too.
-        .args(["--configdir", ".", "-e", "enable_openstack_core=false"])
+        .args(["--configdir", ".", "-e", "enable_openstack_core=false", "--output", "json"])
         .args(words)
         .current_dir(folder)
         .env_clear()

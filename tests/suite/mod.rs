@@ -1,3 +1,4 @@
+mod complete;
 mod globals;
 mod inputs;
 mod inventory;
@@ -7,5 +8,6 @@ mod oracle;
 mod overrides;
 mod passwords;
 mod plans;
+mod schemas;
 mod walk;
 mod world;

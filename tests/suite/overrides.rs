@@ -192,7 +192,8 @@ fn a_file_that_is_no_text_matters_only_where_it_is_used() {
 fn unread(folder: &Folder) -> Vec<String> {
     let plan = folder.plan().unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
     let roles = Roles::load(&[folder.path("roles")]).unwrap();
-    Overrides::read(&folder.path("config")).unwrap().unread(&plan.lookups, &roles, &["c1", "c2"])
+    let overrides = Overrides::read(&folder.path("config")).unwrap();
+    overrides.unread(&plan.lookups, &roles, &["c1", "c2"]).iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -249,4 +250,75 @@ fn files_that_nothing_reads_are_told_with_what_may_be_meant() {
             "nothing reads config/other/a, config/other/b, config/other/c/d and 1 more: there is no role `other`",
         ]
     );
+}
+
+/// The lines of a file of a service on c1, each with where it comes from.
+fn explained(folder: &Folder, service: &str, name: &str) -> Vec<String> {
+    let files = folder.input(|input| kolla::plan::service_files(input, "c1", service));
+    let files = files.unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
+    let file = files.into_iter().find(|file| file.name == name).unwrap();
+    let text: Vec<&str> = file.lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect();
+    assert_eq!(text.concat(), file.content);
+    let plan = folder.plan().unwrap();
+    assert_eq!(files_of(&plan, service)[name], file.content, "the plan has another file");
+    let of = |line: &kolla::plan::FileLine| {
+        let path = line.file.as_ref().map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
+        let number = line.line.map(|number| number.to_string()).unwrap_or_default();
+        format!("{}:{number} {}", path.unwrap_or_default(), line.text)
+    };
+    file.lines.iter().map(of).collect()
+}
+
+fn files_of(plan: &Plan, service: &str) -> BTreeMap<String, String> {
+    files(plan, "c1", service)
+}
+
+#[test]
+fn every_line_of_a_file_knows_where_it_comes_from() {
+    let spec = "      - { template: toy.conf.j2, to: /etc/toy/toy.conf, merge: oslo }\n    command: toy\n";
+    let folder = toy("toy-api", spec);
+    let template = "{# A toy. #}\n[DEFAULT]\n{% for n in range(2) %}\nkey{{ n }} = {{ toy_port + n }}\n{% endfor %}\n\
+                    {% if toy_port is defined %}\n[other]\nlong = a\n    b\n{% endif %}\n";
+    folder.write("roles/toy/templates/toy.conf.j2", template);
+    let alone = [
+        "toy.conf.j2:2 [DEFAULT]",
+        "toy.conf.j2:4 key0 = 99",
+        "toy.conf.j2:4 key1 = 100",
+        "toy.conf.j2:7 [other]",
+        "toy.conf.j2:8 long = a",
+        "toy.conf.j2:9     b",
+    ];
+    assert_eq!(explained(&folder, "toy-api", "toy.conf"), alone);
+    folder.write("config/global.conf", "[DEFAULT]\n\n{% if true %}\nkey1 = g\n{% endif %}\nmine = 1\n");
+    folder.write("config/toy/c1/toy-api.conf", "[own]\nx = {{ toy_port }}\n[DEFAULT]\nmine = 2\nmine = 3\n");
+    let merged = [
+        "toy.conf.j2:2 [DEFAULT]",
+        "toy.conf.j2:4 key0 = 99",
+        "global.conf:4 key1 = g",
+        "toy-api.conf:4 mine = 2",
+        "toy-api.conf:5 mine = 3",
+        ": ",
+        "toy.conf.j2:7 [other]",
+        "toy.conf.j2:8 long = a",
+        "toy.conf.j2:9        b",
+        ": ",
+        "toy-api.conf:1 [own]",
+        "toy-api.conf:2 x = 99",
+        ": ",
+    ];
+    assert_eq!(explained(&folder, "toy-api", "toy.conf"), merged);
+    let config = explained(&folder, "toy-api", "config.json");
+    assert!(config[0].starts_with("role.yml:5 {"), "{config:?}");
+}
+
+#[test]
+fn yaml_files_are_merged_and_values_are_of_the_role() {
+    let spec = "      - { template: toy.yml.j2, to: /etc/toy/toy.yml, merge: yaml }\n\
+                \x20     - content: \"a {{ toy_port }}\\nb\\n\"\n        to: /etc/toy/value\n";
+    let folder = toy("toy", spec);
+    folder.write("roles/toy/templates/toy.yml.j2", "a:\n  port: {{ toy_port }}\n  list: [1, 2]\n");
+    folder.write("config/toy/toy.yml", "a:\n  list: [{{ toy_port }}]\n");
+    let expected = ["toy.yml.j2:1 a:", "toy.yml:2   list:", "toy.yml:2   - 99", "toy.yml.j2:2   port: 99"];
+    assert_eq!(explained(&folder, "toy", "toy.yml"), expected);
+    assert_eq!(explained(&folder, "toy", "value"), ["role.yml:8 a 99", "role.yml:8 b"]);
 }

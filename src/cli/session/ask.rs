@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::load::{Loaded, connect_options};
 use super::{HostRow, StrangerRow, Validated, VariableRow};
 use crate::cli::Invocation;
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Kind, Result, nearest};
 use crate::host::{Ask, Machine, Output};
 use crate::plan::Selection;
 use crate::plan::phase::named;
@@ -17,15 +17,20 @@ use crate::site::Listing;
 /// Loads everything and renders what can be rendered without a connection.
 ///
 /// # Errors
-/// All input errors of all files.
+/// All input errors of all files; those in what is made of them are among what is found.
 pub async fn validate(at: &Invocation) -> Result<Validated> {
     let loaded = Loaded::read(at).await?;
-    let plan = loaded.draft(&loaded.members())?;
+    let hosts = loaded.site.hosts.len();
     let strangers = loaded.strangers();
     let mut warnings = strangers.warnings();
-    warnings.extend(loaded.other_warnings(&plan.lookups));
+    let (roles, others, problem) = match loaded.draft(&loaded.members()) {
+        Ok(plan) => (plan.roles(), loaded.other_warnings(&plan.lookups), None),
+        // Which files are read is not known then.
+        Err(problem) => (Vec::new(), loaded.site.warnings(), Some(problem)),
+    };
+    warnings.extend(others);
     let variables = strangers.0.iter().map(StrangerRow::of).collect();
-    Ok(Validated { hosts: loaded.site.hosts.len(), roles: plan.roles(), variables, warnings })
+    Ok(Validated { hosts, roles, variables, warnings, problem })
 }
 
 /// The hosts that `--limit` selects.
@@ -72,10 +77,10 @@ pub async fn vars(at: &Invocation, host: &str, name: Option<&str>) -> Result<Vec
         None => scope.names(),
         Some(name) if scope.has(name) => vec![name.to_owned()],
         Some(name) => {
-            return Err(scope
-                .get(name)
-                .err()
-                .map_or_else(|| Error::input(format!("there is no variable `{name}`")), Error::from));
+            return Err(scope.get(name).err().map_or_else(
+                || Error::input(format!("there is no variable `{name}`")).of(Kind::UndefinedVariable),
+                Error::from,
+            ));
         }
     };
     Ok(names
@@ -106,7 +111,7 @@ fn masked(loaded: &Loaded, value: serde_json::Value) -> serde_json::Value {
     }
 }
 
-fn known_host(loaded: &Loaded, host: &str) -> Result<()> {
+pub(super) fn known_host(loaded: &Loaded, host: &str) -> Result<()> {
     if loaded.site.hosts.contains_key(host) {
         return Ok(());
     }
@@ -114,7 +119,7 @@ fn known_host(loaded: &Loaded, host: &str) -> Result<()> {
         Some(near) => format!("did you mean `{near}`?"),
         None => "`kolla inventory` lists the hosts".into(),
     };
-    Err(Error::input(format!("there is no host `{host}` in the inventory")).with_hint(hint))
+    Err(Error::input(format!("there is no host `{host}` in the inventory")).of(Kind::UnknownName).with_hint(hint))
 }
 
 /// Nodes and edges (before, after) of a phase's plan.
@@ -123,7 +128,9 @@ fn known_host(loaded: &Loaded, host: &str) -> Result<()> {
 /// Input errors.
 pub async fn graph(at: &Invocation, phase: &str) -> Result<(Vec<GraphNode>, Vec<(String, String)>)> {
     let loaded = Loaded::read(at).await?;
-    let Some(phase) = named(phase) else { return Err(Error::input(format!("there is no phase `{phase}`"))) };
+    let Some(phase) = named(phase) else {
+        return Err(Error::input(format!("there is no phase `{phase}`")).of(Kind::UnknownName));
+    };
     let limit = loaded.limit(at)?;
     let selection = Selection { hosts: at.global.limit.is_some().then_some(limit), ..loaded.tags(at)? };
     let plan = loaded.draft(&loaded.members())?.select(phase, &selection);
@@ -153,7 +160,7 @@ async fn machine(at: &Invocation, host: &str) -> Result<Arc<dyn Machine>> {
     match (connected.machines.shift_remove(host), connected.failed.shift_remove(host)) {
         (Some(machine), _) => Ok(machine),
         (None, Some(error)) => Err(error),
-        (None, None) => Err(Error::input(format!("there is no host `{host}`"))),
+        (None, None) => Err(Error::input(format!("there is no host `{host}`")).of(Kind::UnknownName)),
     }
 }
 
@@ -167,7 +174,9 @@ async fn container(machine: &dyn Machine, service: &str) -> Result<String> {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("containers there: {}", there.keys().cloned().collect::<Vec<_>>().join(", ")),
     };
-    Err(Error::input(format!("there is no container {name} on {}", machine.name())).with_hint(hint))
+    Err(Error::input(format!("there is no container {name} on {}", machine.name()))
+        .of(Kind::UnknownName)
+        .with_hint(hint))
 }
 
 /// The last lines that a service's container wrote; with `follow`, prints new ones until interrupted.

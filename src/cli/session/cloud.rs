@@ -16,7 +16,7 @@ use crate::cli::{Invocation, phases};
 use crate::cloud::access::Access;
 use crate::cloud::demo::{Image, Key};
 use crate::cloud::{Cloud, Demo, Server};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::host::{Ask, Look, Machine};
 use crate::op::api::{self, Identity};
 use crate::run::Tally;
@@ -130,7 +130,7 @@ async fn reach(at: &Invocation, loaded: &Loaded, reporting: &Reporting) -> Resul
     match (connected.machines.shift_remove_index(0), connected.failed.shift_remove_index(0)) {
         (Some((_, machine)), _) => Ok((machine, connected.looks)),
         (None, Some((_, error))) => Err(error),
-        (None, None) => Err(Error::input("the inventory has no host")),
+        (None, None) => Err(Error::input("the inventory has no host").of(Kind::Inventory)),
     }
 }
 

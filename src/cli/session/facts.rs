@@ -20,11 +20,14 @@ impl KeptFacts {
         Self(at.environment.state_home.join(format!("kolla/facts/{name}.json")))
     }
 
+    /// What was kept. A file that is damaged is worth no more than none.
+    pub(super) fn read(&self) -> BTreeMap<String, Facts> {
+        std::fs::read(&self.0).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    }
+
     /// What is known now: of hosts that answered what they said, which is kept; of others what was kept of them.
     pub(super) fn with(&self, looks: &BTreeMap<String, Look>) -> BTreeMap<String, Facts> {
-        // A file that is damaged is worth no more than none.
-        let kept = std::fs::read(&self.0).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        let mut facts: BTreeMap<String, Facts> = kept.unwrap_or_default();
+        let mut facts = self.read();
         facts.extend(looks.iter().map(|(host, look)| (host.clone(), look.facts.clone())));
         let text = serde_json::to_vec(&facts).unwrap_or_default();
         // A full disk here must not keep anybody from repairing a cloud.

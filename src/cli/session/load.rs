@@ -1,13 +1,13 @@
 //! From files to a loaded site, and from a loaded site to connected hosts and a plan.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexSet;
 
-use crate::cli::Invocation;
-use crate::error::{Error, Result};
+use crate::cli::{Environment, Global, Invocation};
+use crate::error::{Error, InputError, Kind, Result};
 use crate::host::{Ask, Facts, LockNote, Observe};
 use crate::op::{Peer, Shared};
 use crate::plan::{Input, Lookups, Overrides, Plan, Selection, Strangers};
@@ -29,12 +29,8 @@ impl Loaded {
     pub(super) async fn read(at: &Invocation) -> Result<Self> {
         let (global, environment) = (&at.global, &at.environment);
         let config_dir = global.configdir(environment);
-        let mut folders: Vec<_> = global.role_folders(environment);
-        // Later ones win in `Roles::load`; a folder that is not there is an error only where it was named.
-        let own = folders.pop().filter(|folder| folder.is_dir());
-        folders.reverse();
-        folders.splice(0..0, own);
-        let roles = Roles::load(&folders)?;
+        let (roles, mut errors) = Roles::parsed(&role_folders(global, environment))?;
+        let sound = errors.is_empty();
         let site = Site::load(
             &SiteOptions {
                 config_dir: config_dir.clone(),
@@ -47,8 +43,15 @@ impl Loaded {
                 vault: super::vault::keys(at).await?.clone(),
             },
             roles.layers(),
-        )?;
-        let overrides = Overrides::read(&config_dir.join("config"))?;
+        );
+        let mut found = Vec::new();
+        let site = Error::collected(site, &mut found)?;
+        // What a broken role would have set is not missing.
+        errors.extend(found.into_iter().filter(|error| sound || error.kind != Kind::UndefinedVariable));
+        let overrides = Error::collected(Overrides::read(&config_dir.join("config")), &mut errors)?;
+        let (Some(site), Some(overrides), true) = (site, overrides, errors.is_empty()) else {
+            return Err(Error::Input(errors));
+        };
         let loaded = Self { roles, site, overrides };
         if global.strict {
             let errors = loaded.strangers().errors();
@@ -68,6 +71,7 @@ impl Loaded {
         let selected = self.site.select(&patterns)?;
         if selected.is_empty() {
             return Err(Error::input(format!("`--limit {}` selects no host", patterns.join(" ")))
+                .of(Kind::UnknownName)
                 .with_hint("`kolla inventory` lists hosts and groups"));
         }
         Ok(selected)
@@ -108,7 +112,7 @@ impl Loaded {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("roles: {}", names.join(", ")),
                 };
-                return Err(Error::input(format!("there is no role `{tag}`")).with_hint(hint));
+                return Err(Error::input(format!("there is no role `{tag}`")).of(Kind::UnknownName).with_hint(hint));
             }
         }
         Ok(Selection { hosts: None, tags: at.global.tags.clone(), skip_tags: at.global.skip_tags.clone() })
@@ -124,7 +128,15 @@ impl Loaded {
     /// Variables where no host was asked: each is an ordinary one, whose address is as the inventory has it or, in a
     /// draft, any.
     pub(super) fn unasked(&self, draft: bool) -> Scopes {
+        self.remembered(&BTreeMap::new(), draft)
+    }
+
+    /// The same where hosts of which something is kept are as they were last seen.
+    pub(super) fn remembered(&self, kept: &BTreeMap<String, Facts>, draft: bool) -> Scopes {
         let facts = self.site.hosts.keys().filter_map(|host| {
+            if let Some(known) = kept.get(host) {
+                return Some((host.clone(), serde_json::to_value(known).ok()?));
+            }
             let mut facts = serde_json::to_value(stand_in(host)).ok()?;
             facts[if draft { "draft" } else { "unasked" }] = true.into();
             Some((host.clone(), facts))
@@ -153,7 +165,7 @@ impl Loaded {
     }
 
     /// What deserves a word but stops nothing, after plans that looked for these files of the operator's.
-    pub(super) fn warnings(&self, lookups: &Lookups) -> Vec<String> {
+    pub(super) fn warnings(&self, lookups: &Lookups) -> Vec<InputError> {
         let mut warnings = self.strangers().brief();
         warnings.extend(self.other_warnings(lookups));
         warnings
@@ -165,7 +177,7 @@ impl Loaded {
     }
 
     /// What else deserves a word.
-    pub(super) fn other_warnings(&self, lookups: &Lookups) -> Vec<String> {
+    pub(super) fn other_warnings(&self, lookups: &Lookups) -> Vec<InputError> {
         let hosts: Vec<&str> = self.site.hosts.keys().map(String::as_str).collect();
         let mut warnings = self.site.warnings();
         warnings.extend(self.overrides.unread(lookups, &self.roles, &hosts));
@@ -198,6 +210,24 @@ impl Loaded {
         }
         ask
     }
+}
+
+/// Folders of roles over the built-in ones, later ones over earlier ones.
+fn role_folders(global: &Global, environment: &Environment) -> Vec<PathBuf> {
+    let mut folders = global.role_folders(environment);
+    // One that is not there is an error only where it was named.
+    let own = folders.pop().filter(|folder| folder.is_dir());
+    folders.reverse();
+    folders.splice(0..0, own);
+    folders
+}
+
+/// All roles, without a site.
+///
+/// # Errors
+/// Mistakes in roles.
+pub fn roles(global: &Global, environment: &Environment) -> Result<Roles> {
+    Roles::load(&role_folders(global, environment))
 }
 
 /// Facts of an ordinary host, for one that was not asked or does not answer: enough to render what others need

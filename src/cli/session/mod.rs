@@ -3,7 +3,9 @@
 
 mod ask;
 mod cloud;
+mod config;
 mod facts;
+mod lint;
 mod load;
 mod local;
 mod passwords;
@@ -17,8 +19,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::error::{Error, InputError};
+
 pub use ask::{exec, graph, inventory, listing, logs, validate, vars};
 pub use cloud::{init_runonce, post_deploy};
+pub use config::config;
+pub use lint::lint;
+pub use load::roles;
 pub use local::{build, lab, registry};
 pub use passwords::{genpwd, mergepwd, passwords};
 pub use phase::phase;
@@ -30,8 +37,8 @@ use crate::error::Place;
 use crate::plan::{Fault, Stranger};
 pub use crate::site::{MergeFiles, Merged};
 
-/// What [`validate`] looked at.
-#[derive(Debug, Clone, Default, Serialize)]
+/// What [`validate`] and [`lint`] looked at.
+#[derive(Debug, Clone, Default)]
 pub struct Validated {
     /// Hosts of the inventory.
     pub hosts: usize,
@@ -40,7 +47,9 @@ pub struct Validated {
     /// Variables that are set and that nothing reads.
     pub variables: Vec<StrangerRow>,
     /// What deserves a word but is no error.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<InputError>,
+    /// What keeps it from being deployed.
+    pub problem: Option<Error>,
 }
 
 /// A variable that is set and that nothing reads.

@@ -92,13 +92,13 @@ fn read_by(roles: &str) -> String {
 }
 
 /// A role and all words that it says: of its file, its templates, and those of all roles that it uses.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     role: &'a str,
-    words: HashSet<&'a str>,
+    pub(super) words: HashSet<&'a str>,
 }
 
 impl<'a> Reader<'a> {
-    fn of(role: &'a Role) -> Self {
+    pub(super) fn of(role: &'a Role) -> Self {
         // What the role `site` has is for others to use.
         if role.name == "site" {
             return Self { role: &role.name, words: HashSet::new() };

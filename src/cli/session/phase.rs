@@ -11,7 +11,7 @@ use super::load::{Loaded, connect_options, crew, lock_note, shared};
 use crate::cli::phases::Request;
 use crate::cli::reporting::Reporting;
 use crate::cli::{Invocation, phases};
-use crate::error::{Error, HostCause, Result, numbered};
+use crate::error::{Error, HostCause, Kind, Result, numbered};
 use crate::host::Ask;
 use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL};
 use crate::op::files::{FileSet, SETS};
@@ -34,7 +34,9 @@ pub async fn phase(at: &Invocation, request: &Request) -> Result<Summary> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("phases: {}", names.join(", ")),
         };
-        return Err(Error::input(format!("there is no phase `{}`", request.phase)).with_hint(hint));
+        return Err(Error::input(format!("there is no phase `{}`", request.phase))
+            .of(Kind::UnknownName)
+            .with_hint(hint));
     };
     let loaded = Loaded::read(at).await?;
     if let Some(dir) = &request.dir {
@@ -80,7 +82,7 @@ async fn run(
     // The draft knows of hosts that did not answer, the plan of what depends on facts.
     lookups.add(&whole.lookups);
     for warning in loaded.warnings(&lookups) {
-        reporting.sink.event(&Event::Warning { host: String::new(), message: warning });
+        reporting.sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
     }
     selection.hosts = at.global.limit.is_some().then_some(limit);
     let mut plan = whole.select(phase, &selection);
@@ -141,6 +143,7 @@ fn still(saved: &Plan, now: &Plan) -> Result<()> {
         more => format!(", and {} more", numbered(more, "difference")),
     };
     Err(Error::input(format!("the plan is no more the one that was saved: {first}{more}"))
+        .of(Kind::SavedPlan)
         .with_hint("read it anew with `kolla plan --save`, with the same limit and tags"))
 }
 
@@ -158,7 +161,7 @@ fn absent(connected: &mut Connected, limit: &IndexSet<String>) -> Result<usize> 
     }
     if connected.machines.is_empty() || limit.iter().all(|host| connected.failed.contains_key(host)) {
         let error = connected.failed.swap_remove_index(0).map(|(_, error)| error);
-        return Err(error.unwrap_or_else(|| Error::input("the inventory has no host")));
+        return Err(error.unwrap_or_else(|| Error::input("the inventory has no host").of(Kind::Inventory)));
     }
     Ok(connected.failed.keys().filter(|host| limit.contains(*host)).count())
 }
@@ -282,7 +285,7 @@ fn offline(at: &Invocation, loaded: &Loaded, dir: &Path) -> Result<Summary> {
     let mut summary = Summary::default();
     let whole = loaded.offline_plan(&loaded.members())?;
     for warning in loaded.warnings(&whole.lookups) {
-        at.warn(&warning);
+        at.warn(&warning.to_string());
     }
     let Some(phase) = named("genconfig") else { return Ok(summary) };
     for node in whole.select(phase, &selection).nodes {

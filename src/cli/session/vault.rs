@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::prompt;
 use crate::cli::Invocation;
-use crate::error::{Error, InputError, Place, Result};
+use crate::error::{Error, InputError, Kind, Place, Result};
 use crate::host::local::Local;
 use crate::shell::Secret;
 use crate::site::{DEFAULT_ID, VaultKey, VaultKeys};
@@ -56,7 +56,7 @@ fn sources(at: &Invocation) -> Result<Vec<(String, Source)>> {
     for given in &at.global.vault_id {
         let (id, source) = given.split_once('@').unwrap_or(("", given));
         if source.is_empty() {
-            let error = InputError::new(format!("`--vault-id {given}` names no source"));
+            let error = InputError::new(format!("`--vault-id {given}` names no source")).of(Kind::Usage);
             return Err(error.hint("write `--vault-id ID@FILE` or `--vault-id ID@prompt`").into());
         }
         let id = if id.is_empty() { DEFAULT_ID } else { id };
@@ -76,6 +76,7 @@ fn sources(at: &Invocation) -> Result<Vec<(String, Source)>> {
 async fn from_file(id: &str, file: &Path) -> Result<Secret> {
     let failed = |why: String| {
         InputError::new(format!("no vault password in {}: {why}", file.display()))
+            .of(Kind::Encrypted)
             .at(Place::file(file))
             .hint("name its file with `--vault-password-file`, `--vault-id` or `ANSIBLE_VAULT_PASSWORD_FILE`")
     };
@@ -111,7 +112,7 @@ async fn from_file(id: &str, file: &Path) -> Result<Secret> {
 /// What was typed, as a password.
 pub(super) fn typed(line: &str) -> Result<Secret> {
     match line.trim() {
-        "" => Err(Error::input("no vault password was typed")),
+        "" => Err(Error::input("no vault password was typed").of(Kind::Encrypted)),
         text => Ok(Secret::new(text)),
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::kept::{self, Kept};
 use super::{quoted, sealed};
-use crate::error::{InputError, Result};
+use crate::error::{InputError, Kind, Result};
 use crate::site::vault::{self, Seal, VaultKeys};
 use crate::source::{Data, Document, Entry, Node};
 
@@ -118,6 +118,7 @@ impl Blocks {
             let (start, next) = (starts[index], starts.get(index + 1).copied().unwrap_or(lines.len()));
             if column != 1 || next <= start {
                 return Err(InputError::new(format!("`{name}` does not begin a line of its own"))
+                    .of(Kind::Unsupported)
                     .at(kept.document.at(line, column))
                     .hint("write each name as `name:` at the start of a line")
                     .into());
@@ -170,6 +171,7 @@ fn sealed_block(name: &str, node: &Node, seal: &Seal) -> Option<String> {
 fn holds(text: &str, expected: &IndexMap<String, Option<Value>>) -> Result<()> {
     let odd = |name: &str| {
         InputError::new(format!("the value of `{name}` cannot be taken to another file"))
+            .of(Kind::Unsupported)
             .hint("write it out, without anchors and aliases")
     };
     let first = expected.keys().next().map_or("", String::as_str);

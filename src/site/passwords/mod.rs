@@ -16,7 +16,7 @@ pub use judge::Password;
 pub use merge::{MergeFiles, Merged, mergepwd};
 
 use super::vault::{self, Seal, VaultKeys};
-use crate::error::{Error, InputError, Result};
+use crate::error::{self, Error, InputError, Result};
 use crate::source::{Data, Document, Entry};
 use kept::Kept;
 
@@ -171,6 +171,7 @@ fn apply(text: &str, edits: &IndexMap<usize, String>) -> Result<String> {
         let Some(colon) = content.find(':') else {
             // `? key` and flow mappings: YAML allows them, no passwords file has them.
             return Err(InputError::new(format!("line {} cannot be filled", index + 1))
+                .of(error::Kind::Unsupported)
                 .hint("write it as `name:` on a line of its own")
                 .into());
         };
@@ -178,6 +179,7 @@ fn apply(text: &str, edits: &IndexMap<usize, String>) -> Result<String> {
         let comment = rest.find('#').map_or("", |at| &rest[at..]);
         if !matches!(rest[..rest.len() - comment.len()].trim(), "" | "~" | "null" | "Null" | "NULL") {
             return Err(InputError::new(format!("line {} cannot be filled", index + 1))
+                .of(error::Kind::Unsupported)
                 .hint("write it as `name:` on a line of its own")
                 .into());
         }

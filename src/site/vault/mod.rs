@@ -9,7 +9,7 @@ mod envelope;
 
 pub(super) use document::{open_file, parse, seal_of_values, without_excerpt};
 
-use crate::error::InputError;
+use crate::error::{InputError, Kind};
 use crate::shell::Secret;
 use envelope::Envelope;
 
@@ -92,8 +92,10 @@ impl Closed {
     pub(super) fn error(&self, what: &str) -> InputError {
         match self {
             Self::Unread(form) => InputError::new(format!("{what} is encrypted as `{form}`, which is not read"))
+                .of(Kind::Unsupported)
                 .hint("encrypt it anew with `ansible-vault`: its version 1.1 or 1.2, with AES256, is read"),
             Self::Damaged(why) => InputError::new(format!("{what} is encrypted and damaged: {why}"))
+                .of(Kind::Encrypted)
                 .hint("restore it from a copy: no password opens it as it is"),
             Self::NoPassword(id) => {
                 let option = match id.as_deref() {
@@ -101,6 +103,7 @@ impl Closed {
                     Some(id) => format!("--vault-id {id}@FILE"),
                 };
                 InputError::new(format!("{what} is encrypted with Ansible Vault, and no password is given"))
+                    .of(Kind::Encrypted)
                     .hint(format!("name the password's file with `{option}`, or type it with `--ask-vault-password`"))
             }
             Self::NoneFits(id, given) => {
@@ -112,6 +115,7 @@ impl Closed {
                 InputError::new(format!(
                     "{what} cannot be decrypted: no given vault password fits ({given}), or it was changed"
                 ))
+                .of(Kind::Encrypted)
                 .hint(hint)
             }
         }

@@ -9,7 +9,7 @@ use super::super::failure::wrap;
 use super::super::lazy::Root;
 use super::super::scope::Scope;
 use super::{split, wrong};
-use crate::error::{InputError, nearest};
+use crate::error::{InputError, Kind, nearest};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("kolla_address", kolla_address);
@@ -167,6 +167,7 @@ fn without_facts(scope: &Scope, host: &str, network: &str, family: &str) -> Resu
         // Addresses for documentation: nobody has them.
         _ if draft => Ok(Value::from(if family == "ipv4" { "192.0.2.1" } else { "2001:db8::1" })),
         _ => Err(InputError::new(format!("the `{network}` address of {host} is not known without its facts"))
+            .of(Kind::UndefinedVariable)
             .hint(format!("bring {host} up once, or take it out of the inventory until then"))),
     }
 }

@@ -1,0 +1,182 @@
+//! What a shell offers where the cursor stands: commands and options, which the parser knows, and names of the site.
+//!
+//! The scripts of `kolla docs completions` ask this program at each key, so that they know the hosts of the inventory that is
+//! named on the line. What cannot be read offers nothing: an error would only disturb the line.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::CommandFactory;
+use clap::builder::StyledStr;
+use clap_complete::engine::CompletionCandidate;
+use clap_complete::env::{CompleteEnv, Shells};
+
+use super::{Cli, Environment, Global, docs, session};
+use crate::error::{Error, Result};
+use crate::plan::phase::PHASES;
+use crate::role::{Roles, Source};
+use crate::site::{Listing, VaultKeys};
+
+/// By what a shell says that it asks.
+const ASKED: &str = "COMPLETE";
+
+/// Answers a shell, if one asks: the exit code then.
+pub(super) fn answered(arguments: &[OsString]) -> Option<u8> {
+    let current = std::env::current_dir().ok();
+    match CompleteEnv::with_factory(Cli::command).var(ASKED).try_complete(arguments, current.as_deref()) {
+        Ok(false) => None,
+        Ok(true) => Some(0),
+        Err(_) => Some(1),
+    }
+}
+
+/// The script that makes a shell ask.
+///
+/// # Errors
+/// None that can be met: the shells that are offered are those that there is a script for.
+pub(super) fn script(shell: &str) -> Result<Vec<u8>> {
+    let mut script = Vec::new();
+    let failed = |why: &str| Error::local(format!("make the script for {shell}"), why);
+    let shells = Shells::builtins();
+    let completer = shells.completer(shell).ok_or_else(|| failed("there is none"))?;
+    let written = completer.write_registration(ASKED, "kolla", "kolla", "kolla", &mut script);
+    written.map_err(|error| failed(&error.to_string()))?;
+    Ok(script)
+}
+
+/// The command line on which is completed.
+struct Line {
+    words: Vec<String>,
+    global: Global,
+    environment: Environment,
+}
+
+impl Line {
+    /// The shell gives it behind a `--`.
+    fn read() -> Self {
+        let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+        Self::of(words.map(|word| word.to_string_lossy().into_owned()).collect(), Environment::read())
+    }
+
+    fn of(words: Vec<String>, environment: Environment) -> Self {
+        let paths = |long: &str, short: &str| -> Vec<PathBuf> {
+            let mut found = Vec::new();
+            for (index, word) in words.iter().enumerate() {
+                let value = match word.strip_prefix(long) {
+                    Some("") => words.get(index + 1).map(String::as_str),
+                    Some(rest) => rest.strip_prefix('='),
+                    None if !short.is_empty() && word == short => words.get(index + 1).map(String::as_str),
+                    None => None,
+                };
+                // The shell has not expanded it yet.
+                found.extend(value.map(|path| match path.strip_prefix("~/") {
+                    Some(rest) => environment.home.join(rest),
+                    None => PathBuf::from(path),
+                }));
+            }
+            found
+        };
+        let global = Global {
+            inventory: paths("--inventory", "-i"),
+            configdir: paths("--configdir", "").pop(),
+            roles: paths("--roles", ""),
+            ..Global::default()
+        };
+        Self { words, global, environment }
+    }
+
+    fn listing(&self) -> Option<Listing> {
+        Listing::read(&self.global.inventories(&self.environment), &VaultKeys::default()).ok()
+    }
+
+    fn roles(&self) -> Roles {
+        session::roles(&self.global, &self.environment).unwrap_or_default()
+    }
+}
+
+fn candidate(name: &str, about: &str) -> CompletionCandidate {
+    CompletionCandidate::new(name).help((!about.is_empty()).then(|| StyledStr::from(about.to_owned())))
+}
+
+/// Hosts of the inventory.
+pub(super) fn hosts() -> Vec<CompletionCandidate> {
+    let listing = Line::read().listing();
+    listing.iter().flat_map(Listing::hosts).map(|name| candidate(name, "")).collect()
+}
+
+/// Groups of the inventory.
+pub(super) fn groups() -> Vec<CompletionCandidate> {
+    let listing = Line::read().listing();
+    listing.iter().flat_map(Listing::groups).map(|name| candidate(name, "group")).collect()
+}
+
+/// Hosts and groups behind the last sign of a pattern.
+pub(super) fn patterns(current: &OsStr) -> Vec<CompletionCandidate> {
+    let current = current.to_string_lossy();
+    let sign = current.rfind([',', ':', '!', '&']).map_or(0, |at| at + 1);
+    let (before, begun) = current.split_at(sign);
+    let names = hosts().into_iter().chain(groups());
+    let fitting = names.filter(|name| name.get_value().to_string_lossy().starts_with(begun));
+    fitting.map(|name| name.add_prefix(before)).collect()
+}
+
+/// All roles.
+pub(super) fn roles() -> Vec<CompletionCandidate> {
+    Line::read().roles().0.values().map(|role| candidate(&role.name, &role.about)).collect()
+}
+
+/// The services of all roles.
+pub(super) fn services() -> Vec<CompletionCandidate> {
+    let roles = Line::read().roles();
+    let services = roles.0.values().flat_map(|role| role.services.keys().map(|name| candidate(name, &role.about)));
+    services.collect()
+}
+
+/// The files of the service that stands on the line.
+pub(super) fn files() -> Vec<CompletionCandidate> {
+    let line = Line::read();
+    let roles = line.roles();
+    let mut services = roles.0.values().flat_map(|role| role.services.values());
+    let Some(service) = services.find(|service| line.words.contains(&service.name)) else { return Vec::new() };
+    let mut names = Vec::new();
+    for spec in &service.files {
+        match (&spec.source, spec.to.rsplit('/').next()) {
+            (Source::Given(given), Some("")) => names.extend(given.iter().map(String::as_str)),
+            (_, name) => names.extend(name),
+        }
+    }
+    names.extend(service.command.as_ref().map(|_| "config.json"));
+    names.into_iter().map(|name| candidate(name, "")).collect()
+}
+
+/// Phases that there can be a plan of.
+pub(super) fn phases() -> Vec<CompletionCandidate> {
+    PHASES.iter().map(|phase| candidate(phase.name, "")).collect()
+}
+
+/// What there is documentation of.
+pub(super) fn topics() -> Vec<CompletionCandidate> {
+    docs::topics().into_iter().map(|topic| candidate(topic, "")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_which_site_is_meant() {
+        let environment = Environment { home: "/home/o".into(), ..Environment::default() };
+        let words = "kolla -i a --inventory=~/b config --configdir ~/k c1 --roles r".split(' ').map(str::to_owned);
+        let line = Line::of(words.collect(), environment);
+        assert_eq!(line.global.inventory, ["a", "/home/o/b"].map(PathBuf::from));
+        assert_eq!(line.global.configdir, Some("/home/o/k".into()));
+        assert_eq!(line.global.roles, [PathBuf::from("r")]);
+    }
+
+    #[test]
+    fn every_shell_that_is_offered_has_a_script() {
+        for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+            assert!(String::from_utf8(script(shell).unwrap()).unwrap().contains("kolla"), "{shell}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The files of one service on one host, with the line of the site or role that each of their lines comes from.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::build::{Builder, Input};
+use super::overrides::{Searched, paths};
+use super::recipe::Recipe;
+use super::service::{CONFIG_FILES, CONFIG_JSON, file_set};
+use crate::error::{Error, InputError, Kind, Result, nearest};
+use crate::role::{FileSpec, Role, Service};
+use crate::site::merge::Origin;
+
+/// A file of a service on a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ServiceFile {
+    /// Its name on the host, as `glance-api.conf`.
+    pub name: String,
+    /// Where the container has it.
+    pub to: String,
+    /// Who owns it there.
+    pub owner: String,
+    /// Its permissions there, as `0600`.
+    pub mode: String,
+    /// What it is made of, lowest first, and where the operator's files for it may be.
+    pub sources: Vec<FileSource>,
+    /// Its lines.
+    #[serde(skip)]
+    pub lines: Vec<FileLine>,
+    /// Its content.
+    #[serde(skip)]
+    pub content: String,
+}
+
+/// A file that another one is made of, or may be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileSource {
+    /// Its path.
+    pub file: PathBuf,
+    /// It is the operator's, not the role's.
+    pub own: bool,
+    /// It is there.
+    pub there: bool,
+    /// It is used: it is there, and no more specific one takes its place.
+    pub used: bool,
+}
+
+/// A line of a file, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileLine {
+    /// The line.
+    pub text: String,
+    /// The position of its source among those of the file; none for what only separates.
+    #[serde(skip)]
+    pub source: Option<usize>,
+    /// The file it is from.
+    pub file: Option<PathBuf>,
+    /// The line there; none where that cannot be told.
+    pub line: Option<usize>,
+}
+
+/// The files that a service's container gets on a host.
+///
+/// # Errors
+/// A service that is not on the host, and every mistake in its files and in what is told to the load balancer.
+pub fn service_files(input: &Input<'_>, host: &str, service: &str) -> Result<Vec<ServiceFile>> {
+    let overrides = Searched::new(input.overrides);
+    let (mut builder, enabled) = Builder::prepared(input, &overrides)?;
+    let (role, service) = find(&builder, &enabled, host, service)?;
+    let mut found = Vec::new();
+    let used_by = format!("service {} on {host}", service.name);
+    let set = builder.values(role, host, used_by, |values| {
+        if !values.flag(service.when.as_ref(), true) {
+            return None;
+        }
+        Some(file_set(role, service, host, &overrides, values, |spec, recipe, content| {
+            let looked = paths(spec, &role.name, &service.name, host, super::overrides::file_name(&recipe.to));
+            found.push(described(spec, recipe, content, &looked, input));
+        }))
+    });
+    if !builder.errors.is_empty() {
+        return Err(Error::Input(builder.errors));
+    }
+    let Some(set) = set else {
+        let error = InputError::new(format!("service {} is not set up on {host}: its `when` is false", service.name))
+            .of(Kind::UnknownName);
+        return Err(error.at(role.document.place(service.when.as_ref().unwrap_or(&service.node))).into());
+    };
+    for file in set.files.iter().filter(|file| file.name == CONFIG_JSON) {
+        let content = String::from_utf8_lossy(&file.content).into_owned();
+        let (path, line) = (role.document.file(), service.node.line);
+        found.push(ServiceFile {
+            name: CONFIG_JSON.into(),
+            to: format!("{CONFIG_FILES}/{CONFIG_JSON}"),
+            owner: "root".into(),
+            mode: "0600".into(),
+            lines: lines(&content, std::slice::from_ref(&path), &vec![Some((0, line)); content.lines().count()]),
+            sources: vec![FileSource { file: path, own: false, there: true, used: true }],
+            content,
+        });
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+fn described(spec: &FileSpec, recipe: &Recipe, content: &str, looked: &[String], input: &Input<'_>) -> ServiceFile {
+    let folder = input.site.config_dir.join("config");
+    let parts: Vec<PathBuf> = recipe.parts.iter().map(|part| part.file.clone()).collect();
+    let own: Vec<PathBuf> = looked.iter().map(|path| folder.join(path)).collect();
+    let source = |file: &PathBuf, own, there| FileSource { file: file.clone(), own, there, used: parts.contains(file) };
+    let role = parts.iter().filter(|path| !own.contains(path));
+    let mut sources: Vec<FileSource> = role.map(|file| source(file, false, true)).collect();
+    let there = |path: &String| input.overrides.0.contains_key(path);
+    sources.extend(own.iter().zip(looked).map(|(file, path)| source(file, true, there(path))));
+    // By their position among the sources instead of that among the parts.
+    let place = |part: usize| sources.iter().position(|source| source.file == parts[part]).unwrap_or_default();
+    let origins: Vec<Origin> =
+        recipe.origins().into_iter().map(|origin| origin.map(|(part, line)| (place(part), line))).collect();
+    let files: Vec<PathBuf> = sources.iter().map(|source| source.file.clone()).collect();
+    ServiceFile {
+        name: super::overrides::file_name(&recipe.to).to_owned(),
+        to: recipe.to.clone(),
+        owner: spec.owner.clone(),
+        mode: format!("{:04o}", spec.mode),
+        lines: lines(content, &files, &origins),
+        sources,
+        content: content.to_owned(),
+    }
+}
+
+fn lines(content: &str, files: &[PathBuf], origins: &[Origin]) -> Vec<FileLine> {
+    let origins = origins.iter().copied().chain(std::iter::repeat(None));
+    let line = |(text, origin): (&str, Origin)| FileLine {
+        text: text.to_owned(),
+        source: origin.map(|(source, _)| source),
+        file: origin.and_then(|(source, _)| files.get(source).cloned()),
+        line: origin.map(|(_, line)| line).filter(|line| *line > 0),
+    };
+    content.lines().zip(origins).map(line).collect()
+}
+
+/// The service of a name, or of its container's name, and its role.
+fn find<'a>(builder: &Builder<'a>, enabled: &[&'a Role], host: &str, name: &str) -> Result<(&'a Role, &'a Service)> {
+    let meant = |service: &&Service| service.name == name || service.container == name;
+    let of = |role: &'a Role| role.services.values().find(meant).map(|service| (role, service));
+    let on_host = |service: &Service| builder.hosts_of(&service.group).iter().any(|other| other == host);
+    let there = || enabled.iter().flat_map(|role| role.services.values()).filter(|service| on_host(service));
+    let missing = |message: String, hint: String| Err(InputError::new(message).of(Kind::UnknownName).hint(hint).into());
+    let listed = || there().map(|service| service.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some((role, service)) = enabled.iter().copied().find_map(of) {
+        if on_host(service) {
+            return Ok((role, service));
+        }
+        let hosts = builder.hosts_of(&service.group);
+        let hint = match hosts.as_slice() {
+            [] => format!("add hosts to the group `{}` of the inventory", service.group),
+            hosts => format!("hosts of its group `{}`: {}", service.group, hosts.join(", ")),
+        };
+        return missing(format!("there is no service {} on {host}", service.name), hint);
+    }
+    if let Some((role, service)) = builder.input.roles.0.values().find_map(of) {
+        let message = format!("service {} is of the role {}, which is not enabled", service.name, role.name);
+        return missing(message, format!("services on {host}: {}", listed()));
+    }
+    let names = builder.input.roles.0.values().flat_map(|role| role.services.keys().map(String::as_str));
+    let hint = match nearest(name, there().map(|service| service.name.as_str())).or_else(|| nearest(name, names)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("services on {host}: {}", listed()),
+    };
+    missing(format!("there is no service `{name}`"), hint)
+}

@@ -1,0 +1,82 @@
+//! The schema of globals.yml: every variable that a role has a default for or that the example file offers.
+
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
+
+use super::{DRAFT, comment, described};
+use crate::role::Roles;
+use crate::source::Data;
+
+/// The example, whose comments are the descriptions.
+const EXAMPLE: &str = include_str!("../../../etc/globals.yml");
+
+/// The schema of globals.yml with these roles. What a value must be follows from its default; other names are allowed,
+/// because files in config/ may read them.
+pub fn globals(roles: &Roles) -> Value {
+    let mut properties: IndexMap<String, Value> = IndexMap::new();
+    let offered: Vec<(usize, &str)> = offered().collect();
+    for (line, name) in &offered {
+        let text = comment(EXAMPLE, *line, name);
+        properties.insert((*name).to_owned(), described(json!({}), text));
+    }
+    for layer in roles.layers() {
+        for (name, sourced) in &layer.vars {
+            let mut schema = like(&sourced.node.data);
+            let known = properties.get(name).and_then(|known| known.get("description")).cloned();
+            let text = match known {
+                Some(text) => text,
+                None => format!("Of the {}.", layer.name).into(),
+            };
+            schema["description"] = text;
+            if !matches!(sourced.node.data, Data::Null) {
+                schema["default"] = sourced.node.to_json();
+            }
+            properties.insert(name.clone(), schema);
+        }
+    }
+    properties.sort_keys();
+    let properties: Map<String, Value> = properties.into_iter().collect();
+    json!({
+        "$schema": DRAFT,
+        "title": "globals.yml of kolla",
+        "type": ["object", "null"],
+        "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
+        "properties": properties,
+    })
+}
+
+/// Variables of the example, set or commented, and their lines.
+fn offered() -> impl Iterator<Item = (usize, &'static str)> {
+    let name = |line: &'static str| {
+        let (name, _) = line.strip_prefix('#').unwrap_or(line).split_once(':')?;
+        let plain = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        plain.then_some(name)
+    };
+    (1..).zip(EXAMPLE.lines()).filter_map(move |(number, line)| Some((number, name(line)?)))
+}
+
+/// What a value of the same kind as a default looks like: itself, or a template that gives it.
+fn like(default: &Data) -> Value {
+    let template = json!({ "type": "string", "pattern": "[{][{%]" });
+    match default {
+        Data::Null => json!({}),
+        // Ansible takes these words for truth values wherever one is asked for.
+        Data::Bool(_) => json!({ "anyOf": [
+            { "type": "boolean" },
+            { "enum": ["yes", "no", "on", "off", "true", "false", "True", "False", "Yes", "No", 0, 1] },
+            template,
+        ] }),
+        Data::Int(_) => {
+            json!({ "anyOf": [{ "type": "integer" }, { "type": "string", "pattern": "^-?[0-9]+$" }, template] })
+        }
+        Data::Float(_) => {
+            json!({ "anyOf": [{ "type": "number" }, { "type": "string", "pattern": "^-?[0-9.]+$" }, template] })
+        }
+        // It may give anything.
+        Data::Str(text) if text.contains("{{") || text.contains("{%") => json!({}),
+        Data::Str(_) => json!({ "type": ["string", "number", "boolean", "null"] }),
+        Data::Seq(_) => json!({ "anyOf": [{ "type": ["array", "null"] }, template] }),
+        Data::Map(_) => json!({ "anyOf": [{ "type": ["object", "null"] }, template] }),
+    }
+}

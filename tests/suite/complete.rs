@@ -1,0 +1,46 @@
+//! What a shell offers where the cursor stands, through the program itself.
+
+use super::plans::Folder;
+
+/// The words that are offered for the last one.
+#[allow(clippy::disallowed_types)]
+fn offered(folder: &Folder, words: &[&str]) -> Vec<String> {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_kolla"))
+        .arg("--")
+        .args(words)
+        .current_dir(folder.path(""))
+        .env_clear()
+        .env("COMPLETE", "fish")
+        .env("HOME", folder.path(""))
+        .env("KOLLA_CONFIG_PATH", folder.path(""))
+        .output()
+        .unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split('\t').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn names_of_the_site_are_offered() {
+    let folder = Folder::new("[control]\nc01\nc02\n[network:children]\ncontrol\n");
+    folder.write("other", "[control]\nelsewhere\n");
+    folder.write("roles/toy/role.yml", "about: A toy.\nservices: { toy-api: { group: control } }\n");
+    for (words, expected) in [
+        (&["kolla", "vars", "c"][..], &["c01", "c02"][..]),
+        (&["kolla", "-i", "other", "vars", "e"], &["elsewhere"]),
+        (&["kolla", "vars", "--inventory=other", "e"], &["elsewhere"]),
+        (&["kolla", "deploy", "--limit", "control,!c0"], &["control,!c01", "control,!c02"]),
+        (&["kolla", "deploy", "-l", "net"], &["network"]),
+        (&["kolla", "deploy", "-t", "mariadb,to"], &["mariadb,toy"]),
+        (&["kolla", "config", "c01", "toy"], &["toy-api"]),
+        (&["kolla", "config", "c01", "mariadb", "c"], &["client.cnf", "config.json"]),
+        (&["kolla", "plan", "reco"], &["reconfigure"]),
+        (&["kolla", "docs", "eve"], &["events"]),
+        (&["kolla", "validate", "--ro"], &["--role", "--roles"]),
+    ] {
+        assert_eq!(offered(&folder, words), expected, "{words:?}");
+    }
+    // A line that is being written is not disturbed.
+    folder.write("inventory", "[control\n");
+    assert_eq!(offered(&folder, &["kolla", "vars", "c"]), [""; 0]);
+}
