@@ -16,6 +16,9 @@ type Section = IndexMap<String, Values>;
 /// Sections by name, in order; keys before any section have none.
 type Sections = IndexMap<Option<String>, Section>;
 
+/// Bytes of the longest key: lines that go on with its value are indented by as many.
+const LONGEST_KEY: usize = 500;
+
 /// Merges INI texts, later ones over earlier ones, by the rules of Kolla's `merge_configs`.
 ///
 /// A key repeated inside one text has several values; a later text replaces them all. Sections stand in the order
@@ -76,15 +79,15 @@ fn write_value(key: &str, value: Option<&[String]>, out: &mut String) {
 type Fault<'a> = (&'a str, &'static str, &'static str);
 
 fn parse_ini(text: &str) -> Result<Sections, Fault<'_>> {
-    let mut sections = Sections::new();
-    let mut current = None;
+    let mut sections = Sections::from([(None, Section::new())]);
+    let mut current = 0;
     // The key whose value may go on, unless a blank line or a comment ended it.
-    let mut open: Option<String> = None;
+    let mut open: Option<usize> = None;
     for line in text.lines().map(str::trim_end) {
         let trimmed = line.trim_start();
+        let Some((_, section)) = sections.get_index_mut(current) else { continue };
         if line.starts_with([' ', '\t']) {
-            let section = sections.entry(current.clone()).or_default();
-            let value = open.as_ref().and_then(|key| section.get_mut(key)).and_then(|values| values.last_mut());
+            let value = open.and_then(|key| section.get_index_mut(key)).and_then(|(_, values)| values.last_mut());
             match value {
                 Some(Some(lines)) => lines.push(trimmed.to_owned()),
                 _ if trimmed.starts_with(['#', ';']) => {}
@@ -100,18 +103,26 @@ fn parse_ini(text: &str) -> Result<Sections, Fault<'_>> {
             let Some(name) = rest.strip_suffix(']').filter(|name| !name.is_empty()) else {
                 return Err((line, "not the name of a section", "write it as `[name]`, with nothing behind it"));
             };
-            current = Some(name.to_owned());
-            sections.entry(current.clone()).or_default();
+            let entry = sections.entry(Some(name.to_owned()));
+            current = entry.index();
+            entry.or_default();
             continue;
         }
-        let section = sections.entry(current.clone()).or_default();
         if let Some(at) = line.find(['=', ':']) {
             let key = line[..at].trim();
             if key.is_empty() {
                 return Err((line, "a value without a key", "write it as `key = value`"));
             }
-            section.entry(key.to_owned()).or_default().push(Some(vec![unquoted(line[at + 1..].trim()).to_owned()]));
-            open = Some(key.to_owned());
+            if key.len() > LONGEST_KEY {
+                return Err((
+                    &key[..key.floor_char_boundary(LONGEST_KEY)],
+                    "a key is too long",
+                    "write it as `key = value`",
+                ));
+            }
+            let entry = section.entry(key.to_owned());
+            open = Some(entry.index());
+            entry.or_default().push(Some(vec![unquoted(line[at + 1..].trim()).to_owned()]));
         } else {
             let values = section.entry(line.to_owned()).or_default();
             if values.is_empty() {
@@ -155,8 +166,9 @@ fn merge_nodes(low: Node, high: Node) -> Node {
         (Data::Map(mut low), Data::Map(entries)) => {
             for (key, mut entry) in entries {
                 // A key set to nothing is set, unlike a file with nothing in it.
-                if let Some(old) = low.get(&key).filter(|_| entry.value.data != Data::Null) {
-                    entry.value = merge_nodes(old.value.clone(), entry.value);
+                if let Some(old) = low.get_mut(&key).filter(|_| entry.value.data != Data::Null) {
+                    let old = std::mem::replace(&mut old.value, Node::bare(Data::Null));
+                    entry.value = merge_nodes(old, entry.value);
                 }
                 low.insert(key, entry);
             }
@@ -185,6 +197,7 @@ mod tests {
             ("[a", "not the name of a section: `[a`"),
             ("[a]\n= 1\n", "a value without a key: `= 1`"),
             ("[a]\n\n  k = 1\n", "an indented line goes on with no value: `k = 1`"),
+            (&format!("{} = 1\n", "k".repeat(501)), &format!("a key is too long: `{}`", "k".repeat(500))),
         ] {
             assert_eq!(merge_ini(&[(Path::new("x.conf"), text)]).unwrap_err().message, message);
         }
