@@ -51,6 +51,9 @@ pub struct Role {
 /// Templates by file name: their path for messages, and their text.
 pub type Templates = BTreeMap<String, (PathBuf, Arc<str>)>;
 
+/// Files of a role: their path, as messages show it, and their text. One is named role.yml; the others are templates.
+pub type Files = BTreeMap<PathBuf, Arc<str>>;
+
 impl Role {
     /// Where the role says that it needs another one.
     fn needs_place(&self, need: &str) -> Place {
@@ -321,7 +324,7 @@ impl Roles {
     /// # Errors
     /// Every mistake in every role, together.
     pub fn load(folders: &[PathBuf]) -> Result<Self> {
-        let mut sources: BTreeMap<String, BTreeMap<PathBuf, Arc<str>>> = BTreeMap::new();
+        let mut sources: BTreeMap<String, Files> = BTreeMap::new();
         for folder in BUILT_IN.dirs() {
             let mut files = BTreeMap::new();
             collect_built_in(folder, &mut files);
@@ -332,6 +335,14 @@ impl Roles {
                 sources.insert(name, files);
             }
         }
+        Self::parse(sources)
+    }
+
+    /// Roles from their files, by name.
+    ///
+    /// # Errors
+    /// Every mistake in every role, together.
+    pub fn parse(sources: BTreeMap<String, Files>) -> Result<Self> {
         let mut errors = Vec::new();
         let mut roles = IndexMap::new();
         let mut layers = Vec::new();
@@ -410,7 +421,7 @@ fn template(path: &Path, text: &Arc<str>) -> Option<(String, (PathBuf, Arc<str>)
     Some((name.to_string_lossy().into_owned(), (path.to_owned(), text.clone())))
 }
 
-fn collect_built_in(folder: &Dir<'_>, files: &mut BTreeMap<PathBuf, Arc<str>>) {
+fn collect_built_in(folder: &Dir<'_>, files: &mut Files) {
     for file in folder.files() {
         if let Some(text) = file.contents_utf8() {
             files.insert(Path::new("roles").join(file.path()), text.into());
@@ -421,9 +432,7 @@ fn collect_built_in(folder: &Dir<'_>, files: &mut BTreeMap<PathBuf, Arc<str>>) {
     }
 }
 
-type RoleFiles = Vec<(String, BTreeMap<PathBuf, Arc<str>>)>;
-
-fn read_folder(folder: &Path) -> Result<RoleFiles> {
+fn read_folder(folder: &Path) -> Result<Vec<(String, Files)>> {
     let act = |path: &Path| format!("read {}", path.display());
     let mut roles = Vec::new();
     let entries = std::fs::read_dir(folder).map_err(|error| {
