@@ -113,6 +113,10 @@ fn parse_ini(text: &str) -> Result<Sections, Fault<'_>> {
             if key.is_empty() {
                 return Err((line, "a value without a key", "write it as `key = value`"));
             }
+            if key.starts_with(['[', '#', ';']) {
+                // What the program that reads the merged file takes for something else.
+                return Err((line, "a key begins like a section or a comment", "take the white space before it away"));
+            }
             if key.len() > LONGEST_KEY {
                 return Err((
                     &key[..key.floor_char_boundary(LONGEST_KEY)],
@@ -196,6 +200,7 @@ mod tests {
         for (text, message) in [
             ("[a", "not the name of a section: `[a`"),
             ("[a]\n= 1\n", "a value without a key: `= 1`"),
+            ("\u{c}[a =] 1\n", "a key begins like a section or a comment: `[a =] 1`"),
             ("[a]\n\n  k = 1\n", "an indented line goes on with no value: `k = 1`"),
             (&format!("{} = 1\n", "k".repeat(501)), &format!("a key is too long: `{}`", "k".repeat(500))),
         ] {
