@@ -1,3 +1,4 @@
+mod fuzz;
 mod inputs;
 mod inventory;
 mod layers;
