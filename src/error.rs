@@ -213,9 +213,13 @@ pub struct Place {
     pub line: usize,
     /// The column, in characters.
     pub column: usize,
-    /// The line's text, shown under the place with a caret at the column.
+    /// The line's text, shown under the place with a caret at the column. None of a line that is no line of text: a file
+    /// on one line would come with each of its mistakes.
     pub excerpt: Option<String>,
 }
+
+/// Bytes of the longest line that is shown.
+const LONGEST_EXCERPT: usize = 2000;
 
 impl Place {
     /// The file as a whole.
@@ -225,7 +229,13 @@ impl Place {
 
     /// A line and column of `text`, which is the content of `path`.
     pub fn within(path: impl AsRef<Path>, text: &str, line: usize, column: usize) -> Self {
-        let excerpt = line.checked_sub(1).and_then(|index| text.lines().nth(index)).map(str::to_owned);
+        let text = line.checked_sub(1).and_then(|index| text.lines().nth(index));
+        Self::on_line(path, text, line, column)
+    }
+
+    /// As [`Place::within`], with the line's text.
+    pub(crate) fn on_line(path: impl AsRef<Path>, text: Option<&str>, line: usize, column: usize) -> Self {
+        let excerpt = text.filter(|text| text.len() <= LONGEST_EXCERPT).map(str::to_owned);
         Self { file: path.as_ref().to_owned(), line, column, excerpt }
     }
 
@@ -447,6 +457,9 @@ pub fn numbered(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
+/// Bytes beyond which nothing is a misspelt name.
+const LONGEST_NAME: usize = 100;
+
 /// Many names, among which the nearest to a word is found quickly.
 pub struct Names<'a>(Vec<(&'a str, Letters)>);
 
@@ -499,6 +512,7 @@ impl Letters {
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names
         .into_iter()
+        .filter(|name| name.len().max(word.len()) <= LONGEST_NAME)
         .map(|name| (distance(word, name), name))
         .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 4)
         .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)))
@@ -548,6 +562,8 @@ mod tests {
         let names = ["glance_api_port", "keystone_port", "enable_glance"];
         assert_eq!(nearest("glance_api_prot", names), Some("glance_api_port"));
         assert_eq!(nearest("something_else", names), None);
+        let long = "a".repeat(101);
+        assert_eq!(nearest(&long, [long.as_str()]), None);
     }
 
     #[test]

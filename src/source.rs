@@ -13,6 +13,7 @@ use crate::error::{InputError, Kind, Place, nearest};
 use crate::shell::Secret;
 
 mod dump;
+mod mistake;
 mod scalar;
 
 pub use dump::{Style, dump, float};
@@ -22,6 +23,8 @@ pub use dump::{Style, dump, float};
 pub struct Document {
     file: Arc<Path>,
     text: Arc<str>,
+    /// Where each line starts and ends.
+    lines: Arc<[(usize, usize)]>,
     /// Nothing of it is shown.
     hidden: bool,
     /// Texts that were encrypted, and are not shown.
@@ -81,6 +84,22 @@ impl Document {
             legacy_octal_numbers: true,
             duplicate_keys: serde_yaml::DuplicateKeyPolicy::Error,
             with_snippet: false,
+            // Values are walked by functions that call themselves, and aliases make much of little.
+            budget: serde_yaml::budget! {
+                max_depth: mistake::DEEPEST,
+                // Brackets that are looked ahead at: more than are read before the depth is noticed.
+                flow_nesting_limit: 2048,
+                // A value has an event, or two.
+                max_events: 3 * mistake::MOST_VALUES,
+                max_nodes: mistake::MOST_VALUES,
+                max_aliases: mistake::MOST_VALUES,
+                max_anchors: mistake::MOST_VALUES,
+                max_merge_keys: mistake::MOST_VALUES,
+                max_total_scalar_bytes: mistake::MOST_TEXT,
+                // Thousands of aliases of one anchor are fine.
+                enforce_alias_anchor_ratio: false,
+            },
+            alias_limits: serde_yaml::alias_limits! { max_total_replayed_events: mistake::MOST_REPEATED },
         };
         let mut root = if text.lines().all(|line| {
             let line = line.trim();
@@ -90,20 +109,22 @@ impl Document {
         } else {
             serde_yaml::from_str_with_options::<Node>(text, options).map_err(|error| {
                 let (line, column) = error.location().map_or((0, 0), |l| (position(l.line()), position(l.column())));
-                let place = Place::within(&file, text, line, column);
-                let hint = syntax_hint(text.lines().nth(line.saturating_sub(1)).unwrap_or_default());
-                let message = error_text(&error);
-                let kind = if message.starts_with(DUPLICATE) { Kind::DuplicateKey } else { Kind::Syntax };
-                InputError { hint: hint.map(str::to_owned), ..InputError::new(message).of(kind).at(place) }
+                let line_text = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+                mistake::of(&error, line_text).at(Place::within(&file, text, line, column))
             })?
         };
-        scalar::retype(&mut root, &text.lines().collect::<Vec<_>>());
+        scalar::retype(&mut root, text);
         Ok(Self::made(file, text, root))
     }
 
     /// A document that some other parser made of `text`: an inventory, or `-e`.
     pub fn made(file: impl AsRef<Path>, text: &str, root: Node) -> Self {
-        Self { file: file.as_ref().into(), text: text.into(), hidden: false, opened: Vec::new(), root }
+        let lines = text.lines().map(|line| {
+            let start = line.as_ptr().addr() - text.as_ptr().addr();
+            (start, start + line.len())
+        });
+        let lines = lines.collect();
+        Self { file: file.as_ref().into(), text: text.into(), lines, hidden: false, opened: Vec::new(), root }
     }
 
     /// The same document, of which nothing is shown: it is of secrets.
@@ -168,8 +189,9 @@ impl Document {
 
     /// A line and column of this document.
     pub fn at(&self, line: usize, column: usize) -> Place {
-        let place = Place::within(&self.file, &self.text, line, column);
-        if self.hidden { Place { excerpt: None, ..place } } else { place }
+        let bounds = line.checked_sub(1).filter(|_| !self.hidden).and_then(|index| self.lines.get(index));
+        let text = bounds.and_then(|(start, end)| self.text.get(*start..*end));
+        Place::on_line(&self.file, text, line, column)
     }
 
     /// The top mapping's entries; none for an empty file.
@@ -185,40 +207,6 @@ impl Document {
             }
         }
     }
-}
-
-/// How the message about a key that stands twice begins.
-const DUPLICATE: &str = "duplicate key";
-
-/// What to do about the two mistakes that everybody makes once.
-fn syntax_hint(line: &str) -> Option<&'static str> {
-    let indent = &line[..line.len() - line.trim_start().len()];
-    let value = line.split_once(": ").map_or("", |(_, value)| value.trim_start());
-    if indent.contains('\t') {
-        Some("indent with spaces")
-    } else if value.starts_with("{{") || value.starts_with("{%") {
-        Some("quote a value that begins with a template, as in `name: \"{{ other }}\"`")
-    } else {
-        None
-    }
-}
-
-/// The parser's own words without its place, which is printed beside them.
-fn error_text(error: &serde_yaml::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let text = text.lines().next().unwrap_or_default();
-    let text = text.strip_prefix("error: ").unwrap_or(text);
-    let mut text = text.split(" at line ").next().unwrap_or(text).to_owned();
-    if let Some(rest) = text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
-        text = rest.1.to_owned();
-    }
-    if let Some(key) = text.strip_prefix("duplicate mapping key: ") {
-        return format!(
-            "{DUPLICATE} `{}`: it stands in this mapping already",
-            key.split(", set ").next().unwrap_or(key)
-        );
-    }
-    text.trim_end_matches('.').to_owned()
 }
 
 fn position(number: u64) -> usize {

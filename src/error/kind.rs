@@ -70,6 +70,9 @@ Cycle "cycle"
 Inventory "inventory"
     "The inventory names no host, contradicts itself, or its script failed."
     "Correct it at the place; `kolla inventory --graph` draws what it comes to.";
+TooMuch "too-much"
+    "A file or an inventory is larger than that of any site: too deep, too many values, texts, aliases or hosts."
+    "Look for what repeats itself by mistake; else split it.";
 RoleRule "role"
     "A role's file is in order, but not what it asks for: two kinds in one step, a variable of another role, a file without \
      content."

@@ -93,7 +93,7 @@ impl Parser<'_> {
             owner: fields.text("owner").unwrap_or_else(|| "root".into()),
             mode: match mode.map(|node| &node.data) {
                 None => 0o600,
-                Some(Data::Str(text)) => u32::from_str_radix(text, 8).unwrap_or_else(|_| {
+                Some(Data::Str(text)) => octal(text).unwrap_or_else(|| {
                     fields.fail(mode.unwrap_or(node), format!("mode `{text}` is not octal"));
                     0
                 }),
@@ -155,4 +155,9 @@ impl Parser<'_> {
         }
         names
     }
+}
+
+/// Permissions with their three special bits.
+fn octal(text: &str) -> Option<u32> {
+    u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777 && !text.starts_with('+'))
 }

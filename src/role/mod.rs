@@ -52,6 +52,9 @@ pub struct Role {
 /// Templates by file name: their path for messages, and their text.
 pub type Templates = BTreeMap<String, (PathBuf, Arc<str>)>;
 
+/// Files of a role: their path, as messages show it, and their text. One is named role.yml; the others are templates.
+pub type Files = BTreeMap<PathBuf, Arc<str>>;
+
 impl Role {
     /// Where the role says that it needs another one.
     fn needs_place(&self, need: &str) -> Place {
@@ -358,6 +361,15 @@ impl Roles {
         if errors.is_empty() { Ok((roles, name)) } else { Err(Error::Input(errors)) }
     }
 
+    /// Roles from their files, by name.
+    ///
+    /// # Errors
+    /// Every mistake in every role, together.
+    pub fn parse(sources: BTreeMap<String, Files>) -> Result<Self> {
+        let (roles, errors) = parsed(sources);
+        if errors.is_empty() { Ok(roles) } else { Err(Error::Input(errors)) }
+    }
+
     /// The variables of all roles: the lowest layers of every scope.
     pub fn layers(&self) -> Vec<Layer> {
         self.1.clone()
@@ -409,7 +421,7 @@ fn template(path: &Path, text: &Arc<str>) -> Option<(String, (PathBuf, Arc<str>)
     Some((name.to_string_lossy().into_owned(), (path.to_owned(), text.clone())))
 }
 
-fn collect_built_in(folder: &Dir<'_>, files: &mut BTreeMap<PathBuf, Arc<str>>) {
+fn collect_built_in(folder: &Dir<'_>, files: &mut Files) {
     for file in folder.files() {
         if let Some(text) = file.contents_utf8() {
             files.insert(Path::new("roles").join(file.path()), text.into());
@@ -420,12 +432,9 @@ fn collect_built_in(folder: &Dir<'_>, files: &mut BTreeMap<PathBuf, Arc<str>>) {
     }
 }
 
-/// A role's files, by their path for messages.
-type RoleFiles = BTreeMap<PathBuf, Arc<str>>;
-
-fn built_in() -> BTreeMap<String, RoleFiles> {
+fn built_in() -> BTreeMap<String, Files> {
     let files = |folder: &Dir<'_>| {
-        let mut files = RoleFiles::new();
+        let mut files = Files::new();
         collect_built_in(folder, &mut files);
         (folder.path().display().to_string(), files)
     };
@@ -433,7 +442,7 @@ fn built_in() -> BTreeMap<String, RoleFiles> {
 }
 
 /// The roles that have no mistakes, and the mistakes of all.
-fn parsed(sources: BTreeMap<String, RoleFiles>) -> (Roles, Vec<InputError>) {
+fn parsed(sources: BTreeMap<String, Files>) -> (Roles, Vec<InputError>) {
     let mut errors = Vec::new();
     let mut roles = IndexMap::new();
     let mut layers = Vec::new();
@@ -460,7 +469,7 @@ fn parsed(sources: BTreeMap<String, RoleFiles>) -> (Roles, Vec<InputError>) {
     (Roles(roles, layers), errors)
 }
 
-fn read_folder(folder: &Path) -> Result<BTreeMap<String, RoleFiles>> {
+fn read_folder(folder: &Path) -> Result<BTreeMap<String, Files>> {
     let entries = std::fs::read_dir(folder).map_err(|error| {
         Error::input(format!("cannot read the roles in {}", folder.display()))
             .of(Kind::UnreadableFile)
@@ -471,9 +480,9 @@ fn read_folder(folder: &Path) -> Result<BTreeMap<String, RoleFiles>> {
     folders.map(|entry| Ok((entry.file_name().to_string_lossy().into_owned(), read_role(&entry.path())?))).collect()
 }
 
-fn read_role(folder: &Path) -> Result<RoleFiles> {
+fn read_role(folder: &Path) -> Result<Files> {
     let failed = |path: &Path, error| Error::local(format!("read {}", path.display()), error);
-    let mut files = RoleFiles::new();
+    let mut files = Files::new();
     let mut open = vec![folder.to_owned()];
     while let Some(path) = open.pop() {
         if path.is_dir() {

@@ -1,14 +1,12 @@
 //! role.yml to [`Role`]: a closed set of keys, every mistake with its place.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::{
-    Balancer, Check, Cluster, HostItem, HostKind, Limits, Permission, Role, Service, StatusItem, StatusKind, Step,
-    StepKind, Templates,
+    Balancer, Check, Cluster, Files, HostItem, HostKind, Limits, Permission, Role, Service, StatusItem, StatusKind,
+    Step, StepKind, Templates,
 };
 use crate::error::{InputError, Kind};
 use crate::source::{Data, Document, Entry, Fields, Node};
@@ -32,11 +30,7 @@ pub(super) const CHECKS: [&str; 13] = [
 ];
 
 /// A role from its files; templates that it lacks are those of `shared`.
-pub(super) fn role(
-    name: &str,
-    files: &BTreeMap<PathBuf, Arc<str>>,
-    shared: &Templates,
-) -> Result<(Role, Layer), Vec<InputError>> {
+pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Role, Layer), Vec<InputError>> {
     let mut document = None;
     let mut templates = shared.clone();
     for (path, text) in files {

@@ -1,13 +1,13 @@
 //! Groups and their hosts, and the groups that Kolla's services run on where the inventory does not say.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use indexmap::{IndexMap, IndexSet};
 use minijinja::value::{Enumerator, Object};
 
-use super::inventory::{ALL, Inventory};
+use super::inventory::{ALL, Group, Inventory};
 use crate::template::Value;
 
 /// The five coarse groups that an operator fills.
@@ -103,10 +103,11 @@ pub(super) fn tree() -> impl Iterator<Item = (&'static str, &'static [&'static s
 pub(super) struct Groups {
     /// The hosts, in inventory order.
     hosts: IndexSet<String>,
-    /// Hosts by group, `all` among them, each as Ansible lists them: its own, then its children's, level by level.
-    members: IndexMap<String, Vec<String>>,
+    /// Hosts by group, `all` among them, each as Ansible lists them: its own, then its children's, level by level. By their
+    /// index, as groups below: with names of their own, nested groups of many hosts would fill the memory.
+    members: IndexMap<String, Vec<usize>>,
     /// Groups by host, own ones and those above, in inventory order; without `all`.
-    of: HashMap<String, Vec<String>>,
+    of: Vec<Vec<usize>>,
     /// How groups are ordered where their variables meet: the depth below `all`, then the priority.
     rank: HashMap<String, (usize, i64)>,
     values: Mutex<HashMap<String, Option<Value>>>,
@@ -121,21 +122,15 @@ impl fmt::Debug for Groups {
 impl Groups {
     /// The groups of an inventory without cycles.
     pub(super) fn new(inventory: &Inventory) -> Self {
-        let names = || inventory.groups.keys();
-        let members: IndexMap<String, Vec<String>> =
-            names().map(|name| (name.clone(), hosts(inventory, name))).collect();
-        let mut of: HashMap<String, Vec<String>> = HashMap::new();
-        for (group, hosts) in members.iter().filter(|(group, _)| *group != ALL) {
-            for host in hosts {
-                of.entry(host.clone()).or_default().push(group.clone());
-            }
+        let children = inventory.children();
+        let names = inventory.groups.keys().cloned();
+        let members: IndexMap<String, Vec<usize>> = names.zip(members(inventory, &children)).collect();
+        let mut of = vec![Vec::new(); inventory.hosts.len()];
+        for (group, (_, hosts)) in members.iter().enumerate().filter(|(_, (name, _))| *name != ALL) {
+            hosts.iter().for_each(|host| of[*host].push(group));
         }
-        let mut depth = HashMap::new();
-        deepen(inventory, ALL, 0, &mut depth);
-        let rank = inventory.groups.iter().map(|(name, group)| {
-            (name.clone(), (depth.get(name.as_str()).copied().unwrap_or_default(), group.priority))
-        });
-        let rank = rank.collect();
+        let rank = inventory.groups.iter().zip(depths(inventory, &children));
+        let rank = rank.map(|((name, group), depth)| (name.clone(), (depth, group.priority))).collect();
         Self { hosts: inventory.hosts.keys().cloned().collect(), members, of, rank, values: Mutex::default() }
     }
 
@@ -153,7 +148,7 @@ impl Groups {
     /// put the service on. `None` for a name that is neither.
     pub(super) fn members(&self, name: &str) -> Option<Vec<&str>> {
         if let Some(hosts) = self.members.get(name) {
-            return Some(hosts.iter().map(String::as_str).collect());
+            return Some(hosts.iter().filter_map(|host| self.hosts.get_index(*host)).map(String::as_str).collect());
         }
         let parents = parents(name)?;
         let mut hosts = IndexSet::new();
@@ -164,39 +159,46 @@ impl Groups {
     }
 
     /// The groups of a host.
-    pub(super) fn of(&self, host: &str) -> &[String] {
-        self.of.get(host).map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn of(&self, host: &str) -> Vec<&str> {
+        let groups = self.hosts.get_index_of(host).and_then(|host| self.of.get(host));
+        let names = groups.into_iter().flatten().filter_map(|group| self.members.get_index(*group));
+        names.map(|(name, _)| name.as_str()).collect()
     }
 
     /// The groups of a host, those first whose variables are lower: by depth, priority and name. Without `all`.
     pub(super) fn ranked(&self, host: &str) -> Vec<&str> {
-        let mut names: Vec<&str> = self.of(host).iter().map(String::as_str).collect();
+        let mut names = self.of(host);
         names.sort_by_key(|name| (self.rank.get(*name).copied().unwrap_or_default(), *name));
         names
     }
 }
 
-/// The hosts of a group: its own, then those of the groups in it, level by level.
-fn hosts(inventory: &Inventory, name: &str) -> Vec<String> {
-    let mut groups = IndexSet::from([name]);
-    let mut at = 0;
-    while let Some(group) = groups.get_index(at).and_then(|name| inventory.groups.get(*name)) {
-        groups.extend(group.children.keys().map(String::as_str));
-        at += 1;
-    }
-    let own = |name: &&str| inventory.groups.get(*name).map(|group| group.hosts.iter());
-    let hosts: IndexSet<&String> = groups.iter().filter_map(own).flatten().collect();
-    hosts.into_iter().cloned().collect()
+/// The hosts of each group: its own, then those of the groups in it, level by level.
+fn members(inventory: &Inventory, children: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let own = |group: &Group| group.hosts.iter().filter_map(|host| inventory.hosts.get_index_of(host)).collect();
+    let own: Vec<Vec<usize>> = inventory.groups.values().map(own).collect();
+    let of = |start: usize| {
+        let (mut seen, mut groups) = (vec![false; children.len()], VecDeque::from([start]));
+        let (mut listed, mut hosts) = (vec![false; inventory.hosts.len()], Vec::new());
+        seen[start] = true;
+        while let Some(group) = groups.pop_front() {
+            hosts.extend(own[group].iter().filter(|host| !std::mem::replace(&mut listed[**host], true)));
+            groups.extend(children[group].iter().filter(|child| !std::mem::replace(&mut seen[**child], true)));
+        }
+        hosts
+    };
+    (0..children.len()).map(of).collect()
 }
 
-fn deepen<'a>(inventory: &'a Inventory, name: &'a str, depth: usize, depths: &mut HashMap<&'a str, usize>) {
-    if depths.get(name).is_some_and(|known| *known >= depth) {
-        return;
+/// How deep each group stands below `all`, by the longest way.
+fn depths(inventory: &Inventory, children: &[Vec<usize>]) -> Vec<usize> {
+    let mut depths = vec![0; children.len()];
+    for group in inventory.downwards(children) {
+        for child in &children[group] {
+            depths[*child] = depths[*child].max(depths[group] + 1);
+        }
     }
-    depths.insert(name, depth);
-    for child in inventory.groups.get(name).into_iter().flat_map(|group| group.children.keys()) {
-        deepen(inventory, child, depth + 1, depths);
-    }
+    depths
 }
 
 /// `groups` of templates: a mapping that also answers for the groups of services that the inventory leaves out.

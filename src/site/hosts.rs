@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// More hosts than this in one line are a mistake.
-const MOST: usize = 100_000;
+use super::inventory::MOST_HOSTS;
+
+/// Bytes of the longest name with a range: that of a host name.
+const LONGEST: usize = 255;
 
 /// The letters of ranges, in their order.
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -74,6 +76,9 @@ fn is_ipv6(text: &str) -> bool {
 
 /// All names that a pattern with ranges stands for, as `compute[01:20]` or `rack[a:c]-[1:9:2]`.
 pub(super) fn expand(pattern: &str) -> Result<Vec<String>, String> {
+    if pattern.contains('[') && pattern.len() > LONGEST {
+        return Err(format!("a name with a range has more than {LONGEST} characters"));
+    }
     let Some((head, rest)) = pattern.split_once('[') else {
         if pattern.contains([']', ',', '=']) || pattern.ends_with(':') || pattern == "---" {
             return Err(format!("`{pattern}` is no host name"));
@@ -85,8 +90,8 @@ pub(super) fn expand(pattern: &str) -> Result<Vec<String>, String> {
     };
     let tails = expand(tail)?;
     let items = items(range)?;
-    if items.len().saturating_mul(tails.len()) > MOST {
-        return Err(format!("`{pattern}` stands for more than {MOST} hosts"));
+    if items.len().saturating_mul(tails.len()) > MOST_HOSTS {
+        return Err(format!("`{pattern}` stands for more than {MOST_HOSTS} hosts"));
     }
     Ok(items.iter().flat_map(|item| tails.iter().map(move |tail| format!("{head}{item}{tail}"))).collect())
 }
@@ -122,7 +127,7 @@ fn items(range: &str) -> Result<Vec<String>, String> {
     if from > to {
         return wrong("ends before it begins");
     }
-    if (to - from) / step >= MOST {
+    if (to - from) / step >= MOST_HOSTS {
         return wrong("is too long");
     }
     Ok((from..=to).step_by(step).map(|number| format!("{number:0width$}")).collect())
@@ -158,7 +163,14 @@ mod tests {
         ] {
             assert_eq!(expand(pattern).unwrap_err(), message, "{pattern}");
         }
-        assert!(expand("c[1:1000]-[1:1000]").is_err());
+        for (pattern, message) in [
+            ("c[1:1000]-[1:1000]", "`c[1:1000]-[1:1000]` stands for more than 20000 hosts"),
+            ("c[0:18446744073709551615]", "range `[0:18446744073709551615]` is too long"),
+            (&format!("c[{0}:{0}]", "0".repeat(70_000)), "a name with a range has more than 255 characters"),
+            (&"[1:2]".repeat(100_000), "a name with a range has more than 255 characters"),
+        ] {
+            assert_eq!(expand(pattern).unwrap_err(), message);
+        }
     }
 
     #[test]

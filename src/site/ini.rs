@@ -198,6 +198,10 @@ impl Reader<'_> {
             };
             vars.push((key, Node { line, column: column + key.chars().count() + 1, data: literal(value) }));
         }
+        if let Err((message, hint)) = self.inventory.make_room(&names, vars.iter().map(|(_, node)| node)) {
+            self.fail(line, first.column, message, Some(hint));
+            return;
+        }
         for name in names {
             self.inventory.add_host(&self.group, &name, port.clone());
             for (key, node) in &vars {

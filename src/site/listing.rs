@@ -50,6 +50,9 @@ const INTERNAL: &[&str] = &[
     "role_uuid",
 ];
 
+/// Bytes of the longest graph: a group that is in several others is drawn in each.
+const LONGEST_GRAPH: usize = 16 << 20;
+
 /// Inventories and the variables beside them, without the rest of a site.
 #[derive(Debug)]
 pub struct Listing {
@@ -128,7 +131,7 @@ impl Listing {
     /// The groups below one, and their hosts, as a tree.
     ///
     /// # Errors
-    /// A group that is not there.
+    /// A group that is not there, and a graph that nobody could read.
     pub fn graph(&self, group: &str) -> Result<String> {
         if !self.inventory.groups.contains_key(group) {
             let error = InputError::new(format!("there is no group `{group}` in the inventory")).of(Kind::UnknownName);
@@ -138,24 +141,34 @@ impl Listing {
             }
             .into());
         }
-        let mut lines = Vec::new();
-        self.draw(group, 0, &mut lines);
-        Ok(lines.join("\n"))
+        let mut text = String::new();
+        if self.draw(group, 0, &mut text).is_none() {
+            let message = format!("the graph of `{group}` is longer than {} MiB", LONGEST_GRAPH >> 20);
+            return Err(Error::input(message).with_hint("name a group below it: `kolla inventory --graph GROUP`"));
+        }
+        Ok(text)
     }
 
-    fn draw(&self, name: &str, depth: usize, lines: &mut Vec<String>) {
-        let Some(group) = self.inventory.groups.get(name) else { return };
-        let line = |text: &str, depth: usize| match depth {
-            0 => text.to_owned(),
-            depth => format!("{}--{text}", "  |".repeat(depth)),
+    /// Draws a group; nothing where the text gets too long.
+    fn draw(&self, name: &str, depth: usize, text: &mut String) -> Option<()> {
+        let line = |parts: [&str; 3], depth: usize, text: &mut String| {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.extend(std::iter::repeat_n("  |", depth));
+            text.push_str(if depth > 0 { "--" } else { "" });
+            text.extend(parts);
+            (text.len() <= LONGEST_GRAPH).then_some(())
         };
-        lines.push(line(&format!("@{name}:"), depth));
+        let Some(group) = self.inventory.groups.get(name) else { return Some(()) };
+        line(["@", name, ":"], depth, text)?;
         for child in group.children.keys() {
-            self.draw(child, depth + 1, lines);
+            self.draw(child, depth + 1, text)?;
         }
-        if name != ALL {
-            lines.extend(group.hosts.iter().map(|host| line(host, depth + 1)));
+        for host in group.hosts.iter().filter(|_| name != ALL) {
+            line(["", host, ""], depth + 1, text)?;
         }
+        Some(())
     }
 
     /// The hosts that a pattern matches, in its order.

@@ -1,5 +1,7 @@
 //! Values of INI inventories: Python's literals. What is none is text as it stands (`yes`, `0660`, `10.0.0.1`).
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 
 use crate::source::{Data, Entry, Node};
@@ -87,6 +89,7 @@ impl<'a> Parser<'a> {
             return Some(Data::Map(IndexMap::new()));
         }
         let (mut items, mut map) = (Vec::new(), IndexMap::new());
+        let mut known = HashSet::new();
         loop {
             let first = self.value()?;
             if self.eat(':') {
@@ -94,7 +97,7 @@ impl<'a> Parser<'a> {
                 map.insert(key(&first)?, Entry { line: 0, column: 0, value });
             } else if matches!(first, Data::Seq(_) | Data::Map(_)) {
                 return None;
-            } else if !items.contains(&Node::bare(first.clone())) {
+            } else if known.insert(format!("{first:?}")) {
                 items.push(Node::bare(first));
             }
             let comma = self.eat(',');

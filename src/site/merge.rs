@@ -24,6 +24,9 @@ struct Section {
 /// Sections by name, in order; keys before any section have none.
 type Sections = IndexMap<Option<String>, Section>;
 
+/// Bytes of the longest key: lines that go on with its value are indented by as many.
+const LONGEST_KEY: usize = 500;
+
 /// Merges INI texts, later ones over earlier ones, by the rules of Kolla's `merge_configs`.
 ///
 /// A key repeated inside one text has several values; a later text replaces them all. Sections stand in the order
@@ -101,15 +104,15 @@ type Fault<'a> = (&'a str, &'static str, &'static str);
 
 /// The sections of the source with this number.
 fn parse_ini(source: usize, text: &str) -> Result<Sections, Fault<'_>> {
-    let mut sections = Sections::new();
-    let mut current = None;
+    let mut sections = Sections::from([(None, Section::default())]);
+    let mut current = 0;
     // The key whose value may go on, unless a blank line or a comment ended it.
-    let mut open: Option<String> = None;
+    let mut open: Option<usize> = None;
     for (number, line) in (1..).zip(text.lines().map(str::trim_end)) {
         let (trimmed, from) = (line.trim_start(), Some((source, number)));
+        let Some((_, section)) = sections.get_index_mut(current) else { continue };
         if line.starts_with([' ', '\t']) {
-            let section = sections.entry(current.clone()).or_default();
-            let value = open.as_ref().and_then(|key| section.keys.get_mut(key)).and_then(|values| values.last_mut());
+            let value = open.and_then(|key| section.keys.get_index_mut(key)).and_then(|(_, values)| values.last_mut());
             match value {
                 Some((Some(lines), _)) => lines.push(trimmed.to_owned()),
                 _ if trimmed.starts_with(['#', ';']) => {}
@@ -125,19 +128,31 @@ fn parse_ini(source: usize, text: &str) -> Result<Sections, Fault<'_>> {
             let Some(name) = rest.strip_suffix(']').filter(|name| !name.is_empty()) else {
                 return Err((line, "not the name of a section", "write it as `[name]`, with nothing behind it"));
             };
-            current = Some(name.to_owned());
-            sections.entry(current.clone()).or_insert_with(|| Section { from, ..Section::default() });
+            let entry = sections.entry(Some(name.to_owned()));
+            current = entry.index();
+            entry.or_insert_with(|| Section { from, ..Section::default() });
             continue;
         }
-        let section = sections.entry(current.clone()).or_default();
         if let Some(at) = line.find(['=', ':']) {
             let key = line[..at].trim();
             if key.is_empty() {
                 return Err((line, "a value without a key", "write it as `key = value`"));
             }
+            if key.starts_with(['[', '#', ';']) {
+                // What the program that reads the merged file takes for something else.
+                return Err((line, "a key begins like a section or a comment", "take the white space before it away"));
+            }
+            if key.len() > LONGEST_KEY {
+                return Err((
+                    &key[..key.floor_char_boundary(LONGEST_KEY)],
+                    "a key is too long",
+                    "write it as `key = value`",
+                ));
+            }
             let value = vec![unquoted(line[at + 1..].trim()).to_owned()];
-            section.keys.entry(key.to_owned()).or_default().push((Some(value), from));
-            open = Some(key.to_owned());
+            let entry = section.keys.entry(key.to_owned());
+            open = Some(entry.index());
+            entry.or_default().push((Some(value), from));
         } else {
             let values = section.keys.entry(line.to_owned()).or_default();
             if values.is_empty() {
@@ -237,8 +252,9 @@ fn merge_nodes(low: Node, high: Node) -> Node {
         (Data::Map(mut low), Data::Map(entries)) => {
             for (key, mut entry) in entries {
                 // A key set to nothing is set, unlike a file with nothing in it.
-                if let Some(old) = low.get(&key).filter(|_| entry.value.data != Data::Null) {
-                    entry.value = merge_nodes(old.value.clone(), entry.value);
+                if let Some(old) = low.get_mut(&key).filter(|_| entry.value.data != Data::Null) {
+                    let old = std::mem::replace(&mut old.value, Node::bare(Data::Null));
+                    entry.value = merge_nodes(old, entry.value);
                 }
                 low.insert(key, entry);
             }
@@ -272,7 +288,9 @@ mod tests {
         for (text, message) in [
             ("[a", "not the name of a section: `[a`"),
             ("[a]\n= 1\n", "a value without a key: `= 1`"),
+            ("\u{c}[a =] 1\n", "a key begins like a section or a comment: `[a =] 1`"),
             ("[a]\n\n  k = 1\n", "an indented line goes on with no value: `k = 1`"),
+            (&format!("{} = 1\n", "k".repeat(501)), &format!("a key is too long: `{}`", "k".repeat(500))),
         ] {
             assert_eq!(merge_ini(&[(Path::new("x.conf"), text)]).unwrap_err().message, message);
         }

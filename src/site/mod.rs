@@ -195,7 +195,7 @@ impl Site {
 
     /// Groups of a host, own ones and those above, in inventory order; without `all`.
     pub fn groups_of(&self, host: &str) -> Vec<&str> {
-        self.groups.of(host).iter().map(String::as_str).collect()
+        self.groups.of(host)
     }
 
     /// Names of the inventory's groups, in its order, `all` first.
@@ -214,7 +214,7 @@ impl Site {
     /// The scopes of all hosts; facts by host, as JSON of `host::Facts`.
     pub fn scopes(&self, mut facts: IndexMap<String, serde_json::Value>) -> Scopes {
         let host = |(name, layers): (&String, &Vec<Arc<Layer>>)| {
-            let mut groups = self.groups.of(name).to_vec();
+            let mut groups: Vec<String> = self.groups.of(name).into_iter().map(str::to_owned).collect();
             groups.sort();
             HostLayers { name: name.clone(), groups, layers: layers.clone(), facts: facts.swap_remove(name) }
         };

@@ -113,6 +113,9 @@ impl Reader<'_> {
             node: Node { line: entry.line, column: entry.column, data: Data::Int(port) },
             document: self.document.clone(),
         });
+        if let Err((message, hint)) = self.inventory.make_room(&names, vars.values().map(|entry| &entry.value)) {
+            return self.fail(entry, message, hint);
+        }
         for name in names {
             self.inventory.add_host(group, &name, port.clone());
             for (key, entry) in vars {

@@ -92,44 +92,65 @@ fn sign(text: &str) -> (bool, &str) {
 /// Gives the scalars below a node the types they have by these rules: the parser's own are a little different.
 ///
 /// What kind of scalar it was shows in the source, which is looked into by its place.
-pub(super) fn retype(node: &mut Node, lines: &[&str]) {
-    match &mut node.data {
-        Data::Seq(items) => items.iter_mut().for_each(|item| retype(item, lines)),
-        Data::Map(entries) => entries.values_mut().for_each(|entry| retype(&mut entry.value, lines)),
-        Data::Str(text) => {
-            let text = text.as_str();
-            // Others cannot be anything but text.
-            let short = !text.is_empty() && text.len() < 64 && !text.contains(char::is_whitespace);
-            if short && at(lines, node.line, node.column).is_some_and(|source| source.starts_with(text)) {
-                node.data = resolve(text);
+pub(super) fn retype(node: &mut Node, text: &str) {
+    Source { lines: text.lines().collect(), line: 0, column: 0, byte: 0 }.retype(node);
+}
+
+/// The text of a file, and the place in it that was asked for last: the next one mostly comes after it, in the same line.
+struct Source<'a> {
+    lines: Vec<&'a str>,
+    line: usize,
+    column: usize,
+    byte: usize,
+}
+
+impl<'a> Source<'a> {
+    fn retype(&mut self, node: &mut Node) {
+        match &mut node.data {
+            Data::Seq(items) => items.iter_mut().for_each(|item| self.retype(item)),
+            Data::Map(entries) => entries.values_mut().for_each(|entry| self.retype(&mut entry.value)),
+            Data::Str(text) => {
+                let text = text.as_str();
+                // Others cannot be anything but text.
+                let short = !text.is_empty() && text.len() < 64 && !text.contains(char::is_whitespace);
+                if short && self.at(node.line, node.column).is_some_and(|source| source.starts_with(text)) {
+                    node.data = resolve(text);
+                }
             }
-        }
-        Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) => {
-            let source = at(lines, node.line, node.column).unwrap_or_default();
-            let end = source.find(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}')).unwrap_or(source.len());
-            let word = &source[..end];
-            // Nothing, or something with a tag, an anchor or in quotes.
-            if !word.is_empty() && !word.starts_with(['!', '&', '*', '"', '\'', '|', '>', '-', '#', ':', '?'])
-                || word.starts_with('-') && word.len() > 1
-            {
-                match (&node.data, resolve(word)) {
-                    // The place of nothing is that of what comes next.
-                    (Data::Null, Data::Str(_)) if !word.eq_ignore_ascii_case("null") => {}
-                    (Data::Null, Data::Bool(_) | Data::Int(_) | Data::Float(_)) => {}
-                    (_, data) => node.data = data,
+            Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) => {
+                let source = self.at(node.line, node.column).unwrap_or_default();
+                let end =
+                    source.find(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}')).unwrap_or(source.len());
+                let word = &source[..end];
+                // Nothing, or something with a tag, an anchor or in quotes.
+                if !word.is_empty() && !word.starts_with(['!', '&', '*', '"', '\'', '|', '>', '-', '#', ':', '?'])
+                    || word.starts_with('-') && word.len() > 1
+                {
+                    match (&node.data, resolve(word)) {
+                        // The place of nothing is that of what comes next.
+                        (Data::Null, Data::Str(_)) if !word.eq_ignore_ascii_case("null") => {}
+                        (Data::Null, Data::Bool(_) | Data::Int(_) | Data::Float(_)) => {}
+                        (_, data) => node.data = data,
+                    }
                 }
             }
         }
     }
-}
 
-/// The source from a place on, to the end of its line.
-///
-/// None where a tag before it says its type.
-fn at<'a>(lines: &[&'a str], line: usize, column: usize) -> Option<&'a str> {
-    let text = lines.get(line.checked_sub(1)?)?;
-    let start = text.char_indices().nth(column.checked_sub(1)?)?.0;
-    let (before, after) = text.split_at_checked(start)?;
-    let tagged = before.split_whitespace().next_back().is_some_and(|word| word.starts_with('!'));
-    (!tagged).then_some(after)
+    /// The source from a place on, to the end of its line.
+    ///
+    /// None where a tag before it says its type.
+    fn at(&mut self, line: usize, column: usize) -> Option<&'a str> {
+        let text = *self.lines.get(line.checked_sub(1)?)?;
+        if line != self.line || column < self.column {
+            (self.line, self.column, self.byte) = (line, 1, 0);
+        }
+        let start = self.byte + text.get(self.byte..)?.char_indices().nth(column.checked_sub(self.column)?)?.0;
+        (self.column, self.byte) = (column, start);
+        let (before, after) = text.split_at_checked(start)?;
+        // A tag and its value have a space between them.
+        let spaced = before.ends_with(char::is_whitespace);
+        let tagged = spaced && before.split_whitespace().next_back().is_some_and(|word| word.starts_with('!'));
+        (!tagged).then_some(after)
+    }
 }

@@ -4,6 +4,8 @@ use minijinja::value::{ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
+use super::filters::room;
+
 /// Calls one.
 pub(super) fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     let own = match value.kind() {
@@ -76,12 +78,12 @@ fn of_text(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Er
         "zfill" => {
             let (width,): (usize,) = from_args(args)?;
             let (sign, digits) = text.split_at(usize::from(text.starts_with(['-', '+'])));
-            let missing = width.saturating_sub(text.chars().count());
+            let missing = room(width)?.saturating_sub(text.chars().count());
             Value::from(format!("{sign}{}{digits}", "0".repeat(missing)))
         }
         "ljust" | "rjust" | "center" => {
             let (width, fill): (usize, Option<&str>) = from_args(args)?;
-            Value::from(padded(text, width, fill.unwrap_or(" "), method))
+            Value::from(padded(text, width, fill.unwrap_or(" "), method)?)
         }
         "removeprefix" => {
             let (prefix,): (&str,) = from_args(args)?;
@@ -93,7 +95,9 @@ fn of_text(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Er
         }
         "expandtabs" => {
             let (width,): (Option<usize>,) = from_args(args)?;
-            Value::from(expanded(text, width.unwrap_or(8)))
+            let width = width.unwrap_or(8);
+            room(text.len().saturating_add(text.matches('\t').count().saturating_mul(width)))?;
+            Value::from(expanded(text, width))
         }
         "join" => {
             let (values,): (&Value,) = from_args(args)?;
@@ -101,7 +105,9 @@ fn of_text(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Er
                 let part = part?;
                 part.as_str().map(str::to_owned).ok_or_else(|| wrong(format!("`join` takes texts, found `{part}`")))
             });
-            Value::from(parts.collect::<Result<Vec<_>, _>>()?.join(text))
+            let parts = parts.collect::<Result<Vec<_>, _>>()?;
+            room(parts.iter().fold(0, |sum, part| sum.saturating_add(part.len()).saturating_add(text.len())))?;
+            Value::from(parts.join(text))
         }
         _ => return Ok(None),
     }))
@@ -139,14 +145,15 @@ fn split_white_from_end(text: &str, most: usize) -> Vec<&str> {
 }
 
 /// Filled to a width on the side that the method leaves free; `center` has the odd one before, as Python.
-pub(super) fn padded(text: &str, width: usize, fill: &str, method: &str) -> String {
+pub(super) fn padded(text: &str, width: usize, fill: &str, method: &str) -> Result<String, Error> {
+    room(width.saturating_mul(fill.len()))?;
     let missing = width.saturating_sub(text.chars().count());
     let before = match method {
         "ljust" => 0,
         "rjust" => missing,
         _ => missing / 2 + (missing & width & 1),
     };
-    format!("{}{text}{}", fill.repeat(before), fill.repeat(missing - before))
+    Ok(format!("{}{text}{}", fill.repeat(before), fill.repeat(missing - before)))
 }
 
 fn expanded(text: &str, width: usize) -> String {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use kolla::error::InputError;
 use kolla::plan::{Fault, Overrides, Strangers};
 use kolla::role::Roles;
 use kolla::site::{Site, SiteOptions};
@@ -47,7 +48,10 @@ impl Folder {
     }
 
     fn strip(&self, warnings: &[InputError]) -> Vec<String> {
-        warnings.iter().map(|warning| warning.to_string().replace(&format!("{}/", self.0.path().display()), "")).collect()
+        warnings
+            .iter()
+            .map(|warning| warning.to_string().replace(&format!("{}/", self.0.path().display()), ""))
+            .collect()
     }
 }
 
@@ -196,7 +200,8 @@ fn validate_lists_them_for_programs_too() {
         .output()
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
-    let answer: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let last = said.lines().last().unwrap_or_default();
+    let answer: serde_json::Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {said}"));
     let row = |name: &str, state: &str, line: usize, topic: Option<&str>, instead: Option<&str>| {
         let place = format!("./globals.yml:{line}");
         json!({"name": name, "state": state, "place": place, "more": 0, "topic": topic, "instead": instead})

@@ -1,4 +1,5 @@
 mod complete;
+mod fuzz;
 mod globals;
 mod inputs;
 mod inventory;

@@ -110,6 +110,7 @@ pub(super) const SERVICE: Keys = keys(
         ("env", VALUES),
         ("ready", A_PROBE),
         ("before_replace", A_PROBE),
+        ("before_remove", Shape::Words),
         ("reload", Shape::Words),
         ("validate", Shape::Words),
         ("proxy", Shape::Named(&Shape::Any)),

@@ -55,12 +55,7 @@ impl fmt::Display for Envelope {
             Some(id) => writeln!(f, "{MARK};1.2;{CIPHER};{id}")?,
         }
         let inner = [&self.salt, &self.tag, &self.sealed].map(hex::encode).join("\n");
-        let mut digits = hex::encode(inner);
-        while digits.len() > COLUMNS {
-            let rest = digits.split_off(COLUMNS);
-            writeln!(f, "{digits}")?;
-            digits = rest;
-        }
-        writeln!(f, "{digits}")
+        // Two digits a byte.
+        inner.as_bytes().chunks(COLUMNS / 2).try_for_each(|bytes| writeln!(f, "{}", hex::encode(bytes)))
     }
 }

@@ -288,7 +288,7 @@ fn to_json(value: &Value, rest: Rest<ValueOrKwargs>, style: json::Style) -> Resu
         None => named.get::<Option<usize>>("indent")?,
     };
     let style = json::Style {
-        indent: indent.or(style.indent),
+        indent: indent.map(super::room).transpose()?.or(style.indent),
         sort: named.get::<Option<bool>>("sort_keys")?.unwrap_or(style.sort),
         unicode: named.get::<Option<bool>>("ensure_ascii")?.map_or(style.unicode, |ascii| !ascii),
     };

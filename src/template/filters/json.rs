@@ -5,7 +5,7 @@ use std::fmt::Write;
 use minijinja::{Error, Value};
 use serde_json::Value as Json;
 
-use super::wrong;
+use super::{room, wrong};
 use crate::source::float;
 
 /// The value as JSON.
@@ -27,18 +27,19 @@ pub(super) struct Style {
 /// As text, with a space after colons and, on one line, commas.
 pub(super) fn text(value: &Value, style: Style) -> Result<String, Error> {
     let mut out = String::new();
-    write(&of(value)?, style, 0, &mut out);
+    write(&of(value)?, style, 0, &mut out)?;
     Ok(out)
 }
 
-fn write(value: &Json, style: Style, depth: usize, out: &mut String) {
+fn write(value: &Json, style: Style, depth: usize, out: &mut String) -> Result<(), Error> {
+    room(style.indent.unwrap_or_default().saturating_mul(depth + 1).saturating_add(out.len()))?;
     match value {
         Json::String(text) => string(text, style.unicode, out),
         Json::Array(items) if !items.is_empty() => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
                 separate(index, style.indent, depth + 1, out);
-                write(item, style, depth + 1, out);
+                write(item, style, depth + 1, out)?;
             }
             close(style.indent, depth, out);
             out.push(']');
@@ -53,7 +54,7 @@ fn write(value: &Json, style: Style, depth: usize, out: &mut String) {
                 separate(index, style.indent, depth + 1, out);
                 string(key, style.unicode, out);
                 out.push_str(": ");
-                write(item, style, depth + 1, out);
+                write(item, style, depth + 1, out)?;
             }
             close(style.indent, depth, out);
             out.push('}');
@@ -61,6 +62,7 @@ fn write(value: &Json, style: Style, depth: usize, out: &mut String) {
         Json::Number(number) if number.is_f64() => out.push_str(&float(number.as_f64().unwrap_or_default())),
         other => out.push_str(&other.to_string()),
     }
+    Ok(())
 }
 
 fn separate(index: usize, indent: Option<usize>, depth: usize, out: &mut String) {

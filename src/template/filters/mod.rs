@@ -224,6 +224,28 @@ fn wrong(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
+/// Bytes of the longest text that a filter makes of a short one.
+const LONGEST: usize = 10_000_000;
+
+/// Items of all lists that a filter makes of a few short ones.
+const MOST_ITEMS: usize = 500_000;
+
+/// Says no to a text of so many bytes: it would fill the memory.
+pub(super) fn room(length: usize) -> Result<usize, Error> {
+    if length > LONGEST {
+        return Err(wrong(format!("the result would be longer than {LONGEST} bytes")));
+    }
+    Ok(length)
+}
+
+/// Says no to lists of so many items.
+fn room_for(items: usize) -> Result<(), Error> {
+    if items > MOST_ITEMS {
+        return Err(wrong(format!("the result would have more than {MOST_ITEMS} items")));
+    }
+    Ok(())
+}
+
 /// The same value, unless it is undefined.
 fn defined(value: &Value) -> Result<(), Error> {
     // The engine's own way to say which value it was.

@@ -63,6 +63,9 @@ fn integer(text: &str, base: i64) -> Option<i64> {
     };
     let lower = digits.trim_start_matches('+').replace('_', "").to_lowercase();
     let digits = lower.strip_prefix(prefix).unwrap_or(&lower);
+    if digits.starts_with('-') {
+        return None;
+    }
     i64::from_str_radix(digits, u32::try_from(base).ok().filter(|base| (2..=36).contains(base))?).ok().map(|n| n * sign)
 }
 

@@ -11,6 +11,9 @@ const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl
 /// Rounds where none are asked for, as passlib has them.
 const ROUNDS: [(u32, &str); 2] = [(535_000, "5"), (656_000, "6")];
 
+/// Ten times what anybody asks for.
+const MOST_ROUNDS: u32 = 10_000_000;
+
 /// Rounds that are not written, by the definition of SHA-crypt.
 const PLAIN_ROUNDS: u32 = 5000;
 
@@ -48,7 +51,10 @@ fn hash(password: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
         "sha512" | "sha512_crypt" => 1,
         other => return Err(wrong(format!("unknown hash `{other}` of `password_hash`: use `sha512` or `sha256`"))),
     };
-    let rounds = rounds.unwrap_or(ROUNDS[index].0).clamp(1000, 999_999_999);
+    let rounds = rounds.unwrap_or(ROUNDS[index].0).max(1000);
+    if rounds > MOST_ROUNDS {
+        return Err(wrong(format!("`password_hash` takes at most {MOST_ROUNDS} rounds: more take minutes")));
+    }
     let digest = match index {
         0 => crypt::<Sha256>(password.as_bytes(), salt.as_bytes(), rounds),
         _ => crypt::<Sha512>(password.as_bytes(), salt.as_bytes(), rounds),

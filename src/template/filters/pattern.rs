@@ -108,6 +108,7 @@ fn replace(text: &Value, pattern: Option<&str>, rest: Rest<ValueOrKwargs>) -> Re
         let Some(whole) = found.get(0) else { continue };
         out.push_str(&text[end..whole.start()]);
         expand(&replacement, &found, &mut out);
+        super::room(out.len())?;
         end = whole.end();
     }
     out.push_str(&text[end..]);

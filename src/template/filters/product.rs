@@ -3,13 +3,15 @@
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, Value};
 
-use super::{items, split};
+use super::{items, room_for, split};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("product", product);
     environment.add_filter("combinations", |list: &Value, count: usize| {
-        let mut out = Vec::new();
-        choose(&items(list)?, count, &mut Vec::new(), &mut out);
+        let (list, mut out) = (items(list)?, Vec::new());
+        if count <= list.len() {
+            choose(&list, count, &mut Vec::new(), &mut out)?;
+        }
         Ok::<_, Error>(out)
     });
     environment.add_filter("zip_longest", zip_longest);
@@ -25,21 +27,24 @@ fn product(first: &Value, rest: Rest<ValueOrKwargs>) -> Result<Vec<Value>, Error
             let with = |item: &Value| row.iter().chain([item]).cloned().collect::<Vec<_>>();
             list.iter().map(with).collect::<Vec<_>>()
         };
+        room_for(all.len().saturating_mul(list.len()).saturating_mul(1 + others.len()))?;
         all = all.into_iter().flat_map(longer).collect();
     }
     Ok(all.into_iter().map(Value::from).collect())
 }
 
-fn choose(list: &[Value], count: usize, chosen: &mut Vec<Value>, out: &mut Vec<Value>) {
+fn choose(list: &[Value], count: usize, chosen: &mut Vec<Value>, out: &mut Vec<Value>) -> Result<(), Error> {
     if count == 0 {
         out.push(Value::from(chosen.clone()));
-        return;
+        return room_for(out.len().saturating_mul(chosen.len()));
     }
-    for (index, item) in list.iter().enumerate() {
+    // Those that leave too few behind them begin none.
+    for (index, item) in list.iter().enumerate().take((list.len() + 1).saturating_sub(count)) {
         chosen.push(item.clone());
-        choose(&list[index + 1..], count - 1, chosen, out);
+        choose(&list[index + 1..], count - 1, chosen, out)?;
         chosen.pop();
     }
+    Ok(())
 }
 
 fn zip_longest(first: &Value, rest: Rest<ValueOrKwargs>) -> Result<Vec<Value>, Error> {

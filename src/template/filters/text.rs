@@ -21,10 +21,13 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("quote", |text: &Value| printed(text).map(|text| quote(&text)));
     environment.add_filter("replace", |text: &Value, from: &Value, to: &Value, count: Option<usize>| {
         let (text, from, to) = (printed(text)?, printed(from)?, printed(to)?);
-        Ok::<_, Error>(text.replacen(&from, &to, count.unwrap_or(usize::MAX)))
+        let count = count.unwrap_or(usize::MAX);
+        let found = text.matches(&from).take(count).count();
+        super::room(text.len().saturating_add(found.saturating_mul(to.len())))?;
+        Ok::<_, Error>(text.replacen(&from, &to, count))
     });
     environment.add_filter("center", |text: &Value, width: Option<usize>| {
-        printed(text).map(|text| padded(&text, width.unwrap_or(80), " ", "center"))
+        printed(text).and_then(|text| padded(&text, width.unwrap_or(80), " ", "center"))
     });
     environment.add_filter("wordcount", |text: &Value| printed(text).map(|text| text.split_whitespace().count()));
     environment.add_filter("indent", indent);
@@ -89,8 +92,9 @@ fn indent(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     };
     let before = match argument(0, "width")? {
         Some(width) if width.as_str().is_some() => width.to_string(),
-        width => " ".repeat(width.and_then(|width| width.as_usize()).unwrap_or(4)),
+        width => " ".repeat(super::room(width.and_then(|width| width.as_usize()).unwrap_or(4))?),
     };
+    super::room(text.len().saturating_add(before.len().saturating_mul(text.split('\n').count())))?;
     let first = argument(1, "first")?.is_some_and(|first| first.is_true());
     let blank = argument(2, "blank")?.is_some_and(|blank| blank.is_true());
     named.assert_all_used()?;
@@ -121,7 +125,7 @@ fn truncate(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let end = argument(2, "end")?.map_or_else(|| "...".to_owned(), |end| end.to_string());
     let leeway = argument(3, "leeway")?.and_then(|leeway| leeway.as_usize()).unwrap_or(5);
     named.assert_all_used()?;
-    if text.chars().count() <= length + leeway {
+    if text.chars().count() <= length.saturating_add(leeway) {
         return Ok(text);
     }
     let cut: String = text.chars().take(length.saturating_sub(end.chars().count())).collect();

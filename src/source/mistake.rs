@@ -1,0 +1,86 @@
+//! What is wrong with a file that is no YAML, or more of it than a site can need.
+
+use crate::error::{InputError, Kind};
+
+/// Lists and mappings in each other.
+pub(super) const DEEPEST: usize = 32;
+
+/// Values of a file, keys among them.
+pub(super) const MOST_VALUES: usize = 1_000_000;
+
+/// Values that the aliases of a file repeat.
+pub(super) const MOST_REPEATED: usize = 100_000;
+
+/// Bytes of all texts of a file, with those that its aliases repeat.
+pub(super) const MOST_TEXT: usize = 16 << 20;
+
+/// How the message about a key that stands twice begins.
+const DUPLICATE: &str = "duplicate key";
+
+/// What to do about the two mistakes that everybody makes once.
+fn syntax_hint(line: &str) -> Option<&'static str> {
+    let indent = &line[..line.len() - line.trim_start().len()];
+    let value = line.split_once(": ").map_or("", |(_, value)| value.trim_start());
+    if indent.contains('\t') {
+        Some("indent with spaces")
+    } else if value.starts_with("{{") || value.starts_with("{%") {
+        Some("quote a value that begins with a template, as in `name: \"{{ other }}\"`")
+    } else {
+        None
+    }
+}
+
+/// The error of a file, without its place; `line` is the text where the parser stopped.
+pub(super) fn of(error: &serde_yaml::Error, line: &str) -> InputError {
+    too_much(error).unwrap_or_else(|| {
+        let hint = syntax_hint(line).map(str::to_owned);
+        let message = error_text(error);
+        let kind = if message.starts_with(DUPLICATE) { Kind::DuplicateKey } else { Kind::Syntax };
+        InputError { hint, ..InputError::new(message).of(kind) }
+    })
+}
+
+/// A file that is larger than a file of a site can be; `None` for any other mistake.
+fn too_much(error: &serde_yaml::Error) -> Option<InputError> {
+    use serde_yaml::Error as Yaml;
+    use serde_yaml::budget::BudgetBreach;
+    let (message, hint) = match error.without_snippet() {
+        Yaml::AliasError { error, .. } => return too_much(error),
+        Yaml::AliasReplayLimitExceeded { .. } | Yaml::AliasReplayStackDepthExceeded { .. } => (
+            format!("aliases repeat more than {MOST_REPEATED} values"),
+            "leave some of them out: aliases of aliases make much of little",
+        ),
+        Yaml::RecursiveReferencesRequireWeakTypes { .. } => {
+            ("an alias stands in the value that it repeats".to_owned(), "write out what is meant")
+        }
+        Yaml::Budget { breach: BudgetBreach::Depth { .. }, .. } => (
+            format!("lists and mappings stand in each other more than {DEEPEST} deep"),
+            "flatten them, or keep the value as a text of JSON",
+        ),
+        Yaml::Budget { breach: BudgetBreach::ScalarBytes { .. }, .. } => (
+            format!("the texts of this file, with those that aliases repeat, have more than {} MiB", MOST_TEXT >> 20),
+            "split it, or leave some aliases out",
+        ),
+        Yaml::Budget { .. } => (format!("this file has more than {MOST_VALUES} values"), "split it"),
+        _ => return None,
+    };
+    Some(InputError::new(message).of(Kind::TooMuch).hint(hint))
+}
+
+/// The parser's own words without its place, which is printed beside them.
+fn error_text(error: &serde_yaml::Error) -> String {
+    let text = error.without_snippet().to_string();
+    let text = text.lines().next().unwrap_or_default();
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let mut text = text.split(" at line ").next().unwrap_or(text).to_owned();
+    if let Some(rest) = text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
+        text = rest.1.to_owned();
+    }
+    if let Some(key) = text.strip_prefix("duplicate mapping key: ") {
+        return format!(
+            "{DUPLICATE} `{}`: it stands in this mapping already",
+            key.split(", set ").next().unwrap_or(key)
+        );
+    }
+    text.trim_end_matches('.').to_owned()
+}
