@@ -127,9 +127,11 @@ impl Groups {
         let members: IndexMap<String, Vec<usize>> = names.zip(members(inventory, &children)).collect();
         let mut of = vec![Vec::new(); inventory.hosts.len()];
         for (group, (_, hosts)) in members.iter().enumerate().filter(|(_, (name, _))| *name != ALL) {
-            hosts.iter().for_each(|host| of[*host].push(group));
+            for host in hosts {
+                of[*host].push(group);
+            }
         }
-        let rank = inventory.groups.iter().zip(depths(inventory, &children));
+        let rank = inventory.groups.iter().zip(depths(&children));
         let rank = rank.map(|((name, group), depth)| (name.clone(), (depth, group.priority))).collect();
         Self { hosts: inventory.hosts.keys().cloned().collect(), members, of, rank, values: Mutex::default() }
     }
@@ -191,9 +193,9 @@ fn members(inventory: &Inventory, children: &[Vec<usize>]) -> Vec<Vec<usize>> {
 }
 
 /// How deep each group stands below `all`, by the longest way.
-fn depths(inventory: &Inventory, children: &[Vec<usize>]) -> Vec<usize> {
+fn depths(children: &[Vec<usize>]) -> Vec<usize> {
     let mut depths = vec![0; children.len()];
-    for group in inventory.downwards(children) {
+    for group in Inventory::downwards(children) {
         for child in &children[group] {
             depths[*child] = depths[*child].max(depths[group] + 1);
         }

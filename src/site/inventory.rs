@@ -158,7 +158,7 @@ impl Inventory {
     }
 
     /// The groups by their index, parents before children; without those that contain themselves, and all below these.
-    pub(super) fn downwards(&self, children: &[Vec<usize>]) -> Vec<usize> {
+    pub(super) fn downwards(children: &[Vec<usize>]) -> Vec<usize> {
         let mut parents = vec![0_usize; children.len()];
         children.iter().flatten().for_each(|child| parents[*child] += 1);
         let mut next: VecDeque<usize> = (0..parents.len()).filter(|group| parents[*group] == 0).collect();
@@ -178,7 +178,7 @@ impl Inventory {
     /// Groups that contain themselves. One cycle has as many beginnings as members; one message is enough.
     pub(super) fn check(&self) -> Option<InputError> {
         let children = self.children();
-        let fine: HashSet<usize> = self.downwards(&children).into_iter().collect();
+        let fine: HashSet<usize> = Self::downwards(&children).into_iter().collect();
         let left = || (0..children.len()).filter(|group| !fine.contains(group));
         // Each of them has a parent among them, so the way up comes back to where it was.
         let mut parents: IndexMap<usize, usize> = left().map(|group| (group, group)).collect();
@@ -247,6 +247,6 @@ mod tests {
         let edges: Vec<_> = names.windows(2).map(|pair| (pair[0].as_str(), pair[1].as_str())).collect();
         let inventory = inventory(&edges);
         assert_eq!(inventory.check(), None);
-        assert_eq!(inventory.downwards(&inventory.children()).len(), 20_002);
+        assert_eq!(Inventory::downwards(&inventory.children()).len(), 20_002);
     }
 }

@@ -200,7 +200,7 @@ fn layers(base: Vec<Layer>) -> SiteLayers {
     SiteLayers { base: base.into_iter().map(Into::into).collect(), hosts: vec![host], ..SiteLayers::default() }
 }
 
-/// The variables that a file in group_vars/ gives a host.
+/// The variables that a file of `group_vars` gives a host.
 fn variables(bytes: &[u8], keys: &VaultKeys) -> Result<serde_json::Value, Error> {
     within(|folder| {
         fs::write(folder.join("hosts"), "h1\n").unwrap();
