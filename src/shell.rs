@@ -1,6 +1,6 @@
 //! Words for a POSIX shell, and values that must not be seen.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 /// One word for `/bin/sh`: quoted unless it is plain.
@@ -45,6 +45,25 @@ impl fmt::Display for Secret {
     }
 }
 
+/// As a URL has it, with what else is left as it is.
+fn url_encoded(text: &str, kept: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        let c = char::from(byte);
+        if c.is_ascii_alphanumeric() || "-._~".contains(c) || kept.contains(c) {
+            out.push(c);
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+/// As a text of JSON has it, without the quotes.
+fn json_text(text: &str) -> String {
+    let text = serde_json::Value::from(text).to_string();
+    text[1..text.len() - 1].to_owned()
+}
+
 /// The secrets of a site, for hiding them in whatever is printed or logged.
 #[derive(Clone, Debug, Default)]
 pub struct Mask(Arc<Vec<Secret>>);
@@ -52,10 +71,13 @@ pub struct Mask(Arc<Vec<Secret>>);
 impl Mask {
     /// Hides each value of four characters or more; shorter ones would hide ordinary text.
     pub fn new(values: impl IntoIterator<Item = String>) -> Self {
-        // A key of many lines may be shown line by line.
+        // A key of many lines may be shown line by line, and a secret may be part of a URL or of a text of JSON.
         let mut values: Vec<String> = values
             .into_iter()
-            .flat_map(|value| value.lines().map(str::to_owned).chain([value.clone()]).collect::<Vec<_>>())
+            .flat_map(|value| {
+                let written = [url_encoded(&value, "/"), url_encoded(&value, ""), json_text(&value)];
+                value.lines().map(str::to_owned).chain(written).chain([value.clone()]).collect::<Vec<_>>()
+            })
             .filter(|value| value.len() >= 4)
             .collect();
         // Longest first: a secret that contains another one is hidden whole.
@@ -85,6 +107,8 @@ mod tests {
     fn the_longest_secret_is_hidden_whole() {
         let mask = Mask::new(["pass".into(), "password1".into(), "abc".into()]);
         assert_eq!(mask.hide("password1 pass abc"), "*** *** abc");
+        let mask = Mask::new(["p@ss/w\"rd".into()]);
+        assert_eq!(mask.hide(r#"p@ss/w"rd p%40ss/w%22rd p%40ss%2Fw%22rd "p@ss/w\"rd""#), r#"*** *** *** "***""#);
         assert_eq!(format!("{:?}", Secret::new("x")), "***");
     }
 }

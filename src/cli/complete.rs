@@ -18,7 +18,7 @@ use crate::role::{Roles, Source};
 use crate::site::{Listing, VaultKeys};
 
 /// By what a shell says that it asks.
-const ASKED: &str = "COMPLETE";
+const ASKED: &str = "KOLLA_COMPLETE";
 
 /// Answers a shell, if one asks: the exit code then.
 pub(super) fn answered(arguments: &[OsString]) -> Option<u8> {
@@ -26,7 +26,10 @@ pub(super) fn answered(arguments: &[OsString]) -> Option<u8> {
     match CompleteEnv::with_factory(Cli::command).var(ASKED).try_complete(arguments, current.as_deref()) {
         Ok(false) => None,
         Ok(true) => Some(0),
-        Err(_) => Some(1),
+        Err(error) => {
+            let _ = error.print();
+            Some(2)
+        }
     }
 }
 

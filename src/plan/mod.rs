@@ -89,6 +89,14 @@ pub struct Selection {
     pub skip_tags: Vec<String>,
 }
 
+impl Selection {
+    /// It has the role.
+    pub fn has(&self, role: &str) -> bool {
+        let named = |names: &[String]| names.iter().any(|name| name == role);
+        (self.tags.is_empty() || named(&self.tags)) && !named(&self.skip_tags)
+    }
+}
+
 impl Plan {
     /// The plan of everything the site wants.
     ///
@@ -182,7 +190,6 @@ impl Plan {
 
 fn kept(node: &Node, phase: &Phase, selection: &Selection) -> bool {
     let Some(op) = &node.op else { return true };
-    let role = |names: &[String]| names.contains(&node.role);
     let stage = match op {
         Op::Galera(galera) => phase.recover || galera.stage == crate::op::galera::Stage::Seed,
         _ => true,
@@ -190,8 +197,7 @@ fn kept(node: &Node, phase: &Phase, selection: &Selection) -> bool {
     phase.keep.contains(&op.kind())
         && stage
         && (phase.roles.is_empty() || phase.roles.contains(&node.role.as_str()))
-        && (selection.tags.is_empty() || role(&selection.tags))
-        && !role(&selection.skip_tags)
+        && selection.has(&node.role)
         && selection.hosts.as_ref().is_none_or(|hosts| hosts.contains(&node.host))
 }
 

@@ -45,9 +45,6 @@ const READ_HERE: &[&str] = &[
 /// How the names of variables start that say whether something is wanted.
 const ENABLE: &str = "enable_";
 
-/// What names of secrets have in them, which may stand outside of the file of passwords where nothing reads them.
-const SECRET: [&str; 4] = ["password", "secret", "token", "_key"];
-
 /// How many of a kind are named where only a word is to be said.
 const NAMED: usize = 5;
 
@@ -257,11 +254,8 @@ impl Stranger {
 
     fn error(&self) -> InputError {
         let (message, hint) = self.said();
-        let mut place = self.place.clone();
-        // The line has the value, too, and that of `-e` others.
-        if SECRET.iter().any(|word| self.name.contains(word)) || place.file.as_os_str() == "-e" {
-            place.excerpt = None;
-        }
+        // Its line has the value, too, which may be a secret, and in an inventory those of other variables.
+        let place = Place { excerpt: None, ..self.place.clone() };
         InputError::new(message).of(Kind::UnreadVariable).at(place).hint(hint)
     }
 
@@ -346,13 +340,23 @@ impl<'a> Known<'a> {
             return Fault::Renamed { to: to.to_owned(), read: self.read.has(to), here: false };
         }
         if let Some(topic) = upstream::topic(name) {
-            let no = |sourced: &&Sourced| sourced.node.data == Data::Bool(false);
+            // The inventory and `-e` have texts.
+            let no = |sourced: &&Sourced| match &sourced.node.data {
+                Data::Str(text) => {
+                    matches!(text.trim().to_lowercase().as_str(), "no" | "off" | "0" | "false" | "n" | "f")
+                }
+                data => matches!(data, Data::Bool(false) | Data::Int(0)),
+            };
             return Fault::Unsupported { topic, off: name.starts_with(ENABLE) && values.iter().all(no) };
         }
         // A slip leaves most of a name as it is; a short one is soon like another.
         let limit = (1 + name.len() / 8).min(3);
         match self.names.nearest(name, limit) {
-            Some(near) => Fault::Unknown { near: near.to_owned(), read: self.read.has(near) },
+            Some(near) => {
+                // That one may have another name itself.
+                let near = upstream::here(near).or_else(|| upstream::renamed(near)).unwrap_or(near);
+                Fault::Unknown { near: near.to_owned(), read: self.read.has(near) }
+            }
             None => Fault::Unread,
         }
     }

@@ -29,7 +29,7 @@ impl Sink for JsonLines {
 /// An error as the events that `--output json` ends with: one for each input error, else one.
 pub fn error(error: &Error) -> Vec<Value> {
     if let Error::Input(errors) = error {
-        return errors.iter().map(finding).collect();
+        return errors.iter().map(|found| finding(found, "error")).collect();
     }
     let mut value = match error {
         Error::Host(error) => {
@@ -54,11 +54,11 @@ pub fn error(error: &Error) -> Vec<Value> {
     vec![value]
 }
 
-/// What was found in the operator's files, for an editor that shows it there.
-pub fn finding(found: &InputError) -> Value {
+/// What was found in the operator's files, for an editor that shows it there. What only deserves a word may stop the command
+/// (`--strict`), so the caller says whether it is an `error` or a `warning`.
+pub fn finding(found: &InputError, severity: &str) -> Value {
     let place = found.place.as_ref();
     let column = place.map(|place| place.column).filter(|&column| column > 0);
-    let severity = if found.kind.is_warning() { "warning" } else { "error" };
     let mut value = json!({
         "event": severity, "severity": severity, "kind": "input", "code": found.kind, "message": found.message,
         "file": place.map(|place| place.file.display().to_string()),
@@ -66,7 +66,7 @@ pub fn finding(found: &InputError) -> Value {
         "column": column, "end": column.and(place).map(Place::end),
         "used_by": found.used_by, "causes": found.causes, "hint": found.hint,
     });
-    if found.kind.is_warning() {
+    if severity == "warning" {
         // As every warning has it.
         value["host"] = "".into();
     }

@@ -79,12 +79,14 @@ impl<'a> Trace<'a> {
     /// What is read where some texts are: what they name, and what the values of those name in turn.
     pub fn read(&self, roots: impl IntoIterator<Item = Mentions>) -> Read {
         let mut read = Read::default();
+        let mut looked = HashSet::new();
         let mut next: Vec<Mentions> = roots.into_iter().collect();
         while let Some(mentions) = next.pop() {
             for name in mentions.names {
-                // That others name its values is a reason to look again.
+                // That others name its values is a reason to look again, once.
+                let by_name = mentions.by_name && looked.insert(name.clone());
                 let known = !read.names.insert(name.clone());
-                if known && !mentions.by_name {
+                if known && !by_name {
                     continue;
                 }
                 match (name.strip_prefix('*'), name.strip_suffix('*')) {
@@ -96,7 +98,7 @@ impl<'a> Trace<'a> {
                 }
                 for sourced in self.values.get(name.as_str()).into_iter().flatten() {
                     let texts = sourced.node.texts();
-                    if mentions.by_name {
+                    if by_name {
                         next.extend(texts.iter().filter_map(|text| self.as_name(text)));
                     }
                     if !known {

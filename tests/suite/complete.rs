@@ -10,7 +10,7 @@ fn offered(folder: &Folder, words: &[&str]) -> Vec<String> {
         .args(words)
         .current_dir(folder.path(""))
         .env_clear()
-        .env("COMPLETE", "fish")
+        .env("KOLLA_COMPLETE", "fish")
         .env("HOME", folder.path(""))
         .env("KOLLA_CONFIG_PATH", folder.path(""))
         .output()

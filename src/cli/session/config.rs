@@ -50,8 +50,10 @@ pub async fn config(
         }
     }
     if !facts.contains_key(host) {
-        let addresses = if made_up { ", and addresses that only hosts know are made up" } else { "" };
-        at.warn(&format!("{host} was not asked yet: facts of an ordinary host stand in for its own{addresses}"));
+        at.warn(&format!("{host} was not asked yet: facts of an ordinary host stand in for its own"));
+    }
+    if made_up {
+        at.warn("not all hosts were asked yet: addresses that only those know are made up");
     }
     if !secrets {
         for file in &mut files {

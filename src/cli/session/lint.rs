@@ -100,6 +100,7 @@ async fn site(at: &Invocation, folder: &Path, role: &Role, roles: &Roles) -> Res
     let mut globals = BTreeMap::from([("kolla_internal_vip_address", "192.0.2.2")]);
     let enabled = role.enabled.as_ref().and_then(Node::as_str);
     let variable = enabled.and_then(|text| text.trim().strip_prefix("{{")?.strip_suffix("}}")).map(str::trim);
+    let variable = variable.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
     globals.extend(variable.map(|name| (name, "true")));
     let set: BTreeSet<String> = roles.layers().into_iter().flat_map(|layer| layer.vars.into_keys()).collect();
     let reader = Reader::of(role);

@@ -19,7 +19,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::error::{Error, InputError};
+use crate::error::{Error, InputError, Place};
+use crate::plan::{Fault, Stranger};
 
 pub use ask::{exec, graph, inventory, listing, logs, validate, vars};
 pub use cloud::{init_runonce, post_deploy};
@@ -33,8 +34,6 @@ pub use quickstart::quickstart;
 pub use status::status;
 pub use vault::Vault;
 
-use crate::error::Place;
-use crate::plan::{Fault, Stranger};
 pub use crate::site::{MergeFiles, Merged};
 
 /// What [`validate`] and [`lint`] looked at.

@@ -18,7 +18,7 @@ use crate::op::files::{FileSet, SETS};
 use crate::op::volume::Volume;
 use crate::op::{Op, Want};
 use crate::plan::phase::{PHASES, named};
-use crate::plan::{Node, Phase, Plan};
+use crate::plan::{Node, Phase, Plan, Selection};
 use crate::run::connect::{Connected, connect};
 use crate::run::event::{Event, Sink, Summary};
 use crate::run::{Crew, WalkOptions, walk};
@@ -88,14 +88,18 @@ async fn run(
     let mut plan = whole.select(phase, &selection);
     let first = hosts.first().map(String::as_str).unwrap_or_default();
     let shared = shared(at, scopes.host(first))?;
-    let mut strays = strays(&whole, &connected, &shared.site, selection.hosts.as_ref());
-    if phase.want == Want::Absent {
-        for stray in &mut strays {
-            if let Some(Op::Container(container)) = &mut stray.op {
-                let service = loaded.roles.0.values().find_map(|role| role.services.get(&container.service));
-                // Not for `--prune`: who takes a host out of a group has not said that its guests may end.
-                container.before_remove = service.map(|service| service.before_remove.clone()).unwrap_or_default();
-            }
+    let mut strays = strays(&whole, &connected, &shared.site, &selection);
+    for stray in &mut strays {
+        let Some(Op::Container(container)) = &mut stray.op else { continue };
+        let service = loaded.roles.0.get(&container.role).and_then(|role| role.services.get(&container.service));
+        let Some(service) = service.filter(|service| !service.before_remove.is_empty()) else { continue };
+        if phase.want == Want::Absent {
+            container.before_remove.clone_from(&service.before_remove);
+        } else if at.global.prune {
+            // Who takes a host out of a group has not said that its guests may end.
+            let name = &container.spec.name;
+            let message = format!("what container {name} started stays: move or end it; `kolla destroy` would end it");
+            reporting.sink.event(&Event::Warning { host: stray.host.clone(), message });
         }
     }
     if phase.want == Want::Absent && selection.tags.is_empty() && selection.skip_tags.is_empty() {
@@ -166,8 +170,10 @@ fn absent(connected: &mut Connected, limit: &IndexSet<String>) -> Result<usize> 
     Ok(connected.failed.keys().filter(|host| limit.contains(*host)).count())
 }
 
-/// Containers and sets of files of this site that its plan does not know, as operations that remove them.
-fn strays(whole: &Plan, connected: &Connected, site: &str, hosts: Option<&IndexSet<String>>) -> Vec<Node> {
+/// Containers and sets of files of this site that its plan does not know, as operations that remove them. Of which role a
+/// set is nobody knows: it stays where only some roles are selected.
+fn strays(whole: &Plan, connected: &Connected, site: &str, selection: &Selection) -> Vec<Node> {
+    let (hosts, all) = (selection.hosts.as_ref(), selection.tags.is_empty() && selection.skip_tags.is_empty());
     let mut known: BTreeSet<(&str, String)> = BTreeSet::new();
     let mut services: BTreeSet<(&str, &str)> = BTreeSet::new();
     for node in &whole.nodes {
@@ -186,8 +192,9 @@ fn strays(whole: &Plan, connected: &Connected, site: &str, hosts: Option<&IndexS
         let mut containers = Vec::new();
         for state in look.containers.values() {
             let label = |name: &str| state.labels.get(name).cloned().unwrap_or_default();
-            if label(SITE_LABEL) == site && !known.contains(&(host, state.name.clone())) {
-                let (role, service) = (label(ROLE_LABEL), label(SERVICE_LABEL));
+            let (role, service) = (label(ROLE_LABEL), label(SERVICE_LABEL));
+            let wanted = selection.has(&role) && label(SITE_LABEL) == site;
+            if wanted && !known.contains(&(host, state.name.clone())) {
                 let mut container = Container { role, service, want: Want::Absent, ..Container::default() };
                 container.spec.name.clone_from(&state.name);
                 containers.push(gone(host, container.role.clone(), Op::Container(container), Vec::new()));
@@ -196,7 +203,7 @@ fn strays(whole: &Plan, connected: &Connected, site: &str, hosts: Option<&IndexS
         let (first, after) = (found.len(), containers.len());
         found.append(&mut containers);
         let sets: BTreeSet<&str> = look.files.keys().filter_map(|path| set_of(path)).collect();
-        for service in sets.into_iter().filter(|service| !services.contains(&(host, service))) {
+        for service in sets.into_iter().filter(|service| all && !services.contains(&(host, service))) {
             let set = FileSet { service: service.to_owned(), want: Want::Absent, ..FileSet::default() };
             found.push(gone(host, String::new(), Op::FileSet(set), (first..first + after).collect()));
         }

@@ -17,6 +17,8 @@ use crate::op::{Diff, Operation, Tell, View};
 const LOG_LINES: usize = 12;
 /// How long a program may take that checks files.
 const VALIDATES: Duration = Duration::from_mins(1);
+/// How long a container may take to end what outlives it.
+const ENDS: Duration = Duration::from_mins(2);
 /// Seconds for a container that does not say otherwise: Kolla's `graceful_timeout`.
 const STOP_TIMEOUT: u32 = 60;
 
@@ -327,16 +329,11 @@ impl Container {
 
     pub(super) async fn away(&self, remove: bool, at: &View, host: &Remote) -> Result<()> {
         for state in self.leftovers(at) {
-            if remove && state.running() && !self.before_remove.is_empty() {
-                let output = host.act().exec(&state.name, "0", &self.before_remove, &[]).await?;
-                if output.code != 0 {
-                    let still = format!("what outlives container {} could not be ended", state.name);
-                    let said = output.stderr.trim().lines().last().unwrap_or("nothing said").to_owned();
-                    let hint = format!("end it by hand and stop {}, then run the same again", state.name);
-                    return Err(Error::operation(still).because(said).with_hint(hint));
-                }
+            let parting = remove && state.name == self.spec.name && !self.before_remove.is_empty();
+            if parting {
+                self.end_what_outlives(&state, host).await?;
             }
-            if state.alive() {
+            if parting || state.alive() {
                 host.act().stop(&state.name, self.stop_timeout()).await?;
             }
             if remove {
@@ -347,6 +344,23 @@ impl Container {
             }
         }
         Ok(())
+    }
+
+    /// Ends what stays without the container, by a program in it; one that does not run is started for that.
+    async fn end_what_outlives(&self, state: &ContainerState, host: &Remote) -> Result<()> {
+        if !state.alive() {
+            host.act().start(&state.name).await?;
+        }
+        let ended = tokio::time::timeout(ENDS, host.act().exec(&state.name, "0", &self.before_remove, &[])).await;
+        let why = match ended {
+            Ok(Ok(output)) if output.code == 0 => return Ok(()),
+            Ok(Ok(output)) => output.stderr.trim().lines().last().unwrap_or("nothing said").to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("that takes longer than {}s", ENDS.as_secs()),
+        };
+        Err(Error::operation(format!("what outlives container {} could not be ended", state.name))
+            .because(why)
+            .with_hint(format!("end it by hand and remove {}, then run the same again", state.name)))
     }
 
     async fn failure(&self, answer: Answer, host: &Remote) -> Error {
