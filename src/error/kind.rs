@@ -96,7 +96,7 @@ UnreadVariable "unread-variable"
     "A variable is set that no role, template or other variable reads."
     "Correct its name, or remove it.";
 UnreadFile "unread-file"
-    "A file in config/, group_vars/ or host_vars/, or a template of a role, that nothing looks for."
+    "A file in config/, `group_vars` or `host_vars`, or a template of a role, that nothing looks for."
     "Move it to where the message says, or correct its name; `kolla config HOST SERVICE FILE --explain` lists which paths are looked for.";
 OpenSecrets "open-secrets"
     "A file of secrets can be read by others."
