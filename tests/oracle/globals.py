@@ -262,7 +262,7 @@ def classify(kolla, names, text, known, temporary):
             counts[re.sub(r"`\w+`", "`..`", told[name])] += 1
         elif name in words:
             counts["read"] += 1
-        elif name.startswith("enable_") and value is False:
+        elif name.startswith("enable_") and str(value).lower() in ("false", "no"):
             counts["switched off, and not there"] += 1
         else:
             wrong.append(f"nothing is said of {name}")
