@@ -45,13 +45,14 @@ impl fmt::Display for Secret {
     }
 }
 
-/// As a URL has it, with what else is left as it is.
-fn url_encoded(text: &str, kept: &str) -> String {
+/// A text as a URL has it; beside letters, digits and `-._~`, what is in `kept` stays as it is.
+pub(crate) fn url_encoded(text: &str, kept: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         let c = char::from(byte);
         if c.is_ascii_alphanumeric() || "-._~".contains(c) || kept.contains(c) {
             out.push(c);
         } else {
+            // Writing to a String cannot fail.
             let _ = write!(out, "%{byte:02X}");
         }
         out

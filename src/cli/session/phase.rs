@@ -95,7 +95,7 @@ async fn run(
         let Some(service) = service.filter(|service| !service.before_remove.is_empty()) else { continue };
         if phase.want == Want::Absent {
             container.before_remove.clone_from(&service.before_remove);
-        } else if at.global.prune {
+        } else if at.global.prune && phase.name == "deploy" {
             // Who takes a host out of a group has not said that its guests may end.
             let name = &container.spec.name;
             let message = format!("what container {name} started stays: move or end it; `kolla destroy` would end it");

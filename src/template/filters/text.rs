@@ -1,7 +1,5 @@
 //! Filters over text.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::DecodePaddingMode;
@@ -12,6 +10,7 @@ use sha2::Digest as _;
 
 use super::super::methods::padded;
 use super::{entries, printed, split, text_of, wrong};
+use crate::shell;
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("b64encode", |text: &Value| printed(text).map(|text| STANDARD.encode(text)));
@@ -136,25 +135,11 @@ fn truncate(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
 /// A text as a part of a path, a mapping as a query.
 fn url_encoded(value: &Value) -> Result<String, Error> {
     if value.kind() != ValueKind::Map {
-        return printed(value).map(|text| percent(&text, "/"));
+        return printed(value).map(|text| shell::url_encoded(&text, "/"));
     }
-    let encoded = |value: &Value| percent(&text_of(value), " ").replace(' ', "+");
+    let encoded = |value: &Value| shell::url_encoded(&text_of(value), " ").replace(' ', "+");
     let pairs = entries(value)?;
     Ok(pairs.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect::<Vec<_>>().join("&"))
-}
-
-fn percent(text: &str, safe: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        let c = char::from(byte);
-        if c.is_ascii_alphanumeric() || "_.-~".contains(c) || safe.contains(c) {
-            out.push(c);
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 fn url_decoded(text: &str) -> String {
