@@ -2,11 +2,12 @@
 //!
 //! The modules are layers; each uses only those below it in this list (`tests/suite/layers.rs` keeps it so):
 //! `cli`, `lab`, `image` and `cloud`, `report`, `run`, `plan`, `op`, `role`, `host`, `site`, `template`,
-//! `error` with `source` and `shell`.
+//! `error` with `examples`, `source` and `shell`.
 
 pub mod cli;
 pub mod cloud;
 pub mod error;
+pub mod examples;
 pub mod host;
 pub mod image;
 pub mod lab;

@@ -101,16 +101,22 @@ fn candidate(name: &str, about: &str) -> CompletionCandidate {
     CompletionCandidate::new(name).help((!about.is_empty()).then(|| StyledStr::from(about.to_owned())))
 }
 
+fn hosts_of(listing: &Listing) -> impl Iterator<Item = CompletionCandidate> {
+    listing.hosts().map(|name| candidate(name, ""))
+}
+
+fn groups_of(listing: &Listing) -> impl Iterator<Item = CompletionCandidate> {
+    listing.groups().map(|name| candidate(name, "group"))
+}
+
 /// Hosts of the inventory.
 pub(super) fn hosts() -> Vec<CompletionCandidate> {
-    let listing = Line::read().listing();
-    listing.iter().flat_map(Listing::hosts).map(|name| candidate(name, "")).collect()
+    Line::read().listing().iter().flat_map(hosts_of).collect()
 }
 
 /// Groups of the inventory.
 pub(super) fn groups() -> Vec<CompletionCandidate> {
-    let listing = Line::read().listing();
-    listing.iter().flat_map(Listing::groups).map(|name| candidate(name, "group")).collect()
+    Line::read().listing().iter().flat_map(groups_of).collect()
 }
 
 /// Hosts and groups behind the last sign of a pattern.
@@ -118,7 +124,8 @@ pub(super) fn patterns(current: &OsStr) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
     let sign = current.rfind([',', ':', '!', '&']).map_or(0, |at| at + 1);
     let (before, begun) = current.split_at(sign);
-    let names = hosts().into_iter().chain(groups());
+    let listing = Line::read().listing();
+    let names = listing.iter().flat_map(|listing| hosts_of(listing).chain(groups_of(listing)));
     let fitting = names.filter(|name| name.get_value().to_string_lossy().starts_with(begun));
     fitting.map(|name| name.add_prefix(before)).collect()
 }

@@ -43,7 +43,7 @@ Syntax "syntax"
     "Look at the place and the line above it: most often a quote, a bracket or the indentation. A value that begins with \
      `{{` is quoted as a whole.";
 DuplicateKey "duplicate-key"
-    "A mapping has the same key twice; Ansible would take the last one without a word."
+    "A mapping has the same key twice; Ansible warns and takes the last one."
     "Remove one of them.";
 UnknownKey "unknown-key"
     "A mapping whose keys are fixed has another one."

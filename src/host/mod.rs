@@ -15,6 +15,7 @@ mod http;
 mod known_hosts;
 pub mod local;
 mod look;
+mod machine;
 mod session;
 pub mod ssh;
 #[cfg(test)]
@@ -23,19 +24,17 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Deref;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 pub use local::Output;
+pub use machine::{Machine, Observer, Remote};
 
-use crate::error::{Error, HostCause, Result};
+use crate::error::Error;
 
 /// What the batched look asks of a host.
 #[derive(Debug, Clone, Default)]
@@ -371,179 +370,3 @@ pub type Observe = Arc<dyn Fn(&RequestRecord<'_>) + Send + Sync>;
 
 /// Bytes of a pull or an upload that are through and that are expected, so far as they are known.
 pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
-
-/// A machine that answers. Implemented by `ssh`, `local` and `fake`; used through [`Observer`] and [`Remote`].
-///
-/// Paths are absolute. Methods act as root, whatever the login user is.
-#[async_trait]
-pub trait Machine: Send + Sync {
-    /// Its name in the inventory.
-    fn name(&self) -> &str;
-    /// Requests made since the login: what a latency of the network is paid for.
-    fn requests(&self) -> u64;
-
-    /// One look: facts, files, containers and volumes, in at most two requests (both sent at once).
-    async fn look(&self, ask: &Ask) -> Result<Look>;
-    /// All containers, now.
-    async fn containers(&self) -> Result<BTreeMap<String, ContainerState>>;
-    /// Names of the volumes with a label, as `kolla.site=kolla`.
-    async fn volumes(&self, label: &str) -> Result<Vec<String>>;
-    /// Id of an image that the engine has: by reference, or by `name@sha256:...`.
-    async fn image(&self, reference: &str) -> Result<Option<String>>;
-    /// Digest of the manifest a reference names in its registry, asked through the host's engine.
-    async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<Option<String>>;
-    /// The last lines a container wrote.
-    async fn logs(&self, container: &str, lines: usize) -> Result<Vec<String>>;
-    /// A file's content; `None` when there is none.
-    async fn read(&self, path: &str) -> Result<Option<Vec<u8>>>;
-    /// An HTTP request from the host's point of view.
-    async fn http(&self, ask: &HttpAsk, within: Duration) -> Result<HttpAnswer>;
-    /// A connection attempt from the host's point of view.
-    async fn reach(&self, address: &str, port: u16, within: Duration) -> Result<Reach>;
-    /// Runs a program in a running container and waits for it.
-    async fn exec(&self, container: &str, user: &str, argv: &[String], stdin: &[u8]) -> Result<Output>;
-
-    /// An HTTP request whose body is a file of this machine, sent piece by piece; `within` is how long nothing may
-    /// move.
-    async fn upload(&self, ask: &HttpAsk, file: &Path, within: Duration, progress: Progress<'_>) -> Result<HttpAnswer>;
-    /// Runs a script by `/bin/sh` as root; a secret belongs in `stdin`, never in the script.
-    async fn run(&self, script: &str, stdin: &[u8]) -> Result<Output>;
-    /// Writes files in one stream: each to a temporary name in its folder (made where it is missing, mode 0755),
-    /// digest checked, mode and owner set, renamed into place.
-    async fn put(&self, files: &[PutFile]) -> Result<()>;
-    /// Pulls an image; errors inside the stream count.
-    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()>;
-    /// Creates a container; returns its id.
-    async fn create(&self, spec: &ContainerSpec) -> Result<String>;
-    /// Starts a container.
-    async fn start(&self, container: &str) -> Result<()>;
-    /// Stops a container: SIGTERM, then SIGKILL after `timeout` seconds.
-    async fn stop(&self, container: &str, timeout: u32) -> Result<()>;
-    /// Sends a signal to a container's first process, as `SIGUSR2`.
-    async fn kill(&self, container: &str, signal: &str) -> Result<()>;
-    /// Renames a container.
-    async fn rename(&self, container: &str, name: &str) -> Result<()>;
-    /// Removes a container, running or not; one that is not there is fine.
-    async fn remove(&self, container: &str) -> Result<()>;
-    /// Waits until a container ends; its exit code.
-    async fn wait(&self, container: &str) -> Result<i64>;
-    /// Creates a volume with labels; one that is there is fine.
-    async fn volume_create(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<()>;
-    /// Removes a volume; one that is not there is fine.
-    async fn volume_remove(&self, name: &str) -> Result<()>;
-    /// Removes an image; one that is not there is fine.
-    async fn image_remove(&self, reference: &str) -> Result<()>;
-}
-
-/// How long a question in a container may take.
-const ANSWER: Duration = Duration::from_mins(1);
-
-/// Reads of a host: all that a dry run can hold.
-#[derive(Clone)]
-pub struct Observer(Arc<dyn Machine>);
-
-impl Observer {
-    /// A front that only reads.
-    pub fn new(machine: Arc<dyn Machine>) -> Self {
-        Self(machine)
-    }
-
-    /// Its name in the inventory.
-    pub fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    /// Requests made since the login.
-    pub fn requests(&self) -> u64 {
-        self.0.requests()
-    }
-
-    /// See [`Machine::look`]; an observer never takes the lock.
-    pub async fn look(&self, ask: &Ask) -> Result<Look> {
-        self.0.look(&Ask { lock: None, ..ask.clone() }).await
-    }
-
-    /// See [`Machine::containers`].
-    pub async fn containers(&self) -> Result<BTreeMap<String, ContainerState>> {
-        self.0.containers().await
-    }
-
-    /// See [`Machine::volumes`].
-    pub async fn volumes(&self, label: &str) -> Result<Vec<String>> {
-        self.0.volumes(label).await
-    }
-
-    /// See [`Machine::image`].
-    pub async fn image(&self, reference: &str) -> Result<Option<String>> {
-        self.0.image(reference).await
-    }
-
-    /// See [`Machine::registry_digest`].
-    pub async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<Option<String>> {
-        self.0.registry_digest(reference, login).await
-    }
-
-    /// See [`Machine::logs`].
-    pub async fn logs(&self, container: &str, lines: usize) -> Result<Vec<String>> {
-        self.0.logs(container, lines).await
-    }
-
-    /// See [`Machine::read`].
-    pub async fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        self.0.read(path).await
-    }
-
-    /// A GET; other methods are [`Remote`]'s.
-    pub async fn get(&self, ask: &HttpAsk, within: Duration) -> Result<HttpAnswer> {
-        self.0.http(&HttpAsk { method: "GET".into(), body: Vec::new(), ..ask.clone() }, within).await
-    }
-
-    /// See [`Machine::reach`].
-    pub async fn reach(&self, address: &str, port: u16, within: Duration) -> Result<Reach> {
-        self.0.reach(address, port, within).await
-    }
-
-    /// Runs one of the read-only questions that roles and clusters ask inside a container.
-    ///
-    /// # Errors
-    /// Also when the answer takes longer than a minute.
-    pub async fn probe(&self, container: &str, argv: &[String], stdin: &[u8]) -> Result<Output> {
-        let late = || {
-            let act = format!("in {container}: {}", crate::shell::join(argv));
-            Err(Error::host(self.name(), act, HostCause::TimedOut(ANSWER.as_secs())))
-        };
-        tokio::time::timeout(ANSWER, self.0.exec(container, "", argv, stdin)).await.unwrap_or_else(|_| late())
-    }
-}
-
-/// A host that may be changed; reads like an [`Observer`].
-#[derive(Clone)]
-pub struct Remote {
-    observer: Observer,
-    machine: Arc<dyn Machine>,
-}
-
-impl Remote {
-    /// A front that reads and writes.
-    pub fn new(machine: Arc<dyn Machine>) -> Self {
-        Self { observer: Observer::new(machine.clone()), machine }
-    }
-
-    /// The reading half.
-    pub fn observer(&self) -> &Observer {
-        &self.observer
-    }
-
-    /// The machine itself, with every act.
-    pub fn act(&self) -> &dyn Machine {
-        &*self.machine
-    }
-}
-
-impl Deref for Remote {
-    type Target = Observer;
-
-    fn deref(&self) -> &Observer {
-        &self.observer
-    }
-}

@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::ssh::{self, ENGINE_SOCKET, Target};
 use super::*;
+use crate::error::Result;
 use crate::error::{Error, HostCause};
 
 const SOON: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ mod config;
 mod overrides;
 pub mod phase;
 mod questions;
+pub mod reads;
 mod recipe;
 mod service;
 mod steps;

@@ -1,46 +1,21 @@
 //! Variables that are set and that nothing reads: misspelt, of another release, or of what is not supported here. Where
 //! Kolla-Ansible ignores them, they are told.
 //!
-//! What is read is found from the roles' own files, the operator's, and the values that those name in turn. It does not
-//! depend on what is enabled.
+//! What is read is found from the roles' own files, the operator's, and the values that those name in turn.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use indexmap::IndexSet;
 
 use super::overrides::Overrides;
+use super::reads::{self, READ_HERE};
 use super::upstream;
 use crate::error::{InputError, Kind, Names, Place, numbered};
-use crate::role::{Role, Roles};
+use crate::role::Roles;
 use crate::site::{Read, Site, Trace, place_of};
 use crate::source::Data;
 use crate::template::{Mentions, Sourced};
-
-/// Variables that the program reads itself; a test looks for them in its code.
-const READ_HERE: &[&str] = &[
-    "api_address",
-    "docker_image_name_prefix",
-    "docker_namespace",
-    "docker_registry",
-    "docker_registry_password",
-    "docker_registry_username",
-    "keystone_admin_password",
-    "keystone_admin_project",
-    "keystone_admin_user",
-    "keystone_internal_url",
-    "keystone_public_url",
-    "kolla_admin_openrc_cacert",
-    "kolla_container_engine",
-    "kolla_engine_socket",
-    "kolla_external_vip_address",
-    "kolla_internal_vip_address",
-    "kolla_site_name",
-    "kolla_ssh_jump",
-    "mariadb_recover_inventory_name",
-    "openstack_region_name",
-    "openstack_tag",
-];
 
 /// How the names of variables start that say whether something is wanted.
 const ENABLE: &str = "enable_";
@@ -112,7 +87,8 @@ impl Strangers {
     /// Those of a site.
     pub fn of(site: &Site, roles: &Roles, overrides: &Overrides) -> Self {
         let trace = Trace::of(site);
-        let read = trace.read(roots(roles, overrides));
+        let of_roles = roles.0.values().flat_map(reads::by_role);
+        let read = trace.read(of_roles.chain(reads::by_overrides(overrides)).chain([reads::by_program()]));
         let unread = |(name, _): &(&str, &[&Sourced])| !name.starts_with("ansible_") && !read.has(name);
         let unread: Vec<_> = trace.set().filter(unread).collect();
         if unread.is_empty() {
@@ -120,7 +96,7 @@ impl Strangers {
         }
         // What only an unsupported variable names is told by telling of that one.
         let of_upstream = unread.iter().map(|(name, _)| *name).filter(|name| is_upstream(name));
-        let named = trace.read([Mentions { names: of_upstream.map(str::to_owned).collect(), by_name: false }]);
+        let named = trace.read([Mentions::names(of_upstream.map(str::to_owned))]);
         let known = Known::of(&trace, &read);
         let strangers = unread.into_iter().filter_map(|(name, values)| {
             let (first, rest) = values.split_first()?;
@@ -184,9 +160,9 @@ impl Strangers {
         warnings
     }
 
-    /// Each of them as an error; what is switched off is none.
-    pub fn errors(&self) -> Vec<InputError> {
-        self.0.iter().filter(|stranger| stranger.fault.kind() != "off").map(Stranger::error).collect()
+    /// Each of them at its place; what is switched off is none.
+    pub fn each(&self) -> Vec<InputError> {
+        self.0.iter().filter(|stranger| stranger.fault.kind() != "off").map(Stranger::told).collect()
     }
 
     fn misnamed(&self) -> impl Iterator<Item = &Stranger> {
@@ -252,7 +228,7 @@ impl Stranger {
         of_unread(message).at(Place { excerpt: None, ..self.place.clone() })
     }
 
-    fn error(&self) -> InputError {
+    fn told(&self) -> InputError {
         let (message, hint) = self.said();
         // Its line has the value, too, which may be a secret, and in an inventory those of other variables.
         let place = Place { excerpt: None, ..self.place.clone() };
@@ -285,36 +261,6 @@ fn listed(strangers: &[&Stranger]) -> String {
 
 fn is_upstream(name: &str) -> bool {
     upstream::topic(name).is_some() || upstream::renamed(name).is_some()
-}
-
-/// What the roles' files and the operator's name, and what the program reads itself.
-fn roots(roles: &Roles, overrides: &Overrides) -> Vec<Mentions> {
-    let mut found = vec![Mentions { names: READ_HERE.iter().map(|name| (*name).to_owned()).collect(), by_name: false }];
-    let mut files = HashSet::new();
-    for role in roles.0.values() {
-        found.extend(of_role(role));
-        let own = role.templates.values().filter(|(path, _)| files.insert(path));
-        found.extend(own.map(|(path, text)| Mentions::of_file(path, text)));
-    }
-    let own = overrides.0.values().filter_map(|file| Some(Mentions::of_file(&file.path, file.text.as_deref()?)));
-    found.extend(own);
-    found
-}
-
-/// What a role's file names outside of its own variables, whose values count only where they are read.
-fn of_role(role: &Role) -> Vec<Mentions> {
-    let Data::Map(map) = &role.document.root.data else { return Vec::new() };
-    let values = map.iter().filter(|(key, _)| *key != "vars").map(|(_, entry)| &entry.value);
-    let mut found: Vec<Mentions> = values.flat_map(|node| node.texts()).map(Mentions::of_text).collect();
-    let mut names: Vec<String> = Vec::new();
-    for service in role.services.keys() {
-        let service = service.replace('-', "_");
-        names.extend([format!("{service}_tag"), format!("{service}_image_full")]);
-    }
-    let interfaces = role.checks.iter().filter(|check| check.kind == "interface");
-    names.extend(interfaces.filter_map(|check| check.argument.as_str().map(str::to_owned)));
-    found.push(Mentions { names, by_name: false });
-    found
 }
 
 /// What is known of names.

@@ -56,6 +56,16 @@ pub type Templates = BTreeMap<String, (PathBuf, Arc<str>)>;
 pub type Files = BTreeMap<PathBuf, Arc<str>>;
 
 impl Role {
+    /// All files that it makes, in containers and on hosts.
+    pub fn files(&self) -> impl Iterator<Item = &FileSpec> {
+        let of_services = self.services.values().flat_map(|service| &service.files);
+        of_services.chain(self.host.iter().flat_map(|item| match &item.kind {
+            HostKind::File(spec) => std::slice::from_ref(&**spec),
+            HostKind::Unit { files, .. } => files,
+            HostKind::Packages(_) | HostKind::Sysctl(_) | HostKind::Block { .. } => &[],
+        }))
+    }
+
     /// Where the role says that it needs another one.
     fn needs_place(&self, need: &str) -> Place {
         let needs = match &self.document.root.data {

@@ -99,12 +99,14 @@ impl Inventory {
                 "correct the bounds of this range",
             ));
         }
-        self.given = self.given.saturating_add(hosts.len().saturating_mul(vars.map(weight).sum()));
-        if self.given > MOST_GIVEN {
+        let given = self.given.saturating_add(hosts.len().saturating_mul(vars.map(weight).sum()));
+        if given > MOST_GIVEN {
             let message =
                 format!("the variables that ranges give to their hosts take more than {} MiB", MOST_GIVEN >> 20);
             return Err((message, "write them once, for a group of these hosts"));
         }
+        // What was refused does not count against what follows.
+        self.given = given;
         Ok(())
     }
 

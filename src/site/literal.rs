@@ -94,7 +94,7 @@ impl<'a> Parser<'a> {
             let first = self.value()?;
             if self.eat(':') {
                 let value = Node::bare(self.value()?);
-                map.insert(key(&first)?, Entry { line: 0, column: 0, value });
+                map.insert(key(&first)?, Entry::bare(value));
             } else if matches!(first, Data::Seq(_) | Data::Map(_)) {
                 return None;
             } else if known.insert(format!("{first:?}")) {

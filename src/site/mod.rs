@@ -15,7 +15,6 @@ mod literal;
 pub mod merge;
 mod passwords;
 mod pattern;
-mod reads;
 mod script;
 mod sources;
 mod trace;
@@ -36,6 +35,7 @@ pub use trace::{Read, Trace, place_of};
 pub use vault::{DEFAULT_ID, VaultKey, VaultKeys};
 
 use crate::error::{Error, InputError, Kind, Place, Result};
+use crate::examples;
 use crate::shell::Mask;
 use crate::source::{Data, Node};
 use crate::template::{HostLayers, Layer, Scopes, SiteLayers, Value};
@@ -229,24 +229,23 @@ impl Site {
             top: self.layers.top.clone(),
             constants,
             folder: self.config_dir.clone(),
-            documented: documented().map(str::to_owned).collect(),
+            documented: examples::variables().map(|(_, name)| name.to_owned()).collect(),
             environment: self.environment.clone(),
         })
+    }
+
+    /// The site's secrets, as the file of passwords has them, with the value that `-e` gives.
+    pub fn passwords(&self) -> Vec<Password> {
+        let top = &self.layers.top;
+        let names = top.iter().filter(|layer| layer.secret).flat_map(|layer| layer.vars.keys());
+        let winner = |name: &String| top.iter().rev().find_map(|layer| layer.vars.get(name));
+        names.filter_map(|name| Some(Password::judge(name, winner(name)?))).collect()
     }
 
     /// What deserves a word but stops nothing.
     pub fn warnings(&self) -> Vec<InputError> {
         self.warnings.clone()
     }
-}
-
-/// The variables that the example globals.yml offers, set or commented.
-fn documented() -> impl Iterator<Item = &'static str> {
-    let lines = include_str!("../../etc/globals.yml").lines().map(|line| line.strip_prefix('#').unwrap_or(line));
-    lines.filter_map(|line| line.split_once(':')).map(|(name, _)| name).filter(|name| {
-        name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    })
 }
 
 fn shared(layers: Vec<Layer>) -> Vec<Arc<Layer>> {

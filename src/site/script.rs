@@ -138,8 +138,8 @@ fn node(value: &Value) -> Node {
         },
         Value::String(text) => Data::Str(text.clone()),
         Value::Array(items) => Data::Seq(items.iter().map(node).collect()),
-        Value::Object(map) => Data::Map(
-            map.iter().map(|(key, value)| (key.clone(), Entry { line: 0, column: 0, value: node(value) })).collect(),
-        ),
+        Value::Object(map) => {
+            Data::Map(map.iter().map(|(key, value)| (key.clone(), Entry::bare(node(value)))).collect())
+        }
     })
 }

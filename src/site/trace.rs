@@ -114,13 +114,13 @@ impl<'a> Trace<'a> {
     fn matching(&self, parts: &mut Vec<String>, part: &str, fits: impl Fn(&str) -> bool, next: &mut Vec<Mentions>) {
         if !parts.iter().any(|known| known == part) {
             parts.push(part.to_owned());
-            let names = self.values.keys().filter(|name| fits(name)).map(|name| (*name).to_owned()).collect();
-            next.push(Mentions { names, by_name: false });
+            let names = self.values.keys().filter(|name| fits(name)).map(|name| (*name).to_owned());
+            next.push(Mentions::names(names));
         }
     }
 
     fn as_name(&self, text: &str) -> Option<Mentions> {
-        self.values.contains_key(text).then(|| Mentions { names: vec![text.to_owned()], by_name: false })
+        self.values.contains_key(text).then(|| Mentions::names([text.to_owned()]))
     }
 }
 

@@ -64,7 +64,7 @@ impl Reader<'_> {
                 self.fail(section, format!("unknown key `{key}` of group `{name}`"), &hint);
                 continue;
             }
-            let empty = || Entry { line: section.line, column: section.column, value: Node::bare(Data::Null) };
+            let empty = || Entry { line: section.line, column: section.column, ..Entry::bare(Node::bare(Data::Null)) };
             let items = match &section.value.data {
                 Data::Null => continue,
                 Data::Map(items) => items,

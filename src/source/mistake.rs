@@ -9,13 +9,10 @@ pub(super) const DEEPEST: usize = 32;
 pub(super) const MOST_VALUES: usize = 1_000_000;
 
 /// Values that the aliases of a file repeat.
-pub(super) const MOST_REPEATED: usize = 100_000;
+pub(super) const MOST_REPEATED: usize = 500_000;
 
 /// Bytes of all texts of a file, with those that its aliases repeat.
 pub(super) const MOST_TEXT: usize = 16 << 20;
-
-/// How the message about a key that stands twice begins.
-const DUPLICATE: &str = "duplicate key";
 
 /// What to do about the two mistakes that everybody makes once.
 fn syntax_hint(line: &str) -> Option<&'static str> {
@@ -34,9 +31,7 @@ fn syntax_hint(line: &str) -> Option<&'static str> {
 pub(super) fn of(error: &serde_yaml::Error, line: &str) -> InputError {
     too_much(error).unwrap_or_else(|| {
         let hint = syntax_hint(line).map(str::to_owned);
-        let message = error_text(error);
-        let kind = if message.starts_with(DUPLICATE) { Kind::DuplicateKey } else { Kind::Syntax };
-        InputError { hint, ..InputError::new(message).of(kind) }
+        InputError { hint, ..InputError::new(error_text(error)).of(Kind::Syntax) }
     })
 }
 
@@ -46,7 +41,12 @@ fn too_much(error: &serde_yaml::Error) -> Option<InputError> {
     use serde_yaml::budget::BudgetBreach;
     let (message, hint) = match error.without_snippet() {
         Yaml::AliasError { error, .. } => return too_much(error),
-        Yaml::AliasReplayLimitExceeded { .. } | Yaml::AliasReplayStackDepthExceeded { .. } => (
+        Yaml::AliasReplayLimitExceeded { .. }
+        | Yaml::AliasReplayStackDepthExceeded { .. }
+        | Yaml::Budget {
+            breach: BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::RecordedAnchorBytes { .. },
+            ..
+        } => (
             format!("aliases repeat more than {MOST_REPEATED} values"),
             "leave some of them out: aliases of aliases make much of little",
         ),
@@ -61,7 +61,14 @@ fn too_much(error: &serde_yaml::Error) -> Option<InputError> {
             format!("the texts of this file, with those that aliases repeat, have more than {} MiB", MOST_TEXT >> 20),
             "split it, or leave some aliases out",
         ),
-        Yaml::Budget { .. } => (format!("this file has more than {MOST_VALUES} values"), "split it"),
+        Yaml::Budget { breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }, .. } => {
+            (format!("this file has more than {MOST_VALUES} values"), "split it")
+        }
+        Yaml::Budget {
+            breach: BudgetBreach::Aliases { .. } | BudgetBreach::Anchors { .. } | BudgetBreach::MergeKeys { .. },
+            ..
+        } => (format!("this file has more than {MOST_VALUES} anchors, aliases or merge keys"), "split it"),
+        Yaml::Budget { .. } => ("this file has more than a site can need".to_owned(), "split it"),
         _ => return None,
     };
     Some(InputError::new(message).of(Kind::TooMuch).hint(hint))
@@ -75,12 +82,6 @@ fn error_text(error: &serde_yaml::Error) -> String {
     let mut text = text.split(" at line ").next().unwrap_or(text).to_owned();
     if let Some(rest) = text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
         text = rest.1.to_owned();
-    }
-    if let Some(key) = text.strip_prefix("duplicate mapping key: ") {
-        return format!(
-            "{DUPLICATE} `{}`: it stands in this mapping already",
-            key.split(", set ").next().unwrap_or(key)
-        );
     }
     text.trim_end_matches('.').to_owned()
 }

@@ -33,12 +33,17 @@ impl Mentions {
         }
     }
 
-    /// Those of a template file's text.
-    pub fn of_file(path: &Path, source: &str) -> Self {
+    /// These names.
+    pub fn names(names: impl IntoIterator<Item = String>) -> Self {
+        Self { names: names.into_iter().collect(), by_name: false }
+    }
+
+    /// Those of a template file's text; `merged` is whether what it makes is merged with others, as where it is rendered.
+    pub fn of_file(path: &Path, source: &str, merged: bool) -> Self {
         if !source.contains('{') {
             return Self::default();
         }
-        match engine::file(path, source, false) {
+        match engine::file(path, source, merged) {
             Ok(file) => Self::found(source, file.template.undeclared_variables(false)),
             Err(_) => Self::words(source),
         }
@@ -109,8 +114,11 @@ mod tests {
             let found = Mentions::of_text(text);
             assert_eq!((found.names.join(" ").as_str(), found.by_name), (names, by_name), "{text}");
         }
-        let file =
-            Mentions::of_file(Path::new("x.conf.j2"), "[a]\nb = {{ c }}\n{% if d_e | bool %}f = 1\n{% endif %}\n");
+        let file = Mentions::of_file(
+            Path::new("x.conf.j2"),
+            "[a]\nb = {{ c }}\n{% if d_e | bool %}f = 1\n{% endif %}\n",
+            true,
+        );
         assert_eq!(file.names, ["c", "d_e"]);
     }
 }

@@ -20,7 +20,6 @@ pub use minijinja::Value;
 pub use layer::{Layer, Origin, Sourced};
 pub use mentions::Mentions;
 pub use scope::Scope;
-pub(crate) use shared::words_of;
 pub use shared::{HostLayers, Scopes, SiteLayers};
 
 #[cfg(test)]

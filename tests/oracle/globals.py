@@ -254,7 +254,7 @@ def classify(kolla, names, text, known, temporary):
     """Counts what the program says of all variables of globals.yml; what it leaves out, unless it reads it."""
     told = validate(kolla, text, temporary)
     said = "\n".join(path.read_text() for path in sorted(REPOSITORY.glob("roles/**/*")) if path.is_file())
-    itself = (REPOSITORY / "src/plan/strangers.rs").read_text().split("const READ_HERE")[1].split("];")[0]
+    itself = (REPOSITORY / "src/plan/reads.rs").read_text().split("const READ_HERE")[1].split("];")[0]
     words = set(re.findall(r"\w+", said + itself))
     counts, wrong = collections.Counter(), []
     for name, value in names.items():

@@ -6,7 +6,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Lowest first; modules of one layer do not import each other, except for the lowest one's.
 const LAYERS: [&[&str]; 11] = [
-    &["error", "source", "shell"],
+    &["error", "examples", "source", "shell"],
     &["template"],
     &["site"],
     &["host"],

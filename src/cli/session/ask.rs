@@ -22,7 +22,8 @@ pub async fn validate(at: &Invocation) -> Result<Validated> {
     let loaded = Loaded::read(at).await?;
     let hosts = loaded.site.hosts.len();
     let strangers = loaded.strangers();
-    let mut warnings = strangers.warnings();
+    // An editor marks each; who reads wants few lines.
+    let mut warnings = if at.global.json() { strangers.each() } else { strangers.warnings() };
     let (roles, others, problem) = match loaded.draft(&loaded.members()) {
         Ok(plan) => (plan.roles(), loaded.other_warnings(&plan.lookups), None),
         // Which files are read is not known then.

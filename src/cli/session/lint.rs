@@ -8,13 +8,14 @@ use indexmap::IndexSet;
 
 use super::Validated;
 use super::load::Loaded;
-use super::passwords::Reader;
 use crate::cli::Invocation;
 use crate::error::{Error, InputError, Kind, Place, Result};
-use crate::plan::Overrides;
-use crate::role::{HostKind, Role, Roles, Source};
-use crate::site::{Site, SiteOptions};
+use crate::examples;
+use crate::plan::{Overrides, reads};
+use crate::role::{Role, Roles, Source};
+use crate::site::{Site, SiteOptions, Trace};
 use crate::source::{Data, Entry, Node};
+use crate::template::Mentions;
 
 /// The host of the made-up site.
 const HOST: &str = "host01";
@@ -22,8 +23,6 @@ const HOST: &str = "host01";
 const GROUPS: [&str; 6] = ["control", "network", "compute", "storage", "monitoring", "baremetal"];
 /// How names of secrets end.
 const SECRETS: [&str; 6] = ["_password", "_secret", "_key", "_token", "_cookie", "_uuid"];
-/// Ends of names that the program itself reads, of any service.
-const OF_IMAGES: [&str; 2] = ["_tag", "_image_full"];
 
 /// Checks the role in a folder with the built-in ones around it, on a made-up host that is in all groups.
 ///
@@ -32,25 +31,23 @@ const OF_IMAGES: [&str; 2] = ["_tag", "_image_full"];
 pub async fn lint(at: &Invocation, folder: &Path) -> Result<Validated> {
     let (roles, name) = Roles::with(folder)?;
     let Some(role) = roles.0.get(&name) else { return Err(Error::input(format!("there is no role `{name}`"))) };
-    let mut warnings = unread_templates(role, folder);
-    warnings.extend(unread_variables(role, &roles));
     let made_up = tempfile::tempdir().map_err(|error| Error::local("make a folder for a site", error))?;
     let site = site(at, made_up.path(), role, &roles).await?;
-    let loaded = Loaded { roles, site, overrides: Overrides::default() };
+    let mut warnings = unread_templates(role, folder);
+    warnings.extend(unread_variables(role, &roles, &site));
+    // It is looked through whatever it is that enables it.
+    let wanted = Role { enabled: None, ..role.clone() };
+    let mut roles = roles;
+    roles.0.insert(name.clone(), wanted);
+    let loaded = Loaded::of(roles, site, Overrides::default());
     let problem = loaded.draft(&IndexSet::from([HOST.to_owned()])).err();
     Ok(Validated { hosts: 1, roles: vec![name], variables: Vec::new(), warnings, problem })
 }
 
-/// Templates that no file is made of, nor any other template mentions.
+/// Templates that no file is made of.
 fn unread_templates(role: &Role, folder: &Path) -> Vec<InputError> {
-    let of_services = role.services.values().flat_map(|service| &service.files);
-    let of_hosts = role.host.iter().flat_map(|item| match &item.kind {
-        HostKind::File(spec) => std::slice::from_ref(&**spec),
-        HostKind::Unit { files, .. } => files,
-        _ => &[],
-    });
     let mut used = BTreeSet::new();
-    for spec in of_services.chain(of_hosts) {
+    for spec in role.files() {
         if let Source::Templates(names) = &spec.source {
             used.extend(names.iter().map(String::as_str));
         }
@@ -68,15 +65,14 @@ fn unread_templates(role: &Role, folder: &Path) -> Vec<InputError> {
 }
 
 /// Variables that neither this role nor another one reads.
-fn unread_variables(role: &Role, roles: &Roles) -> Vec<InputError> {
-    let read: BTreeSet<&str> = roles.0.values().flat_map(|role| Reader::of(role).words).collect();
+fn unread_variables(role: &Role, roles: &Roles, site: &Site) -> Vec<InputError> {
+    let read = Trace::of(site).read(roles.0.values().flat_map(reads::by_role).chain([reads::by_program()]));
     let unread = |(name, entry): (&String, &Entry)| {
-        let known = read.contains(name.as_str()) || OF_IMAGES.iter().any(|end| name.ends_with(end));
         let place = role.document.at(entry.line, entry.column);
         let warning = InputError::new(format!("nothing reads the variable `{name}`")).of(Kind::UnreadVariable);
-        (!known).then(|| warning.at(place).hint("use it, or remove it"))
+        (!read.has(name)).then(|| warning.at(place).hint("use it, or remove it"))
     };
-    // What `site` has is for all, the program itself included.
+    // What `site` has is for all.
     match top(role, "vars").map(|node| &node.data) {
         Some(Data::Map(vars)) if role.name != "site" => vars.iter().filter_map(unread).collect(),
         _ => Vec::new(),
@@ -98,15 +94,17 @@ async fn site(at: &Invocation, folder: &Path, role: &Role, roles: &Roles) -> Res
         let _ = writeln!(inventory, "[{group}]\n{HOST} ansible_connection=local");
     }
     let mut globals = BTreeMap::from([("kolla_internal_vip_address", "192.0.2.2")]);
-    let enabled = role.enabled.as_ref().and_then(Node::as_str);
-    let variable = enabled.and_then(|text| text.trim().strip_prefix("{{")?.strip_suffix("}}")).map(str::trim);
-    let variable = variable.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-    globals.extend(variable.map(|name| (name, "true")));
+    let enabled = role.enabled.as_ref().and_then(Node::as_str).map(Mentions::of_text).unwrap_or_default();
+    globals.extend(enabled.names.iter().filter(|name| name.starts_with("enable_")).map(|name| (name.as_str(), "true")));
     let set: BTreeSet<String> = roles.layers().into_iter().flat_map(|layer| layer.vars.into_keys()).collect();
-    let reader = Reader::of(role);
-    let own = reader.words.iter().copied().filter(|word| SECRETS.iter().any(|end| word.ends_with(end)));
-    let secrets: BTreeSet<&str> =
-        own.chain(Site::known_passwords()).filter(|name| !set.contains(*name) && !globals.contains_key(name)).collect();
+    let of_vars = top(role, "vars").map(Node::texts).unwrap_or_default();
+    let own = reads::by_role(role).into_iter().chain(of_vars.into_iter().map(Mentions::of_text));
+    let own: Vec<String> = own.flat_map(|mentions| mentions.names).collect();
+    let own = own.iter().map(String::as_str).filter(|name| SECRETS.iter().any(|end| name.ends_with(end)));
+    let secrets = own
+        .chain(examples::secrets().map(|name| -> &str { name }))
+        .filter(|name| !set.contains(*name) && !globals.contains_key(name));
+    let secrets: BTreeSet<&str> = secrets.collect();
     let files = [
         ("inventory", inventory),
         ("globals.yml", lines(globals.iter().map(|(name, value)| (*name, *value)))),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use indexmap::IndexSet;
 
@@ -23,9 +23,14 @@ pub(super) struct Loaded {
     pub(super) roles: Roles,
     pub(super) site: Site,
     pub(super) overrides: Overrides,
+    strangers: OnceLock<Strangers>,
 }
 
 impl Loaded {
+    pub(super) fn of(roles: Roles, site: Site, overrides: Overrides) -> Self {
+        Self { roles, site, overrides, strangers: OnceLock::new() }
+    }
+
     pub(super) async fn read(at: &Invocation) -> Result<Self> {
         let (global, environment) = (&at.global, &at.environment);
         let config_dir = global.configdir(environment);
@@ -52,9 +57,9 @@ impl Loaded {
         let (Some(site), Some(overrides), true) = (site, overrides, errors.is_empty()) else {
             return Err(Error::Input(errors));
         };
-        let loaded = Self { roles, site, overrides };
+        let loaded = Self::of(roles, site, overrides);
         if global.strict {
-            let errors = loaded.strangers().errors();
+            let errors = loaded.strangers().each();
             if !errors.is_empty() {
                 return Err(Error::Input(errors));
             }
@@ -172,8 +177,8 @@ impl Loaded {
     }
 
     /// Variables that nothing reads.
-    pub(super) fn strangers(&self) -> Strangers {
-        Strangers::of(&self.site, &self.roles, &self.overrides)
+    pub(super) fn strangers(&self) -> &Strangers {
+        self.strangers.get_or_init(|| Strangers::of(&self.site, &self.roles, &self.overrides))
     }
 
     /// What else deserves a word.

@@ -9,6 +9,7 @@ use super::{BuildRequest, LabAct, RegistryAct};
 use crate::cli::Invocation;
 use crate::cli::lab::Which;
 use crate::error::{Error, Result, numbered};
+use crate::examples;
 use crate::{image, lab};
 
 /// The images' tag where no site says it.
@@ -224,12 +225,8 @@ pub(super) async fn raise(at: &Invocation, options: &lab::Options) -> Result<lab
     let lab = lab::up(options, &|line| at.screen.err(line)).await?;
     let passwords = options.state_dir.join("passwords.yml");
     if !passwords.exists() {
-        let act = || format!("write {}", passwords.display());
-        std::fs::write(&passwords, PASSWORDS).map_err(|error| Error::local(act(), error))?;
+        super::phase::write_private(&passwords, examples::PASSWORDS.as_bytes())?;
     }
     crate::site::genpwd(&passwords, super::vault::keys(at).await?, false)?;
     Ok(lab)
 }
-
-/// The file of passwords as it is before any is made.
-const PASSWORDS: &str = include_str!("../../../etc/passwords.yml");

@@ -7,12 +7,10 @@ use super::load::Loaded;
 use super::{PasswordRow, vault};
 use crate::cli::Invocation;
 use crate::error::{Result, nearest};
-use crate::role::Role;
-use crate::site::{MergeFiles, Merged, Password, Site};
-use crate::template::words_of;
-
-/// What the program itself reads.
-const READ_HERE: &[&str] = &["docker_registry_password"];
+use crate::examples;
+use crate::plan::reads;
+use crate::site::{MergeFiles, Merged, Password, Read, Trace};
+use crate::template::Mentions;
 
 /// Fills the empty entries of a file of passwords, unless it is a check; how many.
 ///
@@ -37,19 +35,31 @@ pub async fn mergepwd(at: &Invocation, files: &MergeFiles, clean: bool) -> Resul
 pub async fn passwords(at: &Invocation) -> Result<(usize, Vec<PasswordRow>)> {
     let loaded = Loaded::read(at).await?;
     let enabled: HashSet<&str> = loaded.enabled()?.into_iter().map(|role| role.name.as_str()).collect();
-    let readers: Vec<Reader<'_>> = loaded.roles.0.values().map(Reader::of).collect();
-    let (on, off): (Vec<_>, Vec<_>) = readers.iter().partition(|reader| enabled.contains(reader.role));
-    let of = |readers: &[&Reader<'_>], name: &str| {
-        let names: Vec<&str> = readers.iter().filter(|reader| reader.words.contains(name)).map(|r| r.role).collect();
+    let trace = Trace::of(&loaded.site);
+    let readers = loaded.roles.0.values().map(|role| (role.name.as_str(), trace.read(reads::by_role(role))));
+    let (on, off): (Vec<_>, Vec<_>) = readers.partition(|(role, _)| enabled.contains(role));
+    let of = |readers: &[(&str, Read)], name: &str| {
+        let names: Vec<&str> = readers.iter().filter(|(_, read)| read.has(name)).map(|(role, _)| *role).collect();
         names.join(", ")
     };
-    let site = &loaded.site;
-    let overrides = || loaded.overrides.texts().flat_map(words_of);
-    let needed = on.iter().flat_map(|reader| reader.words.iter().copied()).chain(overrides());
-    let needed = site.reached(needed.chain(READ_HERE.iter().copied()));
-    let somewhere = site.reached(off.iter().flat_map(|reader| reader.words.iter().copied()).chain(site.mentioned()));
-    let known = Site::known_passwords();
-    let judged = site.passwords();
+    let by_files = trace.read(reads::by_overrides(&loaded.overrides));
+    let by_program = trace.read([reads::by_program()]);
+    // What the program reads for a role that is not enabled, it does not read.
+    let needed = |name: &str| {
+        by_files.has(name)
+            || on.iter().any(|(_, read)| read.has(name))
+            || by_program.has(name) && !off.iter().any(|(_, read)| read.has(name))
+    };
+    let read_by = |name: &str| match of(&on, name) {
+        roles if !roles.is_empty() => format!("read by {roles}"),
+        _ if by_files.has(name) => "read by files in config/".to_owned(),
+        _ => "read by the program".to_owned(),
+    };
+    // What only a variable names that nothing reads is no slip.
+    let mentioned = trace
+        .read(trace.set().flat_map(|(_, values)| values).flat_map(|value| value.node.texts()).map(Mentions::of_text));
+    let known: Vec<&str> = examples::secrets().collect();
+    let judged = loaded.site.passwords();
     let own: BTreeSet<&str> = judged.iter().map(|password| password.name.as_str()).collect();
     let mut rows = Vec::new();
     for Password { name, place, empty, weak } in &judged {
@@ -61,58 +71,29 @@ pub async fn passwords(at: &Invocation) -> Result<(usize, Vec<PasswordRow>)> {
             place: place.to_string(),
             needed: state == "empty",
         };
-        if needed.contains(name) {
+        if needed(name) {
             match weak {
-                _ if *empty => rows.push(row("empty", read_by(&of(&on, name)))),
+                _ if *empty => rows.push(row("empty", read_by(name))),
                 Some(why) => rows.push(row("weak", (*why).to_owned())),
                 None => {}
             }
-        } else if somewhere.contains(name) || known.contains(&name) {
+        } else if known.contains(&name) || mentioned.has(name) || !of(&off, name).is_empty() {
             let roles = of(&off, name);
             let about =
                 if roles.is_empty() { "nothing enabled reads it".into() } else { format!("not enabled: {roles}") };
             rows.push(row("unused", about));
         } else {
-            let others = known.iter().chain(&needed).copied().filter(|other| !own.contains(other));
+            let read = on.iter().flat_map(|(_, read)| read.names()).chain(by_files.names());
+            let others = known.iter().copied().chain(read).filter(|other| !own.contains(other));
             let near = nearest(name, others).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             rows.push(row("unknown", format!("nothing reads it{near}")));
         }
     }
-    for name in known.iter().filter(|name| needed.contains(*name) && !site.sets(name)) {
-        let about = format!("{}; add `{name}:` and run `kolla genpwd`", read_by(&of(&on, name)));
+    for name in known.iter().filter(|name| needed(name) && !trace.has(name)) {
+        let about = format!("{}; add `{name}:` and run `kolla genpwd`", read_by(name));
         rows.push(PasswordRow { name: (*name).into(), state: "missing", about, place: String::new(), needed: true });
     }
     let order = ["empty", "missing", "weak", "unknown", "unused"];
     rows.sort_by_key(|row| order.iter().position(|state| *state == row.state));
     Ok((judged.len(), rows))
-}
-
-fn read_by(roles: &str) -> String {
-    if roles.is_empty() { "needed through a variable".to_owned() } else { format!("read by {roles}") }
-}
-
-/// A role and all words that it says: of its file, its templates, and those of all roles that it uses.
-pub(super) struct Reader<'a> {
-    role: &'a str,
-    pub(super) words: HashSet<&'a str>,
-}
-
-impl<'a> Reader<'a> {
-    pub(super) fn of(role: &'a Role) -> Self {
-        // What the role `site` has is for others to use.
-        if role.name == "site" {
-            return Self { role: &role.name, words: HashSet::new() };
-        }
-        let mut said = role.document.root.texts();
-        let folder = |path: &'a Path| path.parent().and_then(Path::parent).and_then(Path::file_name);
-        let is_own = |path: &'a Path| folder(path).is_some_and(|folder| *folder == *role.name);
-        let (own, mut shared): (Vec<_>, Vec<_>) = role.templates.iter().partition(|(_, (path, _))| is_own(path));
-        said.extend(own.into_iter().map(|(_, (_, text))| &**text));
-        // One of them may include another.
-        while let Some(at) = shared.iter().position(|(name, _)| said.iter().any(|text| text.contains(name.as_str()))) {
-            let (_, (_, text)) = shared.swap_remove(at);
-            said.push(text);
-        }
-        Self { role: &role.name, words: said.into_iter().flat_map(words_of).collect() }
-    }
 }

@@ -4,19 +4,17 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use super::{DRAFT, comment, described};
+use crate::examples;
 use crate::role::Roles;
 use crate::source::Data;
-
-/// The example, whose comments are the descriptions.
-const EXAMPLE: &str = include_str!("../../../etc/globals.yml");
 
 /// The schema of globals.yml with these roles. What a value must be follows from its default; other names are allowed,
 /// because files in config/ may read them.
 pub fn globals(roles: &Roles) -> Value {
     let mut properties: IndexMap<String, Value> = IndexMap::new();
-    let offered: Vec<(usize, &str)> = offered().collect();
+    let offered: Vec<(usize, &str)> = examples::variables().collect();
     for (line, name) in &offered {
-        let text = comment(EXAMPLE, *line, name);
+        let text = comment(examples::GLOBALS, *line, name);
         properties.insert((*name).to_owned(), described(json!({}), text));
     }
     for layer in roles.layers() {
@@ -43,17 +41,6 @@ pub fn globals(roles: &Roles) -> Value {
         "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
         "properties": properties,
     })
-}
-
-/// Variables of the example, set or commented, and their lines.
-fn offered() -> impl Iterator<Item = (usize, &'static str)> {
-    let name = |line: &'static str| {
-        let (name, _) = line.strip_prefix('#').unwrap_or(line).split_once(':')?;
-        let plain = name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        plain.then_some(name)
-    };
-    (1..).zip(EXAMPLE.lines()).filter_map(move |(number, line)| Some((number, name(line)?)))
 }
 
 /// What a value of the same kind as a default looks like: itself, or a template that gives it.

@@ -114,7 +114,7 @@ impl Blocks {
         let lines: Vec<String> = kept.text.lines().map(|line| format!("{line}\n")).collect();
         let starts: Vec<usize> = entries.values().map(|entry| entry.line.saturating_sub(1)).collect();
         let mut blocks = IndexMap::new();
-        for (index, (name, Entry { line, column, value })) in entries.into_iter().enumerate() {
+        for (index, (name, Entry { line, column, value, .. })) in entries.into_iter().enumerate() {
             let (start, next) = (starts[index], starts.get(index + 1).copied().unwrap_or(lines.len()));
             if column != 1 || next <= start {
                 return Err(InputError::new(format!("`{name}` does not begin a line of its own"))

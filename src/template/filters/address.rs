@@ -8,18 +8,18 @@ use minijinja::{Environment, Error, State, Value};
 use super::super::failure::wrap;
 use super::super::lazy::Root;
 use super::super::scope::Scope;
-use super::{split, wrong};
+use super::{split, written, wrong};
 use crate::error::{InputError, Kind, nearest};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("kolla_address", kolla_address);
     environment.add_filter("kolla_url", kolla_url);
-    environment.add_filter("put_address_in_context", |address: &str, place: &str| in_place(address, place));
+    environment.add_filter("put_address_in_context", |address: &Value, place: &str| in_place(written(address)?, place));
 }
 
 /// `network | kolla_address(hostname, override_var)`.
-fn kolla_address(state: &State<'_, '_>, network: &str, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
-    let scope = Root::of(state)?;
+fn kolla_address(state: &State<'_, '_>, network: &Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let (scope, network) = (Root::of(state)?, written(network)?);
     let (args, named) = split(rest)?;
     let argument = |index: usize, name: &str| match args.get(index) {
         Some(value) => Ok(Some(value.to_string())),
@@ -50,7 +50,7 @@ fn kolla_address(state: &State<'_, '_>, network: &str, rest: Rest<ValueOrKwargs>
 }
 
 /// `name | kolla_url(protocol, port, path, context)`.
-fn kolla_url(address: &str, protocol: &str, port: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
+fn kolla_url(address: &Value, protocol: &str, port: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let (args, named) = split(rest)?;
     let argument = |index: usize, name: &str| match args.get(index) {
         Some(value) => Ok(Some(value.to_string())),
@@ -59,7 +59,7 @@ fn kolla_url(address: &str, protocol: &str, port: &Value, rest: Rest<ValueOrKwar
     let path = argument(0, "path")?.unwrap_or_default();
     let place = argument(1, "context")?.unwrap_or_else(|| "url".to_owned());
     named.assert_all_used()?;
-    let address = in_place(address, &place)?;
+    let address = in_place(written(address)?, &place)?;
     let port = port.to_string();
     let usual = matches!((protocol, port.trim()), ("http" | "ws", "80") | ("https" | "wss", "443"));
     Ok(if usual { format!("{protocol}://{address}{path}") } else { format!("{protocol}://{address}:{port}{path}") })

@@ -4,7 +4,7 @@ use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use super::super::lazy::{Root, settle};
-use super::{defined, entries, items, json, split, truth, wrong};
+use super::{defined, entries, items, json, split, truth, written, wrong};
 use crate::source::{Style, dump};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
@@ -40,9 +40,9 @@ pub(super) fn add(environment: &mut Environment<'static>) {
             text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027");
         Ok::<_, Error>(text)
     });
-    environment.add_filter("from_json", |text: &str| {
+    environment.add_filter("from_json", |text: &Value| {
         let parsed: serde_json::Value =
-            serde_json::from_str(text).map_err(|error| wrong(format!("text is not JSON: {error}")))?;
+            serde_json::from_str(written(text)?).map_err(|error| wrong(format!("text is not JSON: {error}")))?;
         Ok(Value::from(minijinja::value::Serde(parsed)))
     });
     environment.add_filter("to_yaml", |value: &Value, rest: Rest<ValueOrKwargs>| {
@@ -51,8 +51,8 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("to_nice_yaml", |value: &Value, rest: Rest<ValueOrKwargs>| {
         to_yaml(value, rest, Style { indent: 4, unicode: true, ..Style::default() })
     });
-    environment.add_filter("from_yaml", |text: &str| {
-        let document = crate::source::Document::parse("", text)
+    environment.add_filter("from_yaml", |text: &Value| {
+        let document = crate::source::Document::parse("", written(text)?)
             .map_err(|error| wrong(format!("text is not YAML: {}", error.message)))?;
         Ok(Value::from(minijinja::value::Serde(document.root.to_json())))
     });

@@ -257,6 +257,12 @@ fn printed(value: &Value) -> Result<String, Error> {
     defined(value).map(|()| text_of(value))
 }
 
+/// What is a text already; anything else is an error.
+fn written(value: &Value) -> Result<&str, Error> {
+    defined(value)?;
+    value.as_str().ok_or_else(|| wrong(format!("expected text, found {}", kind(value))))
+}
+
 /// The items of a list, the keys of a mapping; anything else is an error.
 pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
     defined(value)?;

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, Value};
 
-use super::{items, printed, wrong};
+use super::{items, printed, written, wrong};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment
@@ -25,12 +25,14 @@ pub(super) fn add(environment: &mut Environment<'static>) {
             _ => wrapped(value),
         }
     });
-    environment.add_filter("ipmath", |value: &str, amount: i64| {
+    environment.add_filter("ipmath", |value: &Value, amount: i64| {
+        let value = written(value)?;
         let address: IpAddr = value.parse().map_err(|_| wrong(format!("`{value}` is no address")))?;
         Ok::<_, Error>(number_of(address).saturating_add_signed(i128::from(amount)))
             .map(|number| address_of(number, address.is_ipv6()).to_string())
     });
-    environment.add_filter("nthhost", |value: &str, index: i64| {
+    environment.add_filter("nthhost", |value: &Value, index: i64| {
+        let value = written(value)?;
         let net = IpNet::from_str(value).map_err(|_| wrong(format!("`{value}` is no network")))?;
         Ok::<_, Error>(nth(&net, index).map_or_else(|| Value::from(false), |address| Value::from(address.to_string())))
     });

@@ -1,0 +1,66 @@
+//! Which variables are read by whom: what a role says, the operator's files say, and the program asks for. It does not
+//! depend on what is enabled; [`Trace`](crate::site::Trace) follows it through values.
+
+use super::overrides::Overrides;
+use crate::role::{Merge, Role, Source};
+use crate::source::Data;
+use crate::template::Mentions;
+
+/// Variables that the program reads itself; a test looks for them in its code.
+pub(super) const READ_HERE: &[&str] = &[
+    "api_address",
+    "docker_image_name_prefix",
+    "docker_namespace",
+    "docker_registry",
+    "docker_registry_password",
+    "docker_registry_username",
+    "keystone_admin_password",
+    "keystone_admin_project",
+    "keystone_admin_user",
+    "keystone_internal_url",
+    "keystone_public_url",
+    "kolla_admin_openrc_cacert",
+    "kolla_container_engine",
+    "kolla_engine_socket",
+    "kolla_external_vip_address",
+    "kolla_internal_vip_address",
+    "kolla_site_name",
+    "kolla_ssh_jump",
+    "mariadb_recover_inventory_name",
+    "openstack_region_name",
+    "openstack_tag",
+];
+
+/// What the program reads itself.
+pub fn by_program() -> Mentions {
+    Mentions::names(READ_HERE.iter().map(|name| (*name).to_owned()))
+}
+
+/// What a role reads: what its file says outside of its own variables, whose values count only where they are read, and
+/// the templates that its files are made of.
+pub fn by_role(role: &Role) -> Vec<Mentions> {
+    let Data::Map(map) = &role.document.root.data else { return Vec::new() };
+    let values = map.iter().filter(|(key, _)| *key != "vars").map(|(_, entry)| &entry.value);
+    let mut found: Vec<Mentions> = values.flat_map(|node| node.texts()).map(Mentions::of_text).collect();
+    for spec in role.files() {
+        if let Source::Templates(names) = &spec.source {
+            let templates = names.iter().filter_map(|name| role.templates.get(name));
+            found.extend(templates.map(|(path, text)| Mentions::of_file(path, text, spec.merge != Merge::Replace)));
+        }
+    }
+    let mut names: Vec<String> = Vec::new();
+    for service in role.services.keys() {
+        let service = service.replace('-', "_");
+        names.extend([format!("{service}_tag"), format!("{service}_image_full")]);
+    }
+    let interfaces = role.checks.iter().filter(|check| check.kind == "interface");
+    names.extend(interfaces.filter_map(|check| check.argument.as_str().map(str::to_owned)));
+    found.push(Mentions::names(names));
+    found
+}
+
+/// What the operator's files in config/ read.
+pub fn by_overrides(overrides: &Overrides) -> impl Iterator<Item = Mentions> {
+    let files = overrides.0.values();
+    files.filter_map(|file| Some(Mentions::of_file(&file.path, file.text.as_deref()?, false)))
+}
