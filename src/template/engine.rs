@@ -13,7 +13,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, Expression, Template, UndefinedBehavior, Value, escape_formatter};
 
-use super::{filters, lookup, methods};
+use super::{filters, lookup, methods, soft};
 
 /// A text of YAML in the form it is evaluated in.
 pub(super) enum Text {
@@ -106,6 +106,7 @@ fn environment(settings: &Settings) -> Result<&'static Environment<'static>, Err
     environment.set_syntax(syntax);
     filters::add(&mut environment);
     lookup::add(&mut environment);
+    soft::add(&mut environment);
     let environment: &'static Environment<'static> = Box::leak(Box::new(environment));
     if let Ok(mut known) = ENVIRONMENTS.write() {
         known.insert(settings.clone(), environment);
@@ -160,9 +161,14 @@ pub(super) fn with_end(made: String, source: &str) -> String {
     made + &"\n".repeat(missing)
 }
 
+/// The text of a value as it is compiled.
+pub(super) fn prepared(text: &str) -> String {
+    soft::soften(&escaped(text)).into_owned()
+}
+
 /// The text with what Ansible does to the values of variables: a backslash in a text between `{{` and `}}` is one, and
 /// starts no escape.
-pub(super) fn escaped(text: &str) -> Cow<'_, str> {
+fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains('\\') {
         return Cow::Borrowed(text);
     }
@@ -225,7 +231,7 @@ pub(super) fn text(text: &str) -> Result<Arc<Text>, Error> {
         return Ok(known);
     }
     // As Jinja, without a last line break: `with_end` puts it behind what is text again.
-    let compiled = Arc::new(compile(&escaped(text.strip_suffix('\n').unwrap_or(text)))?);
+    let compiled = Arc::new(compile(&prepared(text.strip_suffix('\n').unwrap_or(text)))?);
     if let Ok(mut texts) = TEXTS.write() {
         texts.insert(text.into(), compiled.clone());
     }
@@ -265,6 +271,7 @@ pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>,
     let rest = rest.replace("\r\n", "\n");
     let rest = rest.strip_suffix('\n').unwrap_or(&rest);
     let rest = if merged { escaped(rest) } else { Cow::Borrowed(rest) };
+    let rest = if settings.delimiters == Settings::default().delimiters { soft::soften(&rest) } else { rest.clone() };
     let template = environment(&settings).and_then(|environment| environment.get_template(&format!("{NAME}{rest}")));
     let template = template.map_err(|error| (error, skipped))?;
     let compiled = Arc::new(File { source: source.into(), template, skipped });
@@ -299,5 +306,5 @@ impl Settings {
 
 /// The same text as a template that prints, which says what of it is undefined.
 pub(super) fn printing(text: &str) -> Result<Template<'static, 'static>, Error> {
-    standard()?.get_template(&format!("{NAME}{}", escaped(text.strip_suffix('\n').unwrap_or(text))))
+    standard()?.get_template(&format!("{NAME}{}", prepared(text.strip_suffix('\n').unwrap_or(text))))
 }

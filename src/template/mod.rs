@@ -13,6 +13,7 @@ mod methods;
 mod part;
 mod scope;
 mod shared;
+mod soft;
 mod trace;
 
 pub use minijinja::Value;

@@ -153,7 +153,7 @@ fn map(parts: IndexMap<String, Arc<Part>>) -> Form {
 
 /// The input error of a text that does not compile.
 pub(super) fn syntax(error: &minijinja::Error, text: &str, spot: &Spot<'_>) -> InputError {
-    let (line, column) = failure::position(error, text, 0, "");
+    let (line, column) = failure::position(error, &engine::prepared(text), 0, "");
     match failure::read(error) {
         failure::Said::Failed(error, _) => error,
         failure::Said::Undefined(what) => {

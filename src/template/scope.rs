@@ -477,7 +477,7 @@ impl Scope {
             _ => value,
         });
         result.map_err(|error| {
-            self.explain_error(&error, &engine::escaped(text), offset, &|line, column| {
+            self.explain_error(&error, &engine::prepared(text), offset, &|line, column| {
                 Some(spot.inside(text, line, column))
             })
         })

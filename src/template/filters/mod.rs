@@ -247,7 +247,7 @@ fn room_for(items: usize) -> Result<(), Error> {
 }
 
 /// The same value, unless it is undefined.
-fn defined(value: &Value) -> Result<(), Error> {
+pub(super) fn defined(value: &Value) -> Result<(), Error> {
     // The engine's own way to say which value it was.
     if value.is_undefined() { value.get_attr("").map(drop) } else { Ok(()) }
 }
