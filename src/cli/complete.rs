@@ -44,7 +44,18 @@ pub(super) fn script(shell: &str) -> Result<Vec<u8>> {
     let completer = shells.completer(shell).ok_or_else(|| failed("there is none"))?;
     let written = completer.write_registration(ASKED, "kolla", "kolla", "kolla", &mut script);
     written.map_err(|error| failed(&error.to_string()))?;
+    if shell == "zsh" {
+        script = on_first_key(&String::from_utf8_lossy(&script)).into_bytes();
+    }
     Ok(script)
+}
+
+/// A script for zsh that, put into a folder of completions, also answers the key at which it is read: clap's own only says
+/// then who is to be asked from the next one on.
+fn on_first_key(script: &str) -> String {
+    let Some((before, asked)) = script.trim_end().rsplit_once("compdef ") else { return script.to_owned() };
+    let completer = asked.split(' ').next().unwrap_or_default();
+    format!("{before}if [[ $funcstack[1] == _kolla ]]; then\n    {completer} \"$@\"\nelse\n    compdef {asked}\nfi\n")
 }
 
 /// The command line on which is completed.
@@ -172,6 +183,15 @@ pub(super) fn topics() -> Vec<CompletionCandidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zsh_is_answered_at_the_first_key() {
+        let script = String::from_utf8(script("zsh").unwrap()).unwrap();
+        let asked = "_clap_dynamic_completer_kolla";
+        assert!(script.starts_with("#compdef kolla\n") && script.contains(&format!("function {asked}() {{")));
+        let end = format!("_kolla ]]; then\n    {asked} \"$@\"\nelse\n    compdef {asked} kolla\nfi\n");
+        assert!(script.ends_with(&end), "{script}");
+    }
 
     #[test]
     fn the_line_says_which_site_is_meant() {
