@@ -333,7 +333,8 @@ impl Node {
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<Data>::deserialize(deserializer)?;
-        let location = spanned.referenced;
+        // Where it is written, not where an alias or a merge repeats it: there stands something else.
+        let location = spanned.defined;
         Ok(Self { line: position(location.line()), column: position(location.column()), data: spanned.value })
     }
 }
@@ -396,9 +397,12 @@ impl<'de> Visitor<'de> for DataVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Data, A::Error> {
         let mut map: IndexMap<String, Entry> = IndexMap::new();
         while let Some(key) = access.next_key::<Spanned<String>>()? {
-            let (line, column) = (position(key.referenced.line()), position(key.referenced.column()));
+            let (line, column) = (position(key.defined.line()), position(key.defined.column()));
+            let merged = key.defined != key.referenced;
             let value = access.next_value()?;
             match map.entry(key.value) {
+                // The mapping's own keys come first, and what is merged into it fills what they leave.
+                Slot::Occupied(_) if merged => {}
                 Slot::Occupied(mut first) => {
                     first.get_mut().again.get_or_insert((line, column));
                 }
@@ -447,6 +451,12 @@ mod tests {
         assert_eq!(error.to_string(), "x.yml:3: duplicate key `1`: it stands on line 2 already");
         let merged = "a: &a {b: 1, c: 2}\nd:\n  <<: *a\n  b: 3\ne:\n  <<: [*a, *a]\n";
         assert_eq!(Document::parse("x.yml", merged).unwrap().root.to_json()["d"]["b"], 3);
+        let text =
+            "a: &a {1: x}\nb: {<<: *a, '1': y}\nc:\n  <<:\n    d: 3\n    e: yes\nf: {<<: {g: 017}}\nh: &h on\ni: *h\n";
+        let expected = serde_json::json!({
+            "a": {"1": "x"}, "b": {"1": "y"}, "c": {"d": 3, "e": true}, "f": {"g": 15}, "h": true, "i": true
+        });
+        assert_eq!(Document::parse("x.yml", text).unwrap().root.to_json(), expected);
     }
 
     #[test]

@@ -66,11 +66,6 @@ impl Overrides {
         }
         if encrypted.is_empty() { Ok(Self(found)) } else { Err(Error::Input(encrypted)) }
     }
-
-    /// The texts of all files.
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.0.values().filter_map(|file| file.text.as_deref())
-    }
 }
 
 /// What a plan looked for among the operator's files.

@@ -62,7 +62,7 @@ impl Text {
         self.hint(error.hint.as_deref());
     }
 
-    /// The source line with a caret; never of a file of passwords, whose lines are secrets.
+    /// The source line with carets under the word that is meant; never of a file of passwords, whose lines are secrets.
     fn excerpt(&mut self, place: &Place) {
         let secret = place.file.file_name().is_some_and(|name| name.to_string_lossy().contains("password"));
         let Some(line) = place.excerpt.as_deref().filter(|line| !secret && !line.trim().is_empty()) else { return };
@@ -79,7 +79,9 @@ impl Text {
         let before = &before[cut..];
         self.lines.push(format!("   {bar} {}", format!("{before}{after}").trim_end()));
         if place.column > 0 {
-            self.lines.push(format!("   {bar} {}{}", " ".repeat(before.chars().count()), self.paint.red("^")));
+            let shown = after.trim_end().chars().count().max(1);
+            let carets = "^".repeat(place.end().saturating_sub(place.column).clamp(1, shown));
+            self.lines.push(format!("   {bar} {}{}", " ".repeat(before.chars().count()), self.paint.red(&carets)));
         }
     }
 
@@ -157,7 +159,7 @@ mod tests {
 error: undefined variable `glance_api_prot`
   --> roles/glance/templates/glance-api.conf.j2:3:18
    | bind_port = {{ glance_api_prot }}
-   |                ^
+   |                ^^^^^^^^^^^^^^^
    (as used by file glance-api.conf on control01)
 hint: `glance_api_port` is defined in roles/glance/role.yml:6
 "

@@ -253,7 +253,10 @@ fn compile(text: &str) -> Result<Text, Error> {
 
 /// The compiled form of a template file with this text. One that is merged with others takes the white space before
 /// blocks away, and its strings are read as those of variables, as Kolla-Ansible has it.
-pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>, (Error, usize)> {
+///
+/// # Errors
+/// With the text that was compiled, and how many lines of the file were left out before it.
+pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>, (Error, String, usize)> {
     let key = (path.to_owned(), merged);
     let known = FILES.read().ok().and_then(|files| files.get(&key).cloned());
     if let Some(known) = known.filter(|known| *known.source == *source) {
@@ -273,7 +276,7 @@ pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>,
     let rest = if merged { escaped(rest) } else { Cow::Borrowed(rest) };
     let rest = if settings.delimiters == Settings::default().delimiters { soft::soften(&rest) } else { rest.clone() };
     let template = environment(&settings).and_then(|environment| environment.get_template(&format!("{NAME}{rest}")));
-    let template = template.map_err(|error| (error, skipped))?;
+    let template = template.map_err(|error| (error, rest.into_owned(), skipped))?;
     let compiled = Arc::new(File { source: source.into(), template, skipped });
     if let Ok(mut files) = FILES.write() {
         files.insert(key, compiled.clone());

@@ -38,7 +38,7 @@ impl Mentions {
         Self { names: names.into_iter().collect(), by_name: false }
     }
 
-    /// Those of a template file's text; `merged` is whether what it makes is merged with others, as where it is rendered.
+    /// Those of a template file's text. Where `merged` is as it is rendered, it is compiled once for both.
     pub fn of_file(path: &Path, source: &str, merged: bool) -> Self {
         if !source.contains('{') {
             return Self::default();

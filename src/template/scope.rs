@@ -236,8 +236,7 @@ impl Scope {
     }
 
     fn render_as(&self, file: &Path, source: &str, merged: bool) -> Result<String, InputError> {
-        let compiled = engine::file(file, source, merged).map_err(|(error, skipped)| {
-            let text: String = source.split_inclusive('\n').skip(skipped).collect();
+        let compiled = engine::file(file, source, merged).map_err(|(error, text, skipped)| {
             let (line, column) = failure::position(&error, &text, 0, "");
             match failure::read(&error) {
                 Said::Wrong(wrong) | Said::Failed(wrong, _) => {

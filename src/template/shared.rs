@@ -276,7 +276,7 @@ impl Shared {
 }
 
 /// The identifiers in a text.
-pub(crate) fn words_of(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn words_of(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty())
 }
 

@@ -13,10 +13,9 @@ use regex::Regex;
 
 use super::filters::defined;
 
-/// What asks whether there is something.
-static ASKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r"^\s*(?:\|\s*(?:ansible\.builtin\.)?(?:default|d)\b|is\s+(?:not\s+)?(?:defined|undefined)\b)").ok()
-});
+/// Words that are no variables.
+const KEYWORDS: [&str; 14] =
+    ["and", "else", "elif", "false", "for", "if", "in", "is", "none", "not", "or", "set", "true", "with"];
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     // By a name, as `.b`, and by an expression, as `['b']`.
@@ -35,12 +34,26 @@ fn step(value: &Value, key: &Value) -> Result<Value, Error> {
 
 /// The text of a template with such paths written so.
 pub(super) fn soften(text: &str) -> Cow<'_, str> {
-    if !["default", "defined", "d("].iter().any(|word| text.contains(word)) {
+    static MAY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"default|defined|\|\s*d\b").ok());
+    if !MAY.as_ref().is_some_and(|may| may.is_match(text)) {
         return Cow::Borrowed(text);
     }
     let mut edits = Vec::new();
-    for block in blocks(text) {
-        find(text, block, &mut edits);
+    let mut at = 0;
+    while let Some(start) = text[at..].find('{').map(|start| at + start) {
+        at = match text.as_bytes().get(start + 1) {
+            Some(b'#') => text[start..].find("#}").map_or(text.len(), |end| start + end + 2),
+            Some(sign @ (b'{' | b'%')) => {
+                let block = Block::read(text, start + 2, *sign);
+                if let Some(end) = raw_end(text, &block) {
+                    end
+                } else {
+                    block.find(&mut edits);
+                    block.end
+                }
+            }
+            _ => start + 1,
+        };
     }
     if edits.is_empty() {
         return Cow::Borrowed(text);
@@ -57,7 +70,7 @@ pub(super) fn soften(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A part of such a text as it was written.
+/// A part of such a text as long as it was written; brackets end with another sign.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
     static DOTS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r#"\|__dot\("(\w+)"\)"#).ok());
     match &*DOTS {
@@ -66,86 +79,197 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Where expressions and statements stand, without comments and raw text.
-fn blocks(text: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(start) = text[at..].find('{').map(|start| at + start) {
-        let rest = &text[start..];
-        let end = |close: &str| rest.find(close).map_or(text.len(), |end| start + end + close.len());
-        at = if rest.starts_with("{#") {
-            end("#}")
-        } else if rest.starts_with("{%") && rest[2..].trim_start_matches(['-', '+', ' ']).starts_with("raw") {
-            end("endraw")
-        } else if rest.starts_with("{{") || rest.starts_with("{%") {
-            let close = if rest.starts_with("{{") { "}}" } else { "%}" };
-            let end = outside(rest, close).map_or(text.len(), |end| start + end);
-            found.push(start + 2..end);
-            end
-        } else {
-            start + 1
-        };
-    }
-    found
-}
-
-/// The first place of `wanted` that is in no quotation.
-fn outside(text: &str, wanted: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        if bytes[at..].starts_with(wanted.as_bytes()) {
-            return Some(at);
-        }
-        at += if matches!(bytes[at], b'\'' | b'"') { 1 + quoted(&bytes[at..]) } else { 1 };
-    }
-    None
+/// Where text ends that is not looked at, if the block begins such a one.
+fn raw_end(text: &str, block: &Block<'_>) -> Option<usize> {
+    static END: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\{%[-+]?\s*endraw\s*[-+]?%\}").ok());
+    let raw = block.sign == b'%' && block.word(0) == "raw";
+    raw.then(|| END.as_ref()?.find_at(text, block.end).map(|found| found.end())).map(|end| end.unwrap_or(text.len()))
 }
 
 /// What is to be written in the place of what, so that steps let what is undefined through.
 type Edits = Vec<(Range<usize>, &'static str)>;
 
-/// Finds the paths in an expression that are only asked for.
-fn find(text: &str, block: Range<usize>, edits: &mut Edits) {
-    let bytes = text.as_bytes();
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
-    let word_end = |from: usize| (from..block.end).find(|at| !word(bytes[*at])).unwrap_or(block.end);
-    // The sign of white space control is none of the expression's.
-    let mut at = block.start + usize::from(matches!(bytes.get(block.start), Some(b'-' | b'+')));
-    let mut before = b' ';
-    while at < block.end {
-        let byte = bytes[at];
-        if matches!(byte, b'\'' | b'"') {
-            at += 1 + quoted(&bytes[at..block.end]);
-            before = byte;
-        } else if word(byte) {
-            let name_end = word_end(at);
-            let (mut steps, mut end) = (Vec::new(), name_end);
-            while let Some(next) = step_end(text, end..block.end, &word_end) {
-                steps.push(end..next);
-                end = next;
-            }
-            // A number is no name, what follows a dot belongs to something else, and a sign is for the whole.
-            let name = !byte.is_ascii_digit() && !matches!(before, b'.' | b'-' | b'+' | b'|');
-            let asked = ASKS.as_ref().is_some_and(|asks| asks.is_match(&text[end..block.end]));
-            for step in steps.into_iter().filter(|_| name && asked) {
-                let by_name = bytes[step.start] == b'.';
-                edits.push((step.start..step.start + 1, if by_name { "|__dot(\"" } else { "|__key(" }));
-                edits.push(if by_name { (step.end..step.end, "\")") } else { (step.end - 1..step.end, ")") });
-            }
-            // What stands in brackets is looked at by itself.
-            at = name_end;
-            before = b'x';
-        } else {
-            if !byte.is_ascii_whitespace() {
-                before = byte;
-            }
-            at += 1;
-        }
+/// What an expression consists of, as far as it matters here.
+struct Token<'a> {
+    text: &'a str,
+    start: usize,
+    /// It begins or ends a text, a group or a list: the position of the other end.
+    other: Option<usize>,
+}
+
+impl Token<'_> {
+    fn end(&self) -> usize {
+        self.start + self.text.len()
+    }
+
+    fn is(&self, sign: u8) -> bool {
+        self.text.as_bytes() == [sign]
+    }
+
+    fn is_word(&self) -> bool {
+        self.text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && self.text.is_ascii()
+    }
+
+    fn is_name(&self) -> bool {
+        self.is_word() && !KEYWORDS.contains(&self.text.to_ascii_lowercase().as_str())
+    }
+
+    /// A value may end with it.
+    fn is_operand(&self) -> bool {
+        let last = self.text.as_bytes().last().copied().unwrap_or_default();
+        self.is_name() || matches!(last, b')' | b']' | b'}' | b'\'' | b'"') || last.is_ascii_digit()
     }
 }
 
-/// Bytes up to the end of a quotation that starts here, its last sign not counted.
+/// An expression or statement.
+struct Block<'a> {
+    sign: u8,
+    tokens: Vec<Token<'a>>,
+    /// Behind its last sign.
+    end: usize,
+}
+
+impl<'a> Block<'a> {
+    /// Reads one from behind its first signs up to its last ones.
+    fn read(text: &'a str, start: usize, sign: u8) -> Self {
+        let close = if sign == b'{' { "}}" } else { "%}" };
+        let bytes = text.as_bytes();
+        let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80;
+        let (mut tokens, mut open): (Vec<Token<'a>>, Vec<usize>) = (Vec::new(), Vec::new());
+        // A sign here is white space control, none of the expression's.
+        let mut at = start + usize::from(matches!(bytes.get(start), Some(b'-' | b'+')));
+        while at < bytes.len() {
+            if open.is_empty() && text[at..].starts_with(close) {
+                return Self { sign, tokens, end: at + close.len() };
+            }
+            let length = match bytes[at] {
+                b'\'' | b'"' => quoted(&bytes[at..]),
+                byte if word(&byte) => bytes[at..].iter().take_while(|byte| word(byte)).count(),
+                _ => 1,
+            };
+            let (position, byte) = (tokens.len(), bytes[at]);
+            let mut other = None;
+            match byte {
+                b'(' | b'[' | b'{' => open.push(position),
+                b')' | b']' | b'}' => {
+                    other = open.pop();
+                    if let Some(first) = other {
+                        tokens[first].other = Some(position);
+                    }
+                }
+                _ => {}
+            }
+            if !byte.is_ascii_whitespace() {
+                tokens.push(Token { text: &text[at..at + length], start: at, other });
+            }
+            at += length;
+        }
+        Self { sign, tokens, end: text.len() }
+    }
+
+    fn is(&self, position: usize, sign: u8) -> bool {
+        self.tokens.get(position).is_some_and(|token| token.is(sign))
+    }
+
+    fn word(&self, position: usize) -> &str {
+        self.tokens.get(position).map_or("", |token| token.text)
+    }
+
+    /// Finds the paths that are only asked for.
+    fn find(&self, edits: &mut Edits) {
+        for first in 0..self.tokens.len() {
+            let Some(root) = self.root(first) else { continue };
+            let (mut steps, mut end) = (Vec::new(), root);
+            while let Some(next) = self.step(end) {
+                steps.push(end..next);
+                end = next;
+            }
+            if steps.is_empty() || !self.is_asked(first, end) {
+                continue;
+            }
+            for step in steps {
+                let (open, last) = (&self.tokens[step.start], &self.tokens[step.end - 1]);
+                if open.is(b'.') {
+                    edits.push((open.start..last.start, "|__dot(\""));
+                    edits.push((last.end()..last.end(), "\")"));
+                } else {
+                    edits.push((open.start..open.end(), "|__key("));
+                    edits.push((last.start..last.end(), ")"));
+                }
+            }
+        }
+    }
+
+    /// The token behind the value that begins here, if steps from it can be written as filters: a name, a text, a group.
+    fn root(&self, first: usize) -> Option<usize> {
+        let token = &self.tokens[first];
+        let before = first.checked_sub(1).map(|before| &self.tokens[before]);
+        // A part of another path, what a test is given, and the name of a filter are no values by themselves.
+        if before.is_some_and(|before| before.is(b'.') || before.is(b'|')) || self.is_of_test(first) {
+            return None;
+        }
+        // A sign counts for the whole, unless it stands between two values.
+        let one = first > 1 && self.tokens[first - 2].is_operand();
+        if before.is_some_and(|before| before.is(b'-') || before.is(b'+')) && !one {
+            return None;
+        }
+        if token.is(b'(') {
+            return if before.is_some_and(Token::is_operand) { None } else { token.other.map(|end| end + 1) };
+        }
+        (token.is_name() || token.text.starts_with(['\'', '"'])).then_some(first + 1)
+    }
+
+    /// A test's argument has no filters of its own: `x is in a.b | default(c)` asks for what the test says.
+    fn is_of_test(&self, first: usize) -> bool {
+        let back = |count: usize| first.checked_sub(count).map_or("", |position| self.word(position));
+        let test = first > 0 && (self.tokens[first - 1].is_word());
+        test && (back(2) == "is" || back(2) == "not" && back(3) == "is")
+    }
+
+    /// The token behind a step that begins here: `.name`, or brackets with one expression in them.
+    fn step(&self, at: usize) -> Option<usize> {
+        if self.is(at, b'.') {
+            let name = self.tokens.get(at + 1)?;
+            let called = self.is(at + 2, b'(');
+            return (name.is_word() && !called).then_some(at + 2);
+        }
+        if !self.is(at, b'[') {
+            return None;
+        }
+        let close = self.tokens[at].other.filter(|close| *close > at + 1)?;
+        let mut inner = at + 1;
+        while inner < close {
+            let token = &self.tokens[inner];
+            // Slices and tuples are no expressions.
+            if [b':', b',', b'=', b'*'].into_iter().any(|sign| token.is(sign)) {
+                return None;
+            }
+            inner = token.other.filter(|other| *other > inner).unwrap_or(inner) + 1;
+        }
+        Some(close + 1)
+    }
+
+    /// It is asked whether there is something at the end of a path.
+    fn is_asked(&self, first: usize, end: usize) -> bool {
+        let (mut first, mut end) = (first, end);
+        // In parentheses of its own, which are no call's.
+        while first > 0
+            && self.is(first - 1, b'(')
+            && self.tokens[first - 1].other == Some(end)
+            && !(first > 1 && self.tokens[first - 2].is_operand())
+        {
+            (first, end) = (first - 1, end + 1);
+        }
+        let full = |at: usize| if self.word(at) == "ansible" && self.word(at + 2) == "builtin" { at + 4 } else { at };
+        if self.is(end, b'|') {
+            return matches!(self.word(full(end + 1)), "default" | "d");
+        }
+        let negated = usize::from(self.word(end + 1) == "not");
+        self.word(end) == "is" && matches!(self.word(full(end + 1 + negated)), "defined" | "undefined")
+    }
+}
+
+/// Bytes of the quotation that starts here.
 fn quoted(bytes: &[u8]) -> usize {
     let mut escaped = false;
     let end = bytes.iter().skip(1).position(|byte| {
@@ -153,32 +277,7 @@ fn quoted(bytes: &[u8]) -> usize {
         escaped = *byte == b'\\' && !escaped;
         closes
     });
-    end.map_or(bytes.len() - 1, |end| end + 1)
-}
-
-/// Where a step ends that starts here: `.name`, or brackets with one expression in them.
-fn step_end(text: &str, range: Range<usize>, word_end: &impl Fn(usize) -> usize) -> Option<usize> {
-    let bytes = &text.as_bytes()[range.clone()];
-    match bytes {
-        [b'.', first, ..] if first.is_ascii_alphabetic() || *first == b'_' => Some(word_end(range.start + 1)),
-        [b'[', ..] => {
-            let (mut depth, mut at) = (0_usize, 0);
-            while at < bytes.len() {
-                match bytes[at] {
-                    b'\'' | b'"' => at += quoted(&bytes[at..]),
-                    b'[' | b'(' | b'{' => depth += 1,
-                    b']' if depth == 1 => return (at > 1).then_some(range.start + at + 1),
-                    b']' | b')' | b'}' => depth = depth.saturating_sub(1),
-                    // A slice.
-                    b':' if depth == 1 => return None,
-                    _ => {}
-                }
-                at += 1;
-            }
-            None
-        }
-        _ => None,
-    }
+    end.map_or(bytes.len(), |end| end + 2)
 }
 
 #[cfg(test)]
@@ -190,27 +289,52 @@ mod tests {
         for (text, soft) in [
             ("{{ a.b | default('c') }}", r#"{{ a|__dot("b") | default('c') }}"#),
             ("{{- a.b[c['d']][0]|d(1) -}}", r#"{{- a|__dot("b")|__key(c['d'])|__key(0)|d(1) -}}"#),
+            (
+                "{{ a.b | d }} {{ a.b|ansible.builtin.default }}",
+                r#"{{ a|__dot("b") | d }} {{ a|__dot("b")|ansible.builtin.default }}"#,
+            ),
             ("{% if a.b is not defined and c.d %}", r#"{% if a|__dot("b") is not defined and c.d %}"#),
             ("{{ x[a.b is defined] }}", r#"{{ x[a|__dot("b") is defined] }}"#),
             ("{{ a[b.c|d(1)].e | default(1) }}", r#"{{ a|__key(b|__dot("c")|d(1))|__dot("e") | default(1) }}"#),
-            // Texts and comments are not touched.
-            (
-                "a.b | default {# a.b | default #} {{ 'a.b | default' }}",
-                "a.b | default {# a.b | default #} {{ 'a.b | default' }}",
-            ),
-            ("{% raw %}{{ a.b | default(1) }}{% endraw %}", "{% raw %}{{ a.b | default(1) }}{% endraw %}"),
-            ("{{ 'it\\'s' ~ a.b | default('}}') }}", r#"{{ 'it\'s' ~ a|__dot("b") | default('}}') }}"#),
-            // Nor is what is more than a path, or is used itself.
-            ("{{ a.b() | default(1) }}", "{{ a.b() | default(1) }}"),
-            ("{{ a[1:2] | default(1) }}", "{{ a[1:2] | default(1) }}"),
-            ("{{ -a.b | default(1) }}", "{{ -a.b | default(1) }}"),
-            ("{{ a.b | defaults(1) }}", "{{ a.b | defaults(1) }}"),
-            ("{{ f(x).a.b | default(1) }}", "{{ f(x).a.b | default(1) }}"),
-            ("{{ 1.5 | default(1) }}", "{{ 1.5 | default(1) }}"),
+            ("{{ a [0] | default(1) }}", "{{ a |__key(0) | default(1) }}"),
+            ("{{ (a.b) | default(1) }}", r#"{{ (a|__dot("b")) | default(1) }}"#),
+            ("{{ (a | d({})).b | default(1) }}", r#"{{ (a | d({}))|__dot("b") | default(1) }}"#),
+            ("{{ 'a'.b | default(1) }}", r#"{{ 'a'|__dot("b") | default(1) }}"#),
+            ("{{ [1] + a.b | default([]) }}", r#"{{ [1] + a|__dot("b") | default([]) }}"#),
+            ("{{ {'a': {'b': 1}} | f(a.b | d(1)) }}", r#"{{ {'a': {'b': 1}} | f(a|__dot("b") | d(1)) }}"#),
+            ("{{ 1 in a.b | default([]) }}", r#"{{ 1 in a|__dot("b") | default([]) }}"#),
             ("{{ a.b.c | default(1", r#"{{ a|__dot("b")|__dot("c") | default(1"#),
         ] {
             assert_eq!(soften(text), soft);
             assert_eq!(plain(soft).len(), text.len(), "{soft}");
+        }
+        for text in [
+            // Texts and comments.
+            "a.b | default {# a.b | default #} {{ 'a.b | default' }} {{ 'it\\'s a.b | d' }}",
+            "{% raw %}endraw {{ a.b | default(1) }}{% endraw %}",
+            "{%-\traw -%}{{ a.b | default(1) }}{%- endraw %}",
+            "{{ 'x' ~ {'a': {}} ~ '{{ a.b | default(1) }}' }}",
+            // What is more than a path, or is used itself.
+            "{{ a.b() | default(1) }}",
+            "{{ a[1:2] | default(1) }}",
+            "{{ a[1,2] | default(1) }}",
+            "{{ f(a.b) | default(1) }}",
+            "{{ -a.b | default(1) }}",
+            "{{ a.0.b | default(1) }}",
+            "{{ 2 * -a.b | default(1) }}",
+            "{{ a.b | defaults(1) }}",
+            "{{ 1.5 | default(1) }}",
+            // What a test is given.
+            "{{ 1 is in a.b | default([]) }}",
+            "{{ 1 is not in a.b | default([]) }}",
+            "{{ a is eq b.c | default(1) }}",
+            // Keywords are no names, and the engine knows no others than of ASCII.
+            "{{ 1 in[1]|default(1) }}",
+            "{{ not[a] is defined }}",
+            "{{ a.\u{e9} | default(1) }}",
+            "{{ a.b\u{a0}| default(1) }}",
+        ] {
+            assert_eq!(soften(text), text);
         }
     }
 }

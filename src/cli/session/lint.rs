@@ -86,6 +86,12 @@ fn top<'a>(role: &'a Role, key: &str) -> Option<&'a Node> {
     }
 }
 
+/// The role is wanted where the variable is true.
+fn enables(role: &Role, name: &str) -> bool {
+    let text = role.enabled.as_ref().and_then(Node::as_str);
+    text.is_some_and(|text| Mentions::of_text(text).names.iter().any(|other| other == name))
+}
+
 /// A site on which the role is enabled, in a folder that is there for as long as it is read.
 async fn site(at: &Invocation, folder: &Path, role: &Role, roles: &Roles) -> Result<Site> {
     let groups = roles.0.values().flat_map(|role| role.services.values().map(|service| service.group.as_str()));
@@ -94,8 +100,11 @@ async fn site(at: &Invocation, folder: &Path, role: &Role, roles: &Roles) -> Res
         let _ = writeln!(inventory, "[{group}]\n{HOST} ansible_connection=local");
     }
     let mut globals = BTreeMap::from([("kolla_internal_vip_address", "192.0.2.2")]);
-    let enabled = role.enabled.as_ref().and_then(Node::as_str).map(Mentions::of_text).unwrap_or_default();
-    globals.extend(enabled.names.iter().filter(|name| name.starts_with("enable_")).map(|name| (name.as_str(), "true")));
+    // What it says of itself where it is enabled; what it says of others stays as they have it.
+    if let Some(Data::Map(vars)) = top(role, "vars").map(|node| &node.data) {
+        let flags = vars.keys().filter(|name| name.starts_with("enable_") && enables(role, name));
+        globals.extend(flags.map(|name| (name.as_str(), "true")));
+    }
     let set: BTreeSet<String> = roles.layers().into_iter().flat_map(|layer| layer.vars.into_keys()).collect();
     let of_vars = top(role, "vars").map(Node::texts).unwrap_or_default();
     let own = reads::by_role(role).into_iter().chain(of_vars.into_iter().map(Mentions::of_text));

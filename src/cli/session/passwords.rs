@@ -44,11 +44,14 @@ pub async fn passwords(at: &Invocation) -> Result<(usize, Vec<PasswordRow>)> {
     };
     let by_files = trace.read(reads::by_overrides(&loaded.overrides));
     let by_program = trace.read([reads::by_program()]);
-    // What the program reads for a role that is not enabled, it does not read.
+    // What the program reads of a role that is not enabled, it does not read.
+    let of_off = |name: &str| {
+        let rest =
+            |role: &str| name.strip_prefix(role.replace('-', "_").as_str()).is_some_and(|rest| rest.starts_with('_'));
+        off.iter().any(|(role, _)| rest(role))
+    };
     let needed = |name: &str| {
-        by_files.has(name)
-            || on.iter().any(|(_, read)| read.has(name))
-            || by_program.has(name) && !off.iter().any(|(_, read)| read.has(name))
+        by_files.has(name) || on.iter().any(|(_, read)| read.has(name)) || by_program.has(name) && !of_off(name)
     };
     let read_by = |name: &str| match of(&on, name) {
         roles if !roles.is_empty() => format!("read by {roles}"),

@@ -63,7 +63,7 @@ impl Scope {
     pub(super) fn why_empty(&self, text: &str, spot: &Spot<'_>) -> InputError {
         let locate = |line, column| Some(spot.inside(text, line, column));
         match engine::printing(text).and_then(|template| template.render(Root::value(self))) {
-            Err(error) => self.explain_error(&error, text, 0, &locate),
+            Err(error) => self.explain_error(&error, &engine::prepared(text), 0, &locate),
             Ok(_) => InputError::new(format!("`{text}` has no value")).of(Kind::UndefinedVariable).at(spot.place()),
         }
     }
