@@ -9,7 +9,7 @@ pub(super) const DEEPEST: usize = 32;
 pub(super) const MOST_VALUES: usize = 1_000_000;
 
 /// Values that the aliases of a file repeat.
-pub(super) const MOST_REPEATED: usize = 500_000;
+pub(super) const MOST_REPEATED: usize = 250_000;
 
 /// Bytes of all texts of a file, with those that its aliases repeat.
 pub(super) const MOST_TEXT: usize = 16 << 20;
