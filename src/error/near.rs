@@ -15,11 +15,8 @@ impl<'a> Names<'a> {
     /// The name nearest to `word`, at most `limit` slips away.
     pub fn nearest(&self, word: &str, limit: usize) -> Option<&'a str> {
         let letters = Letters::of(word);
-        let alike = |(name, of_name): &&(&str, Letters)| {
-            name.len().abs_diff(word.len()) <= limit && letters.near(of_name, limit)
-        };
-        let near = self.0.iter().filter(alike).map(|(name, _)| (distance(word, name), *name));
-        near.filter(|(distance, _)| *distance <= limit).min().map(|(_, name)| name)
+        let alike = self.0.iter().filter(|(_, of_name)| letters.near(of_name, limit));
+        best(word, alike.map(|(name, _)| (*name, limit)))
     }
 }
 
@@ -53,32 +50,54 @@ impl Letters {
 
 /// The name nearest to `word`, if one is near enough to be meant.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .into_iter()
-        .filter(|name| name.len().max(word.len()) <= LONGEST_NAME)
-        .map(|name| (distance(word, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 4)
-        .min_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)))
-        .map(|(_, name)| name)
+    let names = names.into_iter().filter(|name| name.len().max(word.len()) <= LONGEST_NAME);
+    best(word, names.map(|name| (name, 1 + name.len().min(word.len()) / 4)))
 }
 
-/// Edit distance in which swapping two neighbours counts once.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let cost = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + cost);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
+/// Of names that may be so many slips away each, the nearest one, the first by its letters where there are several.
+fn best<'a>(word: &str, names: impl Iterator<Item = (&'a str, usize)>) -> Option<&'a str> {
+    let word: Vec<char> = word.chars().collect();
+    let mut found: Option<(usize, &str)> = None;
+    for (name, limit) in names {
+        // One that is farther than what was found need not be measured.
+        let limit = found.map_or(limit, |(distance, _)| limit.min(distance));
+        let chars: Vec<char> = name.chars().collect();
+        if let Some(distance) = distance(&word, &chars, limit)
+            && found.is_none_or(|best| (distance, name) < best)
+        {
+            found = Some((distance, name));
         }
-        rows.push(row);
     }
-    rows[a.len()][b.len()]
+    found.map(|(_, name)| name)
+}
+
+/// Edit distance in which swapping two neighbours counts once, if it is at most `limit`.
+fn distance(a: &[char], b: &[char], limit: usize) -> Option<usize> {
+    if a.len().abs_diff(b.len()) > limit {
+        return None;
+    }
+    let far = limit + 1;
+    // Rows by prefixes of `a`, of which only what is at most `limit` off the diagonal can count.
+    let mut rows = [vec![far; b.len() + 1], (0..=b.len()).collect::<Vec<usize>>(), vec![far; b.len() + 1]];
+    for i in 1..=a.len() {
+        let (first, last) = (i.saturating_sub(limit).max(1), (i + limit).min(b.len()));
+        let [before, above, row] = &mut rows;
+        row.fill(far);
+        row[0] = i;
+        for j in first..=last {
+            let cost = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (above[j] + 1).min(row[j - 1] + 1).min(above[j - 1] + cost);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row[j] = best;
+        }
+        if row.iter().all(|distance| *distance > limit) {
+            return None;
+        }
+        rows.rotate_left(1);
+    }
+    Some(rows[1][b.len()]).filter(|distance| *distance <= limit)
 }
 
 #[cfg(test)]
@@ -90,6 +109,14 @@ mod tests {
         let names = ["glance_api_port", "keystone_port", "enable_glance"];
         assert_eq!(nearest("glance_api_prot", names), Some("glance_api_port"));
         assert_eq!(nearest("something_else", names), None);
+        // Of several that are as near, always the same one.
+        assert_eq!(nearest("port_c", ["port_b", "port_a"]), Some("port_a"));
+        assert_eq!(nearest("zzz", ["zz", "zzzz", "zzzx", "aaa"]), Some("zz"));
+        for (word, name) in [("ab", "ba"), ("a", ""), ("ca", "abc"), ("key", "keys"), ("\u{e9}t\u{e9}", "ete")] {
+            let (word, name): (Vec<char>, Vec<char>) = (word.chars().collect(), name.chars().collect());
+            let whole = distance(&word, &name, 9).unwrap();
+            assert_eq!((distance(&word, &name, whole), distance(&word, &name, whole - 1)), (Some(whole), None));
+        }
         let long = "a".repeat(101);
         assert_eq!(nearest(&long, [long.as_str()]), None);
     }

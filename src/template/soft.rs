@@ -249,7 +249,8 @@ impl<'a> Block<'a> {
         Some(close + 1)
     }
 
-    /// It is asked whether there is something at the end of a path.
+    /// It is asked whether there is something at the end of a path; or it is what `default` falls back to, which may not be
+    /// wanted.
     fn is_asked(&self, first: usize, end: usize) -> bool {
         let (mut first, mut end) = (first, end);
         // In parentheses of its own, which are no call's.
@@ -263,6 +264,10 @@ impl<'a> Block<'a> {
         let full = |at: usize| if self.word(at) == "ansible" && self.word(at + 2) == "builtin" { at + 4 } else { at };
         if self.is(end, b'|') {
             return matches!(self.word(full(end + 1)), "default" | "d");
+        }
+        let back = |count: usize| first.checked_sub(count).map_or("", |position| self.word(position));
+        if (back(3), back(1)) == ("|", "(") && matches!(back(2), "default" | "d") {
+            return self.is(end, b')') || self.is(end, b',');
         }
         let negated = usize::from(self.word(end + 1) == "not");
         self.word(end) == "is" && matches!(self.word(full(end + 1 + negated)), "defined" | "undefined")
@@ -299,6 +304,7 @@ mod tests {
             ("{{ a [0] | default(1) }}", "{{ a |__key(0) | default(1) }}"),
             ("{{ (a.b) | default(1) }}", r#"{{ (a|__dot("b")) | default(1) }}"#),
             ("{{ (a | d({})).b | default(1) }}", r#"{{ (a | d({}))|__dot("b") | default(1) }}"#),
+            ("{{ a|d(b.c) | default(d[0], true) }}", r#"{{ a|d(b|__dot("c")) | default(d|__key(0), true) }}"#),
             ("{{ 'a'.b | default(1) }}", r#"{{ 'a'|__dot("b") | default(1) }}"#),
             ("{{ [1] + a.b | default([]) }}", r#"{{ [1] + a|__dot("b") | default([]) }}"#),
             ("{{ {'a': {'b': 1}} | f(a.b | d(1)) }}", r#"{{ {'a': {'b': 1}} | f(a|__dot("b") | d(1)) }}"#),
@@ -319,6 +325,7 @@ mod tests {
             "{{ a[1:2] | default(1) }}",
             "{{ a[1,2] | default(1) }}",
             "{{ f(a.b) | default(1) }}",
+            "{{ a | default(b.c + 1) }}",
             "{{ -a.b | default(1) }}",
             "{{ a.0.b | default(1) }}",
             "{{ 2 * -a.b | default(1) }}",
