@@ -90,9 +90,13 @@ pub fn inventory(bytes: &[u8]) -> Verdict {
     })
 }
 
-/// A file of variables in YAML; and what is written of it is read as the same again.
+/// A file of variables in YAML, and what is written of it is read as the same again; or several, merged.
 pub fn yaml(bytes: &[u8]) -> Verdict {
     let Ok(text) = str::from_utf8(bytes) else { return Verdict::Passed };
+    let texts: Vec<(&Path, &str)> = text.split(NEXT).map(|text| (Path::new("merged.yml"), text)).collect();
+    if texts.len() > 1 {
+        return merge_yaml(&texts).into();
+    }
     let parsed = Document::parse("globals.yml", text);
     let value = parsed.as_ref().ok().map(|document| document.root.to_json());
     // Not what aliases blew up: that only takes time.
@@ -103,10 +107,6 @@ pub fn yaml(bytes: &[u8]) -> Verdict {
             let again = again.unwrap_or_else(|error| panic!("{error:?}\n{written}"));
             assert_eq!(again.root.to_json(), value, "{written}");
         }
-    }
-    let texts: Vec<(&Path, &str)> = text.split(NEXT).map(|text| (Path::new("merged.yml"), text)).collect();
-    if texts.len() > 1 {
-        return merge_yaml(&texts).into();
     }
     parsed.and_then(|document| Layer::of("globals.yml", document, false)).into()
 }
