@@ -11,7 +11,9 @@ use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
-use minijinja::{AutoEscape, Environment, Error, Expression, Template, UndefinedBehavior, Value, escape_formatter};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Expression, Template, UndefinedBehavior, Value, escape_formatter,
+};
 
 use super::{filters, lookup, methods, soft};
 
@@ -239,6 +241,7 @@ pub(super) fn text(text: &str) -> Result<Arc<Text>, Error> {
 }
 
 fn compile(text: &str) -> Result<Text, Error> {
+    bounded(text)?;
     let inner = text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
     if let Some(inner) = inner {
         let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
@@ -249,6 +252,13 @@ fn compile(text: &str) -> Result<Text, Error> {
         }
     }
     standard()?.get_template(&format!("{NAME}{text}")).map(Text::Template)
+}
+
+fn bounded(text: &str) -> Result<(), Error> {
+    if soft::is_endless(text) {
+        return Err(Error::new(ErrorKind::SyntaxError, "an expression has too many parts"));
+    }
+    Ok(())
 }
 
 /// The compiled form of a template file with this text. One that is merged with others takes the white space before
@@ -275,7 +285,8 @@ pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>,
     let rest = rest.strip_suffix('\n').unwrap_or(&rest);
     let rest = if merged { escaped(rest) } else { Cow::Borrowed(rest) };
     let rest = if settings.delimiters == Settings::default().delimiters { soft::soften(&rest) } else { rest.clone() };
-    let template = environment(&settings).and_then(|environment| environment.get_template(&format!("{NAME}{rest}")));
+    let environment = bounded(&rest).and_then(|()| environment(&settings));
+    let template = environment.and_then(|environment| environment.get_template(&format!("{NAME}{rest}")));
     let template = template.map_err(|error| (error, rest.into_owned(), skipped))?;
     let compiled = Arc::new(File { source: source.into(), template, skipped });
     if let Ok(mut files) = FILES.write() {

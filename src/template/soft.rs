@@ -13,6 +13,9 @@ use regex::Regex;
 
 use super::filters::defined;
 
+/// Steps and signs in a row, of which none stands in the brackets of another.
+const MOST_PARTS: usize = 1000;
+
 /// Words that are no variables.
 const KEYWORDS: [&str; 14] =
     ["and", "else", "elif", "false", "for", "if", "in", "is", "none", "not", "or", "set", "true", "with"];
@@ -39,21 +42,8 @@ pub(super) fn soften(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mut edits = Vec::new();
-    let mut at = 0;
-    while let Some(start) = text[at..].find('{').map(|start| at + start) {
-        at = match text.as_bytes().get(start + 1) {
-            Some(b'#') => text[start..].find("#}").map_or(text.len(), |end| start + end + 2),
-            Some(sign @ (b'{' | b'%')) => {
-                let block = Block::read(text, start + 2, *sign);
-                if let Some(end) = raw_end(text, &block) {
-                    end
-                } else {
-                    block.find(&mut edits);
-                    block.end
-                }
-            }
-            _ => start + 1,
-        };
+    for block in blocks(text) {
+        block.find(&mut edits);
     }
     if edits.is_empty() {
         return Cow::Borrowed(text);
@@ -68,6 +58,31 @@ pub(super) fn soften(text: &str) -> Cow<'_, str> {
     }
     out.push_str(&text[done..]);
     Cow::Owned(out)
+}
+
+/// An expression is so long that the engine, which calls itself for each of its parts, would run out of its stack.
+pub(super) fn is_endless(text: &str) -> bool {
+    text.len() > MOST_PARTS && blocks(text).iter().any(|block| block.parts() > MOST_PARTS)
+}
+
+/// All expressions and statements, without those in comments and in raw text.
+fn blocks(text: &str) -> Vec<Block<'_>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(start) = text[at..].find('{').map(|start| at + start) {
+        at = match text.as_bytes().get(start + 1) {
+            Some(b'#') => text[start..].find("#}").map_or(text.len(), |end| start + end + 2),
+            Some(sign @ (b'{' | b'%')) => {
+                let block = Block::read(text, start + 2, *sign);
+                let raw = raw_end(text, &block);
+                let end = raw.unwrap_or(block.end);
+                found.extend(raw.is_none().then_some(block));
+                end
+            }
+            _ => start + 1,
+        };
+    }
+    found
 }
 
 /// A part of such a text as long as it was written; brackets end with another sign.
@@ -173,6 +188,17 @@ impl<'a> Block<'a> {
 
     fn word(&self, position: usize) -> &str {
         self.tokens.get(position).map_or("", |token| token.text)
+    }
+
+    /// Tokens of its longest expression, each pair of brackets counted as one of the expression around it.
+    fn parts(&self) -> usize {
+        let mut behind = vec![0; self.tokens.len() + 1];
+        for (position, token) in self.tokens.iter().enumerate().rev() {
+            let ends = [b',', b':', b')', b']', b'}'].into_iter().any(|sign| token.is(sign));
+            let next = token.other.filter(|other| *other > position).unwrap_or(position) + 1;
+            behind[position] = if ends { 0 } else { 1 + behind[next] };
+        }
+        behind.into_iter().max().unwrap_or_default()
     }
 
     /// Finds the paths that are only asked for.
@@ -288,6 +314,21 @@ fn quoted(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endless_expression_is_known() {
+        for (text, endless) in [
+            (format!("{{{{ a{} }}}}", ".b".repeat(1000)), true),
+            (format!("{{{{ a{} }}}}", "[0]".repeat(1100)), true),
+            (format!("{{{{ [1{}] }}}}", " + 1".repeat(600)), true),
+            (format!("{{{{ [1{}] }}}}", ", a.b | d(1)".repeat(1000)), false),
+            (format!("{{{{ {{'a': 1{}}} }}}}", ", 'b': [1, 2]".repeat(1000)), false),
+            ("{{ a.b }}".repeat(1000), false),
+            (format!("{{# {} #}}", "a.".repeat(1000)), false),
+        ] {
+            assert_eq!(is_endless(&text), endless, "{text:.80}");
+        }
+    }
 
     #[test]
     fn steps_let_what_is_undefined_through_where_it_is_asked_for() {
