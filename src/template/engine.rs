@@ -284,8 +284,11 @@ pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>,
     let rest = rest.replace("\r\n", "\n");
     let rest = rest.strip_suffix('\n').unwrap_or(&rest);
     let rest = if merged { escaped(rest) } else { Cow::Borrowed(rest) };
-    let rest = if settings.delimiters == Settings::default().delimiters { soft::soften(&rest) } else { rest.clone() };
-    let environment = bounded(&rest).and_then(|()| environment(&settings));
+    // Of a file with signs of its own neither is known.
+    let usual = settings.delimiters == Settings::default().delimiters;
+    let checked = if usual { bounded(&rest) } else { Ok(()) };
+    let rest = if usual { soft::soften(&rest) } else { rest.clone() };
+    let environment = checked.and_then(|()| environment(&settings));
     let template = environment.and_then(|environment| environment.get_template(&format!("{NAME}{rest}")));
     let template = template.map_err(|error| (error, rest.into_owned(), skipped))?;
     let compiled = Arc::new(File { source: source.into(), template, skipped });

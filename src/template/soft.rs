@@ -60,9 +60,15 @@ pub(super) fn soften(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// An expression is so long that the engine, which calls itself for each of its parts, would run out of its stack.
+/// An expression, or a row of `elif`, is so long that the engine, which calls itself for each part, would run out of its
+/// stack.
 pub(super) fn is_endless(text: &str) -> bool {
-    text.len() > MOST_PARTS && blocks(text).iter().any(|block| block.parts() > MOST_PARTS)
+    if text.len() <= MOST_PARTS {
+        return false;
+    }
+    let blocks = blocks(text);
+    let branches = blocks.iter().filter(|block| block.sign == b'%' && block.word(0) == "elif").count();
+    branches > MOST_PARTS || blocks.iter().any(|block| block.parts() > MOST_PARTS)
 }
 
 /// All expressions and statements, without those in comments and in raw text.
@@ -190,15 +196,27 @@ impl<'a> Block<'a> {
         self.tokens.get(position).map_or("", |token| token.text)
     }
 
-    /// Tokens of its longest expression, each pair of brackets counted as one of the expression around it.
+    /// Tokens of its longest expression: those that stand in a row, and of brackets in it the longest row again.
     fn parts(&self) -> usize {
         let mut behind = vec![0; self.tokens.len() + 1];
+        // The longest row so far in each pair of brackets that is open, from the end.
+        let mut inside = vec![0];
         for (position, token) in self.tokens.iter().enumerate().rev() {
             let ends = [b',', b':', b')', b']', b'}'].into_iter().any(|sign| token.is(sign));
-            let next = token.other.filter(|other| *other > position).unwrap_or(position) + 1;
-            behind[position] = if ends { 0 } else { 1 + behind[next] };
+            behind[position] = match token.other {
+                Some(other) if other < position => {
+                    inside.push(0);
+                    0
+                }
+                Some(other) => 1 + inside.pop().unwrap_or_default() + behind[other + 1],
+                None if ends => 0,
+                None => 1 + behind[position + 1],
+            };
+            if let Some(longest) = inside.last_mut() {
+                *longest = behind[position].max(*longest);
+            }
         }
-        behind.into_iter().max().unwrap_or_default()
+        inside.into_iter().max().unwrap_or_default()
     }
 
     /// Finds the paths that are only asked for.
@@ -216,7 +234,9 @@ impl<'a> Block<'a> {
             for step in steps {
                 let (open, last) = (&self.tokens[step.start], &self.tokens[step.end - 1]);
                 if open.is(b'.') {
-                    edits.push((open.start..last.start, "|__dot(\""));
+                    // White space between the two stays, so that lines do.
+                    edits.push((open.start..open.end(), ""));
+                    edits.push((last.start..last.start, "|__dot(\""));
                     edits.push((last.end()..last.end(), "\")"));
                 } else {
                     edits.push((open.start..open.end(), "|__key("));
@@ -249,7 +269,8 @@ impl<'a> Block<'a> {
     fn is_of_test(&self, first: usize) -> bool {
         let back = |count: usize| first.checked_sub(count).map_or("", |position| self.word(position));
         let test = first > 0 && (self.tokens[first - 1].is_word());
-        test && (back(2) == "is" || back(2) == "not" && back(3) == "is")
+        // Its own name may have dots.
+        back(1) == "is" || test && (back(2) == "is" || back(2) == "not" && back(3) == "is")
     }
 
     /// The token behind a step that begins here: `.name`, or brackets with one expression in them.
@@ -281,9 +302,9 @@ impl<'a> Block<'a> {
         let (mut first, mut end) = (first, end);
         // In parentheses of its own, which are no call's.
         while first > 0
-            && self.is(first - 1, b'(')
             && self.tokens[first - 1].other == Some(end)
-            && !(first > 1 && self.tokens[first - 2].is_operand())
+            && self.is(first - 1, b'(')
+            && self.root(first - 1).is_some()
         {
             (first, end) = (first - 1, end + 1);
         }
@@ -317,6 +338,7 @@ mod tests {
 
     #[test]
     fn an_endless_expression_is_known() {
+        let nested = (0..50).fold("1".to_owned(), |inner, _| format!("({inner}{})", " + 1".repeat(20)));
         for (text, endless) in [
             (format!("{{{{ a{} }}}}", ".b".repeat(1000)), true),
             (format!("{{{{ a{} }}}}", "[0]".repeat(1100)), true),
@@ -324,6 +346,9 @@ mod tests {
             (format!("{{{{ [1{}] }}}}", ", a.b | d(1)".repeat(1000)), false),
             (format!("{{{{ {{'a': 1{}}} }}}}", ", 'b': [1, 2]".repeat(1000)), false),
             ("{{ a.b }}".repeat(1000), false),
+            (format!("{{{{ {nested} }}}}"), true),
+            (format!("{{{{ {{{}'z': 1}} }}}}", "'a': f(x.y, [1, 2]), ".repeat(1000)), false),
+            (format!("{{% if a %}}{}{{% endif %}}", "{% elif b %}".repeat(1001)), true),
             (format!("{{# {} #}}", "a.".repeat(1000)), false),
         ] {
             assert_eq!(is_endless(&text), endless, "{text:.80}");
@@ -342,6 +367,7 @@ mod tests {
             ("{% if a.b is not defined and c.d %}", r#"{% if a|__dot("b") is not defined and c.d %}"#),
             ("{{ x[a.b is defined] }}", r#"{{ x[a|__dot("b") is defined] }}"#),
             ("{{ a[b.c|d(1)].e | default(1) }}", r#"{{ a|__key(b|__dot("c")|d(1))|__dot("e") | default(1) }}"#),
+            ("{{ a.\n  b . c | default(1) }}", "{{ a\n  |__dot(\"b\")  |__dot(\"c\") | default(1) }}"),
             ("{{ a [0] | default(1) }}", "{{ a |__key(0) | default(1) }}"),
             ("{{ (a.b) | default(1) }}", r#"{{ (a|__dot("b")) | default(1) }}"#),
             ("{{ (a | d({})).b | default(1) }}", r#"{{ (a | d({}))|__dot("b") | default(1) }}"#),
@@ -370,6 +396,10 @@ mod tests {
             "{{ -a.b | default(1) }}",
             "{{ a.0.b | default(1) }}",
             "{{ 2 * -a.b | default(1) }}",
+            "{{ -(a.b) | default(1) }}",
+            "{{ 1 is in (a.b) | default(1) }}",
+            "{{ a is ansible.builtin.string | default(1) }}",
+            "{{ a is not ansible.builtin.string | default(1) }}",
             "{{ a.b | defaults(1) }}",
             "{{ 1.5 | default(1) }}",
             // What a test is given.
