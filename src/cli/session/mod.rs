@@ -36,7 +36,7 @@ pub use vault::Vault;
 
 pub use crate::site::{MergeFiles, Merged};
 
-/// What [`validate`] and [`lint`] looked at.
+/// What [`validate()`] and [`lint()`] looked at.
 #[derive(Debug, Clone, Default)]
 pub struct Validated {
     /// Hosts of the inventory.
