@@ -111,6 +111,16 @@ class Lab:
         """Sets variables of the site in a file of globals.d; none remove it."""
         self.write(f"globals.d/{name}.yml", "".join(f"{key}: {json.dumps(value)}\n" for key, value in variables.items()))
 
+    def evidence(self):
+        """What a test that failed found, for who was not there: the state of all services, and what the database says."""
+        try:
+            print(self.kolla("status", code=None, quiet=True), flush=True)
+            for host in self.controllers:
+                say(f"the end of MariaDB's log on {host}")
+                print(self.kolla("logs", host, "mariadb", "--lines", "30", code=None, quiet=True), flush=True)
+        except (subprocess.SubprocessError, OSError) as error:
+            say(f"no more is known: {error}")
+
     def settle(self):
         """After a test that failed: everything on and as the site says, so that the others are not blamed for it."""
         for path in self.written:
@@ -258,6 +268,7 @@ def main(tests, lab):
             say(f"FAILED: {error}")
             if not isinstance(error, Failed):
                 traceback.print_exc()
+            lab.evidence()
             if getattr(test, "needed", False):
                 say("the others need it: stopping")
                 break
