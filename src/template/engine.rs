@@ -256,7 +256,8 @@ fn compile(text: &str) -> Result<Text, Error> {
 
 fn bounded(text: &str) -> Result<(), Error> {
     if soft::is_endless(text) {
-        return Err(Error::new(ErrorKind::SyntaxError, "an expression has too many parts"));
+        let why = "an expression has too many parts: make variables of some of them";
+        return Err(Error::new(ErrorKind::SyntaxError, why));
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! Jinja as Ansible runs it stops at something undefined where it is used, the engine at the first step from it. Where it
 //! is only asked whether there is something at the end, the steps are therefore written as filters that let it through:
 //! `a|__dot("b")|__dot("c") | default(d)`. Everything else stays as strict as it is.
+//!
+//! What is read for that also tells an expression that is too long for the engine.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -13,7 +15,7 @@ use regex::Regex;
 
 use super::filters::defined;
 
-/// Steps and signs in a row, of which none stands in the brackets of another.
+/// Names, signs and texts of an expression: far more than anybody writes, and fewer than the engine's stack has room for.
 const MOST_PARTS: usize = 1000;
 
 /// Words that are no variables.
@@ -114,7 +116,7 @@ type Edits = Vec<(Range<usize>, &'static str)>;
 struct Token<'a> {
     text: &'a str,
     start: usize,
-    /// It begins or ends a text, a group or a list: the position of the other end.
+    /// It is a bracket: the position of the one that it belongs to.
     other: Option<usize>,
 }
 
