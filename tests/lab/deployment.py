@@ -491,6 +491,47 @@ def killed_reconfigure(lab):
     expect(not lost, f"lost {lost[:5]}")
 
 
+def killed_at_a_stop(lab):
+    """kill -9 of the program while a member of the database stops: the rerun turns to that one first, none stays down"""
+    lab.option("change", mariadb_binlog_expire_seconds=1209500)
+    host = kill_at_a_stop(lab)
+    turns = [event["host"] for event in lab.events("reconfigure")
+             if event.get("event") == "started" and event["subject"] == "container mariadb"]
+    expect(len(turns) == 3 and turns[0] == host, f"killed while {host} stopped, and the rerun's order was {turns}")
+    expect(all_synced(lab), "not all members are Synced")
+    lab.option("change", mariadb_binlog_expire_seconds=1209400)
+    host = kill_at_a_stop(lab)
+    lab.option("change", mariadb_binlog_expire_seconds=1209500)
+    lab.kolla("deploy")
+    expect(all_synced(lab), f"killed while {host} stopped, it is down where nothing is wanted of it any more")
+    lab.kolla("check")
+    lab.option("change")
+    lab.kolla("deploy")
+
+
+def kill_at_a_stop(lab):
+    """Kills a run when the first member of the database that it replaces has begun to stop; the member's host."""
+    process = subprocess.Popen(lab.command("--output", "json", "reconfigure"), env=lab.environment,
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        events = map(json.loads, process.stdout)
+        host = next(event["host"] for event in events
+                    if event["event"] == "started" and event["subject"] == "container mariadb")
+        wait_until(f"the stop of {host}'s member", 30, lambda: not listens(lab.address(host), 3306), every=0.02)
+    finally:
+        process.kill()
+        process.wait()
+    return host
+
+
+def listens(address, port):
+    try:
+        socket.create_connection((address, port), 1).close()
+        return True
+    except ConnectionRefusedError:
+        return False
+
+
 def kill_at_random(lab, command, longest):
     """Kills a run of the program that takes so long when it is left alone; the rerun must converge."""
     moment = random.uniform(0.1, longest)
@@ -537,7 +578,7 @@ def killed_deploy(lab):
 
 TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, status, own_role, two_runs, messages,
          writer_killed, power_cut, moved_address, all_crash, all_off, rotated, identity, stop_and_start,
-         killed_reconfigure, destroyed, killed_deploy]
+         killed_reconfigure, killed_at_a_stop, destroyed, killed_deploy]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use kolla::error::{Error, Result};
@@ -541,6 +542,7 @@ async fn a_replacement_may_be_killed_at_any_write() {
     let (_, table) = tables().into_iter().find(|(name, _)| name == "container.yml").unwrap();
     let new = operation(&table.base, &serde_json::json!({ "spec": { "image": "reg/web:2" } }));
     let old = operation(&table.base, &Value::Null);
+    let mut stops = 0;
     for good in [true, false] {
         for (what, wanted) in [("the new one", &new), ("the old one again", &old)] {
             for writes in 0.. {
@@ -558,17 +560,31 @@ async fn a_replacement_may_be_killed_at_any_write() {
                 if !good {
                     site.me().behave(&super::world::image_id("v2"), Behaviour::exits(1, "boom"));
                 }
+                site.me().forget_calls();
                 site.me().world().dies_after = Some(writes);
                 let at = site.view(&new).await;
                 let diff = new.operation().diff(&at).await.unwrap();
                 let whole = site.apply(&new, &diff, &at).await.is_ok();
                 let died = site.me().world().gone.is_some();
+                // The engine carries out what it was told, if only after the next run has begun.
+                let told = site.me().writes().into_iter().nth(writes);
+                let doomed = site.me().world().containers.get("web").map(|web| web.id.clone());
+                let doomed = doomed.filter(|_| told.as_deref() == Some("stop web"));
+                stops += usize::from(doomed.is_some());
                 site.me().world().dies_after = None;
                 site.me().world().gone = None;
                 let message = format!("killed after {writes} writes, then {what}, good: {good}");
                 let diff = site.diff(wanted).await.unwrap();
                 let at = site.view(wanted).await;
-                let applied = if diff.differs() { site.apply(wanted, &diff, &at).await } else { Ok(()) };
+                let stops_late = async {
+                    if let Some(id) = doomed {
+                        tokio::time::sleep(Duration::from_secs(3)).await;
+                        // Somebody may have removed it meanwhile.
+                        let _ = site.me().machine().stop(&id, 1).await;
+                    }
+                };
+                let apply = async { if diff.differs() { site.apply(wanted, &diff, &at).await } else { Ok(()) } };
+                let (applied, ()) = tokio::join!(apply, stops_late);
                 let expect_new = std::ptr::eq(wanted, &raw const new) && good;
                 let content = if expect_new { "v2" } else { "v1" };
                 assert_eq!(applied.is_ok(), good || std::ptr::eq(wanted, &raw const old), "{message}: {applied:?}");
@@ -589,6 +605,7 @@ async fn a_replacement_may_be_killed_at_any_write() {
             }
         }
     }
+    assert_eq!(stops, 4, "a stop that comes late was not tried");
 }
 
 #[tokio::test(start_paused = true)]

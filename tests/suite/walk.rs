@@ -203,6 +203,20 @@ async fn a_member_that_is_down_comes_before_those_that_serve() {
     assert_eq!(order, ["c", "b", "a"], "{lines:?}");
 }
 
+/// A run that was killed had made the new container and ordered the stop of the old one, which still runs.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_about_to_end_comes_before_those_that_serve() {
+    let mut cloud = Cloud::new(&["a", "b", "c"]);
+    for host in ["a", "b", "c"] {
+        cloud.gated(host, false).await;
+    }
+    let next = ContainerSpec { name: "web_next".into(), image: "reg/web:2".into(), ..Default::default() };
+    cloud.fakes["c"].machine().create(&next).await.unwrap();
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!(summary.changed, 3, "{lines:?}");
+    assert!(ended(&lines)[0].starts_with("c/"), "{lines:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_gate_lets_nobody_through_after_a_failure() {
     let mut cloud = Cloud::new(&["a", "b", "c"]);

@@ -236,10 +236,12 @@ impl Container {
         })
     }
 
-    /// A host has a member that does not run, maybe since a run was killed while it replaced that.
+    /// A host has a member that does not run, or whose replacement was interrupted: one that is said to run may have
+    /// got its stop from that, and only its own turn starts it again.
     fn down(&self, at: &Peer) -> bool {
-        let there = [&self.previous(), &self.next(), &self.spec.name].map(|name| at.container(name));
-        there.iter().any(Option::is_some) && !there[2].as_ref().is_some_and(ContainerState::running)
+        at.container(&self.previous()).is_some()
+            || at.container(&self.next()).is_some()
+            || at.container(&self.spec.name).is_some_and(|state| !state.running())
     }
 
     /// The container it takes over from, if that is there.

@@ -236,7 +236,11 @@ impl Container {
             (None, false) => {}
         }
         at.me.refresh_containers().await?;
+        // An engine carries out a stop whose caller was killed, and says `running` until it has: what is about to end
+        // is replaced even where nothing differs, as that waits for the end.
+        let about_to_end = prepared && there.get(&self.spec.name).is_some_and(ContainerState::running);
         match self.diff(at).await? {
+            Diff::Same(_) | Diff::Update(_) | Diff::Run(_) if about_to_end => self.replace(at, host).await,
             Diff::Same(_) | Diff::Skip(_) => Ok(()),
             // Settled: the second comparison cannot ask for it again.
             Diff::Run(_) => match self.ready.until_right(host, &self.spec.name).await? {
