@@ -1,0 +1,269 @@
+//! A table of cases as `tests/cases/op` has it, and the host and operation that it describes.
+//!
+//! A table has a `base` operation. `given` are operations applied first, `op` is the one that is tried; each is
+//! the base with some keys replaced, or, where it has a `kind`, an operation of its own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use indexmap::IndexMap;
+use kolla::host::fake::{Behaviour, Fake, FakeFile};
+use kolla::host::{Ask, Facts, Reach, Remote};
+use kolla::op::Op;
+use kolla::op::files::OneFile;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Table {
+    #[serde(default)]
+    pub(super) base: Value,
+    /// What every case's host has.
+    #[serde(default)]
+    pub(super) host: Host,
+    pub(super) cases: Vec<Case>,
+}
+
+/// What a host has, or gets.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Host {
+    pub(super) facts: Option<Value>,
+    /// Content of images by reference.
+    pub(super) registry: IndexMap<String, String>,
+    /// References that the engine has pulled, as the registry has them.
+    pub(super) images: Vec<String>,
+    /// References that vanish from the registry.
+    pub(super) unpublished: Vec<String>,
+    pub(super) files: IndexMap<String, String>,
+    pub(super) volumes: Vec<String>,
+    pub(super) packages: Vec<String>,
+    pub(super) sysctls: BTreeMap<String, String>,
+    pub(super) reachable: BTreeMap<String, String>,
+    /// Names of containers that somebody else made.
+    pub(super) foreign: Vec<String>,
+    /// Status words of the engine's health check, by container.
+    pub(super) health: BTreeMap<String, String>,
+    /// Acts on containers: `stop web`, `rename web other`.
+    pub(super) acts: Vec<String>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Behaves {
+    pub(super) exits: Option<i64>,
+    pub(super) log: String,
+    pub(super) health: String,
+    pub(super) ports: Vec<u16>,
+    pub(super) refused: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Case {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) host: Host,
+    #[serde(default)]
+    pub(super) peers: IndexMap<String, Host>,
+    #[serde(default)]
+    pub(super) given: Vec<Value>,
+    /// What happens after `given` was applied.
+    #[serde(default)]
+    pub(super) meanwhile: Host,
+    /// How containers behave when they are started, by name or image, after `given`.
+    #[serde(default)]
+    pub(super) behave: BTreeMap<String, Behaves>,
+    /// The next start only.
+    #[serde(default)]
+    pub(super) behave_once: BTreeMap<String, Behaves>,
+    /// The operation is tried once before, and the session is lost after so many writes.
+    pub(super) interrupted: Option<usize>,
+    #[serde(default)]
+    pub(super) adopt: bool,
+    /// How far the data of a database's members got, as found out earlier in the run.
+    #[serde(default)]
+    pub(super) positions: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) hunks: bool,
+    pub(super) op: Value,
+    /// `create: a; b`; absent where the diff itself fails.
+    pub(super) diff: Option<String>,
+    /// What the diff or apply says when it fails.
+    pub(super) error: Option<String>,
+    /// The diff after a failed apply.
+    pub(super) again: Option<String>,
+    #[serde(default)]
+    pub(super) after: After,
+    /// Calls that write, in order.
+    pub(super) writes: Option<Vec<String>>,
+}
+
+/// What the host is like in the end; only what is named is compared.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct After {
+    /// All containers: `running v2`, the state and the content of its image.
+    pub(super) containers: Option<BTreeMap<String, String>>,
+    pub(super) volumes: Option<Vec<String>>,
+    /// Content by path, `-> path` for a link, null for what must not be there.
+    pub(super) files: BTreeMap<String, Option<String>>,
+    pub(super) packages: Option<Vec<String>>,
+    pub(super) sysctls: Option<BTreeMap<String, String>>,
+    pub(super) hosts_file: Option<String>,
+    /// Signals a container got.
+    pub(super) signals: BTreeMap<String, Vec<String>>,
+}
+
+impl Host {
+    pub(super) fn give(&self, fake: &Fake) {
+        let mut world = fake.world();
+        if let Some(patch) = &self.facts {
+            let mut facts = serde_json::to_value(&world.facts).unwrap();
+            merge(&mut facts, patch);
+            world.facts = serde_json::from_value::<Facts>(facts).unwrap();
+        }
+        for (reference, content) in &self.registry {
+            world.publish(reference, content);
+        }
+        for reference in &self.images {
+            let (digest, id) = world.registry[reference].clone();
+            let name = reference.rsplit_once(':').unwrap().0.to_owned();
+            world.images.insert(reference.clone(), id.clone());
+            world.images.insert(format!("{name}@{digest}"), id);
+        }
+        for reference in &self.unpublished {
+            world.registry.remove(reference);
+        }
+        for (path, content) in &self.files {
+            world.put(path, FakeFile::new(content.as_bytes(), 0o644, "root:root"));
+        }
+        world.volumes.extend(self.volumes.iter().map(|name| (name.clone(), BTreeMap::new())));
+        world.packages.extend(self.packages.iter().map(|name| (name.clone(), "1.0".to_owned())));
+        world.sysctls.extend(self.sysctls.clone());
+        world.reachable.extend(self.reachable.iter().map(|(address, reach)| {
+            let reach = match reach.as_str() {
+                "open" => Reach::Open,
+                "refused" => Reach::Refused,
+                "timed out" => Reach::TimedOut,
+                _ => Reach::Unknown,
+            };
+            (address.clone(), reach)
+        }));
+        for (name, health) in &self.health {
+            world.containers.get_mut(name).unwrap().health.clone_from(health);
+        }
+    }
+
+    pub(super) async fn act(&self, fake: &Fake) {
+        let host = Remote::new(fake.machine());
+        for name in &self.foreign {
+            let image = "other/image:1";
+            fake.world().publish(image, "other");
+            host.act().pull(image, None, &|_, _| {}).await.unwrap();
+            let spec = kolla::host::ContainerSpec {
+                name: name.clone(),
+                image: image.into(),
+                restart: true,
+                ..Default::default()
+            };
+            host.act().create(&spec).await.unwrap();
+            host.act().start(name).await.unwrap();
+        }
+        for act in &self.acts {
+            match act.split(' ').collect::<Vec<_>>()[..] {
+                ["stop", name] => host.act().stop(name, 1).await.unwrap(),
+                ["rename", name, to] => host.act().rename(name, to).await.unwrap(),
+                ["remove", name] => host.act().remove(name).await.unwrap(),
+                _ => panic!("unknown act {act}"),
+            }
+        }
+    }
+}
+
+/// `to` with the keys of `patch`, mappings within likewise.
+fn merge(to: &mut Value, patch: &Value) {
+    match (to, patch) {
+        (Value::Object(to), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(to.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (to, patch) => to.clone_from(patch),
+    }
+}
+
+pub(super) fn operation(base: &Value, patch: &Value) -> Op {
+    let mut value = base.clone();
+    if patch.get("kind").is_some() {
+        value = patch.clone();
+    } else if !patch.is_null() {
+        merge(&mut value, patch);
+    }
+    let mut op: Op = serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{error}: {value}"));
+    let fill = |file: &mut OneFile, from: &Value| {
+        let content = from["content"].as_str().unwrap_or_default().as_bytes().to_vec();
+        *file = OneFile { owner: file.owner.clone(), ..OneFile::new(file.name.clone(), content, file.mode) };
+    };
+    match &mut op {
+        Op::FileSet(set) => set.files.iter_mut().enumerate().for_each(|(i, file)| fill(file, &value["files"][i])),
+        Op::Unit(unit) => unit.files.iter_mut().enumerate().for_each(|(i, file)| fill(file, &value["files"][i])),
+        Op::HostFile(host) => fill(&mut host.file, &value["file"]),
+        Op::Container(container) => {
+            // A reloading service knows its files by their digests; the table gives contents.
+            if let Some(reload) = &mut container.reload {
+                for (name, content) in value["reload"]["files"].as_object().unwrap() {
+                    let digest = kolla::op::files::digest_of(content.as_str().unwrap().as_bytes());
+                    reload.files.insert(name.clone(), digest);
+                }
+            }
+        }
+        _ => {}
+    }
+    op
+}
+
+/// What the batched look asks for on account of an operation.
+pub(super) fn question(op: &Op) -> Ask {
+    let mut ask = Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() };
+    match op {
+        Op::HostFile(file) => ask.files.push(file.file.name.clone()),
+        Op::Unit(unit) => ask.files.extend(unit.files.iter().map(|file| file.name.clone())),
+        Op::Sysctl(sysctl) => {
+            ask.files.push(sysctl.file.clone());
+            ask.sysctls.extend(sysctl.values.keys().cloned());
+        }
+        Op::Packages(packages) => ask.packages.clone_from(&packages.names),
+        _ => {}
+    }
+    ask
+}
+
+impl Behaves {
+    pub(super) fn behaviour(&self) -> Behaviour {
+        Behaviour {
+            exits: self.exits,
+            log: self.log.lines().map(str::to_owned).collect(),
+            health: self.health.clone(),
+            ports: self.ports.clone(),
+            refused: self.refused.clone(),
+        }
+    }
+}
+
+pub(super) fn tables() -> Vec<(String, Table)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/op");
+    let mut tables: Vec<(String, Table)> = std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            let table = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            (name, table)
+        })
+        .collect();
+    tables.sort_by(|a, b| a.0.cmp(&b.0));
+    tables
+}
