@@ -25,6 +25,8 @@ def main():
         python = folder / "venv/bin/python"
         pip = [python, "-m", "pip", "--disable-pip-version-check", "-q"]
         subprocess.run([*pip, "install", *RELEASES], check=True)
+        # Passlib cannot use the newer one that Kolla-Ansible asks for.
+        subprocess.run([*pip, "install", "--no-deps", "bcrypt==4.0.1"], check=True)
         subprocess.run([*pip, "download", "--no-deps", "-d", folder, COLLECTIONS], check=True)
         for wheel in folder.glob("ansible-*.whl"):
             with zipfile.ZipFile(wheel) as archive:

@@ -1,27 +1,73 @@
-//! `password_hash`: SHA-crypt, by which Linux and many services keep passwords.
+//! `password_hash`: SHA-crypt and bcrypt, by which Linux and many services keep passwords.
 
+use base64::Engine as _;
+use base64::alphabet::BCRYPT;
+use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
+use bcrypt::Version;
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, Value};
-use sha2::{Digest, Sha256, Sha512};
+use sha_crypt::{Params, sha256_crypt, sha512_crypt};
+use sha2::{Digest, Sha256};
 
 use super::{printed, split, wrong};
 
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Rounds where none are asked for, as passlib has them.
-const ROUNDS: [(u32, &str); 2] = [(535_000, "5"), (656_000, "6")];
+/// A salt of bcrypt: 22 characters for 16 bytes; the last one's spare bits mean nothing.
+const SALT: GeneralPurpose = GeneralPurpose::new(&BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
 
-/// Ten times what anybody asks for.
-const MOST_ROUNDS: u32 = 10_000_000;
+/// What `password_hash` can make.
+#[derive(Clone, Copy)]
+enum Scheme {
+    Sha256,
+    Sha512,
+    Bcrypt,
+}
 
-/// Rounds that are not written, by the definition of SHA-crypt.
-const PLAIN_ROUNDS: u32 = 5000;
+impl Scheme {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "sha256" | "sha256_crypt" => Self::Sha256,
+            "sha512" | "sha512_crypt" => Self::Sha512,
+            "blowfish" | "bcrypt" => Self::Bcrypt,
+            _ => return None,
+        })
+    }
+
+    /// The fewest rounds, those where none are asked for (passlib's), and some more than anybody asks for. Of bcrypt
+    /// it is their exponent.
+    fn rounds(self) -> (u32, u32, u32) {
+        match self {
+            Self::Sha256 => (Params::ROUNDS_MIN, 535_000, 10_000_000),
+            Self::Sha512 => (Params::ROUNDS_MIN, 656_000, 10_000_000),
+            Self::Bcrypt => (4, 12, 16),
+        }
+    }
+
+    /// The hash as it is kept; `ident` says which version of bcrypt.
+    fn hash(self, password: &str, salt: Option<String>, rounds: u32, ident: &str) -> Result<String, Error> {
+        let (id, digest): (_, fn(&[u8], &[u8], Params) -> Vec<u8>) = match self {
+            Self::Bcrypt => return bcrypted(password, salt, rounds, ident),
+            Self::Sha256 => ("5", |password, salt, params| sha256_crypt(password, salt, params).to_vec()),
+            Self::Sha512 => ("6", |password, salt, params| sha512_crypt(password, salt, params).to_vec()),
+        };
+        let salt = salt.unwrap_or_else(|| {
+            own_salt(password).iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect()
+        });
+        if salt.len() > 16 || !salt.bytes().all(|byte| ALPHABET.contains(&byte)) {
+            return Err(wrong("a salt has at most 16 letters, digits, `.` and `/`"));
+        }
+        let params = Params::new(rounds).map_err(|error| wrong(error.to_string()))?;
+        let digest = digest(password.as_bytes(), salt.as_bytes(), params);
+        let written = if rounds == Params::RECOMMENDED_ROUNDS { String::new() } else { format!("{params}$") };
+        Ok(format!("${id}${written}{salt}${}", encode(&digest)))
+    }
+}
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("password_hash", hash);
 }
 
-/// Without a salt, one that follows from the password: the same file comes out of every run.
 fn hash(password: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let password = printed(password)?;
     let (args, named) = split(rest)?;
@@ -31,82 +77,46 @@ fn hash(password: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
             None => named.get::<Option<String>>(name),
         }
     };
-    let kind = text(0, "hashtype")?.unwrap_or_else(|| "sha512".to_owned());
-    let salt = match text(1, "salt")?.filter(|salt| !salt.is_empty()) {
-        Some(salt) => salt,
-        None => Sha256::digest(format!("kolla salt {password}"))
-            .iter()
-            .take(16)
-            .map(|byte| char::from(ALPHABET[usize::from(byte & 63)]))
-            .collect(),
-    };
-    if salt.len() > 16 || !salt.bytes().all(|byte| ALPHABET.contains(&byte)) {
-        return Err(wrong("a salt has at most 16 letters, digits, `.` and `/`"));
-    }
+    let name = text(0, "hashtype")?.unwrap_or_else(|| "sha512".to_owned());
+    let salt = text(1, "salt")?.filter(|salt| !salt.is_empty());
     let rounds = named.get::<Option<u32>>("rounds")?;
+    let ident = named.get::<Option<String>>("ident")?.unwrap_or_else(|| "2b".to_owned());
     let _ = named.get::<Option<Value>>("salt_size")?;
     named.assert_all_used()?;
-    let index = match kind.as_str() {
-        "sha256" | "sha256_crypt" => 0,
-        "sha512" | "sha512_crypt" => 1,
-        other => return Err(wrong(format!("unknown hash `{other}` of `password_hash`: use `sha512` or `sha256`"))),
+    let Some(scheme) = Scheme::named(&name) else {
+        let known = "use `sha512`, `sha256` or `bcrypt`";
+        return Err(wrong(format!("unknown hash `{name}` of `password_hash`: {known}")));
     };
-    let rounds = rounds.unwrap_or(ROUNDS[index].0).max(1000);
-    if rounds > MOST_ROUNDS {
-        return Err(wrong(format!("`password_hash` takes at most {MOST_ROUNDS} rounds: more take minutes")));
+    let (fewest, usual, most) = scheme.rounds();
+    let rounds = rounds.unwrap_or(usual).max(fewest);
+    if rounds > most {
+        return Err(wrong(format!("`password_hash` takes at most {most} rounds of `{name}`: more take minutes")));
     }
-    let digest = match index {
-        0 => crypt::<Sha256>(password.as_bytes(), salt.as_bytes(), rounds),
-        _ => crypt::<Sha512>(password.as_bytes(), salt.as_bytes(), rounds),
-    };
-    let written = if rounds == PLAIN_ROUNDS { String::new() } else { format!("rounds={rounds}$") };
-    Ok(format!("${}${written}{salt}${}", ROUNDS[index].1, encode(&digest)))
+    scheme.hash(&password, salt, rounds, &ident)
 }
 
-/// The digest, by the steps of the definition.
-fn crypt<D: Digest>(password: &[u8], salt: &[u8], rounds: u32) -> Vec<u8> {
-    let size = <D as Digest>::output_size();
-    let of = |parts: &[&[u8]]| {
-        let mut digest = D::new();
-        for part in parts {
-            digest.update(part);
-        }
-        digest.finalize().to_vec()
+/// Where none is given, one that follows from the password: the same file comes out of every run.
+fn own_salt(password: &str) -> [u8; 16] {
+    let digest = Sha256::digest(format!("kolla salt {password}"));
+    std::array::from_fn(|index| digest[index])
+}
+
+fn bcrypted(password: &str, salt: Option<String>, rounds: u32, ident: &str) -> Result<String, Error> {
+    let version = match ident {
+        "2a" => Version::TwoA,
+        "2b" => Version::TwoB,
+        "2y" => Version::TwoY,
+        _ => return Err(wrong(format!("unknown `ident` `{ident}` of bcrypt: use `2b`, `2a` or `2y`"))),
     };
-    let repeated = |block: &[u8], length: usize| block.iter().copied().cycle().take(length).collect::<Vec<u8>>();
-    let second = of(&[password, salt, password]);
-    let mut first = D::new();
-    first.update(password);
-    first.update(salt);
-    first.update(repeated(&second, password.len()));
-    let mut bits = password.len();
-    while bits > 0 {
-        first.update(if bits & 1 == 1 { &second[..] } else { password });
-        bits >>= 1;
-    }
-    let mut digest = first.finalize().to_vec();
-    let mut passwords = D::new();
-    for _ in password {
-        passwords.update(password);
-    }
-    let password = repeated(&passwords.finalize(), password.len());
-    let mut salts = D::new();
-    (0..16 + usize::from(digest[0])).for_each(|_| salts.update(salt));
-    let salt = repeated(&salts.finalize(), salt.len().min(size));
-    for round in 0..rounds {
-        let (odd, three, seven) = (round % 2 == 1, round % 3 != 0, round % 7 != 0);
-        let mut next = D::new();
-        next.update(if odd { &password } else { &digest });
-        if three {
-            next.update(&salt);
+    let salt = match salt {
+        None => own_salt(password),
+        Some(salt) => {
+            let bytes = SALT.decode(&salt).ok().and_then(|bytes| bytes.try_into().ok());
+            bytes.ok_or_else(|| wrong("a salt of bcrypt has 22 letters, digits, `.` and `/`"))?
         }
-        if seven {
-            next.update(&password);
-        }
-        next.update(if odd { &digest } else { &password });
-        digest = next.finalize().to_vec();
-    }
-    digest
+    };
+    let parts = bcrypt::hash_with_salt(password, rounds, salt).map_err(|error| wrong(error.to_string()))?;
+    Ok(parts.format_for_version(version))
 }
 
 /// Three bytes at a time, from three parts of the digest that go round, as four characters.
