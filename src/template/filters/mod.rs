@@ -10,6 +10,7 @@ mod path;
 mod pattern;
 mod product;
 mod service;
+mod size;
 mod text;
 mod version;
 
@@ -26,12 +27,15 @@ pub(super) const NAMES: &[&str] = &[
     "b64encode",
     "basename",
     "batch",
+    "bcrypt_hash",
     "bool",
     "capitalize",
     "center",
     "chain",
+    "checksum",
     "combinations",
     "combine",
+    "comment",
     "count",
     "d",
     "default",
@@ -50,11 +54,14 @@ pub(super) const NAMES: &[&str] = &[
     "from_yaml",
     "groupby",
     "hash",
+    "human_readable",
+    "human_to_bytes",
     "indent",
     "int",
     "intersect",
     "ipaddr",
     "ipmath",
+    "ipsubnet",
     "ipv4",
     "ipv6",
     "ipwrap",
@@ -89,6 +96,7 @@ pub(super) const NAMES: &[&str] = &[
     "regex_search",
     "reject",
     "rejectattr",
+    "relpath",
     "replace",
     "reverse",
     "root",
@@ -100,6 +108,7 @@ pub(super) const NAMES: &[&str] = &[
     "service_enabled",
     "service_enabled_and_mapped_to_host",
     "service_mapped_to_host",
+    "sha1",
     "slice",
     "sort",
     "split",
@@ -112,6 +121,7 @@ pub(super) const NAMES: &[&str] = &[
     "to_json",
     "to_nice_json",
     "to_nice_yaml",
+    "to_uuid",
     "to_yaml",
     "tojson",
     "trim",
@@ -202,6 +212,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     pattern::add(environment);
     product::add(environment);
     service::add(environment);
+    size::add(environment);
     text::add(environment);
     version::add(environment);
     // Ansible's own also have names in full.

@@ -31,11 +31,63 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         Ok::<_, Error>(number_of(address).saturating_add_signed(i128::from(amount)))
             .map(|number| address_of(number, address.is_ipv6()).to_string())
     });
+    environment
+        .add_filter("ipsubnet", |value: &Value, query: Option<Value>, index: Option<i64>| subnet(value, query, index));
     environment.add_filter("nthhost", |value: &Value, index: i64| {
         let value = written(value)?;
         let net = IpNet::from_str(value).map_err(|_| wrong(format!("`{value}` is no network")))?;
         Ok::<_, Error>(nth(&net, index).map_or_else(|| Value::from(false), |address| Value::from(address.to_string())))
     });
+}
+
+/// Networks in a network: how many, the one with an index, or which one of `query` it is itself.
+fn subnet(value: &Value, query: Option<Value>, index: Option<i64>) -> Result<Value, Error> {
+    let text = printed(value)?;
+    let parsed = IpNet::from_str(&text).or_else(|_| IpAddr::from_str(&text).map(IpNet::from));
+    let Ok(net) = parsed else { return Ok(Value::from(false)) };
+    let net = net.trunc();
+    let Some(query) = query.filter(|query| query.to_string() != "") else { return Ok(Value::from(net.to_string())) };
+    let query = query.to_string();
+    let Ok(prefix) = query.parse::<u8>() else {
+        let outer =
+            IpNet::from_str(&query).map_err(|_| wrong(format!("`{query}` is no length of a prefix, no network")))?;
+        if !outer.contains(&net) {
+            return Err(wrong(format!("`{text}` is not in `{query}`")));
+        }
+        let from_start = number_of(net.network()) - number_of(outer.trunc().network());
+        return Ok(Value::from((from_start / size(&net) + 1).to_string()));
+    };
+    if prefix > net.max_prefix_len() {
+        return Ok(Value::from(false));
+    }
+    if prefix < net.prefix_len() {
+        // Around it: all networks from that length to its own, from the widest on.
+        let length = match index {
+            None => Some(prefix),
+            Some(index) if index >= 0 => u8::try_from(index).ok().and_then(|index| prefix.checked_add(index)),
+            Some(index) => u8::try_from(-index).ok().and_then(|index| net.prefix_len().checked_sub(index)),
+        };
+        let length = length.filter(|length| (prefix..net.prefix_len()).contains(length));
+        return Ok(length
+            .and_then(|length| IpNet::new(net.addr(), length).ok())
+            .map_or_else(|| Value::from(false), |outer| Value::from(outer.trunc().to_string())));
+    }
+    let Ok(step) = IpNet::new(net.addr(), prefix) else { return Ok(Value::from(false)) };
+    let count = 1_u128.checked_shl(u32::from(prefix - net.prefix_len())).unwrap_or(u128::MAX);
+    let Some(index) = index else {
+        return Ok(Value::from(count.to_string()));
+    };
+    let place = match u128::try_from(index) {
+        Ok(index) => Some(index),
+        Err(_) => count.checked_sub(u128::from(index.unsigned_abs())),
+    };
+    Ok(place.filter(|place| *place < count).map_or_else(
+        || Value::from(false),
+        |place| {
+            let address = address_of(number_of(net.network()) + place * size(&step), net.addr().is_ipv6());
+            Value::from(format!("{address}/{prefix}"))
+        },
+    ))
 }
 
 /// IPv6 addresses stand in brackets before a port or a prefix.

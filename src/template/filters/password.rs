@@ -46,26 +46,30 @@ impl Scheme {
 
     /// The hash as it is kept; `ident` says which version of bcrypt.
     fn hash(self, password: &str, salt: Option<String>, rounds: u32, ident: &str) -> Result<String, Error> {
-        let (id, digest): (_, fn(&[u8], &[u8], Params) -> Vec<u8>) = match self {
-            Self::Bcrypt => return bcrypted(password, salt, rounds, ident),
-            Self::Sha256 => ("5", |password, salt, params| sha256_crypt(password, salt, params).to_vec()),
-            Self::Sha512 => ("6", |password, salt, params| sha512_crypt(password, salt, params).to_vec()),
-        };
-        let salt = salt.unwrap_or_else(|| {
-            own_salt(password).iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect()
-        });
-        if salt.len() > 16 || !salt.bytes().all(|byte| ALPHABET.contains(&byte)) {
-            return Err(wrong("a salt has at most 16 letters, digits, `.` and `/`"));
+        match self {
+            Self::Bcrypt => bcrypted(password, salt, rounds, ident),
+            Self::Sha256 => {
+                sha_crypted("5", password, salt, rounds, |word, salt, params| sha256_crypt(word, salt, params).to_vec())
+            }
+            Self::Sha512 => {
+                sha_crypted("6", password, salt, rounds, |word, salt, params| sha512_crypt(word, salt, params).to_vec())
+            }
         }
-        let params = Params::new(rounds).map_err(|error| wrong(error.to_string()))?;
-        let digest = digest(password.as_bytes(), salt.as_bytes(), params);
-        let written = if rounds == Params::RECOMMENDED_ROUNDS { String::new() } else { format!("{params}$") };
-        Ok(format!("${id}${written}{salt}${}", encode(&digest)))
     }
 }
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("password_hash", hash);
+    // Kolla-Ansible's own: any text is a salt.
+    environment.add_filter("bcrypt_hash", |password: &Value, rest: Rest<ValueOrKwargs>| {
+        let (args, named) = split(rest)?;
+        let salt = args.first().cloned().map_or_else(|| named.get::<Option<Value>>("salt"), |salt| Ok(Some(salt)))?;
+        named.assert_all_used()?;
+        let password = printed(password)?;
+        let salt = salt.filter(Value::is_true).map(|salt| printed(&salt)).transpose()?;
+        let salt = salt.map_or_else(|| own_salt(&password), |salt| first_half(&Sha256::digest(salt)));
+        bcrypt_of(&password, Scheme::Bcrypt.rounds().1, salt, Version::TwoB)
+    });
 }
 
 fn hash(password: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
@@ -97,7 +101,10 @@ fn hash(password: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
 
 /// Where none is given, one that follows from the password: the same file comes out of every run.
 fn own_salt(password: &str) -> [u8; 16] {
-    let digest = Sha256::digest(format!("kolla salt {password}"));
+    first_half(&Sha256::digest(format!("kolla salt {password}")))
+}
+
+fn first_half(digest: &[u8]) -> [u8; 16] {
     std::array::from_fn(|index| digest[index])
 }
 
@@ -115,8 +122,32 @@ fn bcrypted(password: &str, salt: Option<String>, rounds: u32, ident: &str) -> R
             bytes.ok_or_else(|| wrong("a salt of bcrypt has 22 letters, digits, `.` and `/`"))?
         }
     };
+    bcrypt_of(password, rounds, salt, version)
+}
+
+fn bcrypt_of(password: &str, rounds: u32, salt: [u8; 16], version: Version) -> Result<String, Error> {
     let parts = bcrypt::hash_with_salt(password, rounds, salt).map_err(|error| wrong(error.to_string()))?;
     Ok(parts.format_for_version(version))
+}
+
+fn sha_crypted(
+    id: &str,
+    password: &str,
+    salt: Option<String>,
+    rounds: u32,
+    digest: impl Fn(&[u8], &[u8], Params) -> Vec<u8>,
+) -> Result<String, Error> {
+    let salt = salt.unwrap_or_else(|| {
+        own_salt(password).iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect()
+    });
+    if salt.len() > 16 || !salt.bytes().all(|byte| ALPHABET.contains(&byte)) {
+        return Err(wrong("a salt has at most 16 letters, digits, `.` and `/`"));
+    }
+    let params = Params::new(rounds).map_err(|error| wrong(error.to_string()))?;
+    let digest = encode(&digest(password.as_bytes(), salt.as_bytes(), params));
+    // The standard's own number is not written.
+    let written = if rounds == Params::RECOMMENDED_ROUNDS { String::new() } else { format!("{params}$") };
+    Ok(format!("${id}${written}{salt}${digest}"))
 }
 
 /// Three bytes at a time, from three parts of the digest that go round, as four characters.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use minijinja::{Environment, Error, Value};
 
-use super::{items, printed};
+use super::{items, printed, wrong};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("basename", |path: &Value| {
@@ -13,6 +13,10 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("dirname", |path: &Value| printed(path).map(|path| dirname(&path)));
     environment.add_filter("path_join", path_join);
     environment.add_filter("normpath", |path: &Value| printed(path).map(|path| normal(&path)));
+    environment.add_filter("relpath", |path: &Value, start: Option<Value>| {
+        let start = start.map_or_else(|| Ok(".".to_owned()), |start| printed(&start))?;
+        relative(&printed(path)?, &start)
+    });
     environment.add_filter("splitext", |path: &Value| printed(path).map(|path| split_extension(&path)));
     environment.add_test("abs", |path: &Value| printed(path).map(|path| path.starts_with('/')));
     for (name, holds) in [
@@ -54,6 +58,21 @@ fn normal(path: &str) -> String {
     }
     let path = format!("{root}{}", kept.join("/"));
     if path.is_empty() { ".".to_owned() } else { path }
+}
+
+/// The way from one folder to a path.
+fn relative(path: &str, start: &str) -> Result<String, Error> {
+    let whole = |path: &str| {
+        let path = std::path::absolute(path).map_err(|error| wrong(format!("`{path}`: {error}")))?;
+        Ok::<_, Error>(normal(&path.to_string_lossy()))
+    };
+    let (path, start) = (whole(path)?, whole(start)?);
+    let parts = |path: &str| path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let (path, start) = (parts(&path), parts(&start));
+    let common = path.iter().zip(&start).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n("..", start.len() - common);
+    let way: Vec<&str> = up.chain(path[common..].iter().map(String::as_str)).collect();
+    Ok(if way.is_empty() { ".".to_owned() } else { way.join("/") })
 }
 
 /// A path and its last extension with its point; a name that starts with points has none for those.

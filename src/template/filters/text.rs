@@ -16,7 +16,11 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("b64encode", |text: &Value| printed(text).map(|text| STANDARD.encode(text)));
     environment.add_filter("b64decode", decode);
     environment.add_filter("hash", |text: &Value, algorithm: Option<&str>| hash(text, algorithm.unwrap_or("sha1")));
-    environment.add_filter("md5", |text: &Value| hash(text, "md5"));
+    for (name, algorithm) in [("checksum", "sha1"), ("md5", "md5"), ("sha1", "sha1")] {
+        environment.add_filter(name, move |text: &Value| hash(text, algorithm));
+    }
+    environment.add_filter("to_uuid", to_uuid);
+    environment.add_filter("comment", comment);
     environment.add_filter("quote", |text: &Value| printed(text).map(|text| quote(&text)));
     environment.add_filter("replace", |text: &Value, from: &Value, to: &Value, count: Option<usize>| {
         let (text, from, to) = (printed(text)?, printed(from)?, printed(to)?);
@@ -70,6 +74,64 @@ fn hash(text: &Value, algorithm: &str) -> Result<String, Error> {
         "sha512" => Ok(hex::encode(sha2::Sha512::digest(text))),
         other => Err(wrong(format!("unknown hash `{other}`: use `sha1` or `sha256`"))),
     }
+}
+
+/// The UUID that follows from a text, of version 5.
+fn to_uuid(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let (args, named) = split(rest)?;
+    let namespace =
+        args.first().map_or_else(|| named.get::<Option<Value>>("namespace"), |name| Ok(Some(name.clone())))?;
+    named.assert_all_used()?;
+    // Ansible's own.
+    let namespace =
+        namespace.map_or_else(|| "361e6d51-faec-444a-9079-341386da8e2e".to_owned(), |name| name.to_string());
+    let within = uuid::Uuid::parse_str(&namespace).map_err(|_| wrong(format!("`{namespace}` is no UUID")))?;
+    let digest = sha1::Sha1::new().chain_update(within).chain_update(printed(text)?).finalize();
+    Ok(uuid::Builder::from_sha1_bytes(std::array::from_fn(|index| digest[index])).into_uuid().to_string())
+}
+
+/// Lines as a comment of some language, an empty one before and after them.
+fn comment(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let text = printed(text)?;
+    let (args, named) = split(rest)?;
+    let style = args.first().map_or_else(|| named.get::<Option<Value>>("style"), |style| Ok(Some(style.clone())))?;
+    let style = style.map_or_else(|| "plain".to_owned(), |style| style.to_string());
+    let (beginning, decoration, end) = match style.as_str() {
+        "plain" => ("", "# ", ""),
+        "erlang" => ("", "% ", ""),
+        "c" => ("", "// ", ""),
+        "cblock" => ("/*", " * ", " */"),
+        "xml" => ("<!--", " - ", "-->"),
+        other => {
+            return Err(wrong(format!("unknown style `{other}` of `comment`: use plain, erlang, c, cblock or xml")));
+        }
+    };
+    let option = |name: &str, usual: &str| {
+        named.get::<Option<Value>>(name).map(|value| value.map_or_else(|| usual.to_owned(), |value| value.to_string()))
+    };
+    let (beginning, decoration, end) =
+        (option("beginning", beginning)?, option("decoration", decoration)?, option("end", end)?);
+    let newline = option("newline", "\n")?;
+    let bare = decoration.trim_end().to_owned();
+    let (prefix, postfix) = (option("prefix", &bare)?, option("postfix", &bare)?);
+    let count = |name: &str| named.get::<Option<usize>>(name).map(|count| count.unwrap_or(1));
+    let (before, after) = (count("prefix_count")?, count("postfix_count")?);
+    named.assert_all_used()?;
+    let lines = text.split('\n').count().saturating_add(before).saturating_add(after);
+    let line = decoration.len().max(prefix.len()).max(postfix.len()).saturating_add(newline.len());
+    super::room(text.len().saturating_add(lines.saturating_mul(line)))?;
+    // The decoration of an empty line ends with a sign, but for the last one.
+    let body = format!("{decoration}{}", text.replace('\n', &format!("{newline}{decoration}")));
+    let body = body.replace(&format!("{decoration}{newline}"), &format!("{bare}{newline}"));
+    let edge = |text: String| (!text.is_empty()).then_some(text);
+    let all: Vec<String> = edge(beginning)
+        .into_iter()
+        .chain(std::iter::repeat_n(prefix, before))
+        .chain([body])
+        .chain(std::iter::repeat_n(postfix, after))
+        .chain(edge(end))
+        .collect();
+    Ok(all.join(&newline))
 }
 
 /// As Python's `shlex.quote`.
