@@ -270,8 +270,20 @@ impl Engine {
     pub(super) async fn remove(&self, container: &str) -> Answer<()> {
         // With the volumes that have no name: nobody could find them afterwards.
         let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let removed = self.docker.clone().with_timeout(SILENCE).remove_container(container, Some(options)).await;
-        self.or_missing(removed).map(|_| ())
+        let docker = self.docker.clone().with_timeout(SILENCE);
+        let end = tokio::time::Instant::now() + SILENCE;
+        loop {
+            let removed = docker.remove_container(container, Some(options.clone())).await;
+            // Somebody else, as a run that was killed, has ordered it: done once it is gone.
+            match &removed {
+                Err(BollardError::DockerResponseServerError { status_code: 409, message })
+                    if message.contains("already in progress") && tokio::time::Instant::now() < end =>
+                {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                _ => return self.or_missing(removed).map(|_| ()),
+            }
+        }
     }
 
     pub(super) async fn wait(&self, container: &str) -> Answer<i64> {

@@ -94,9 +94,9 @@ impl FileSet {
     }
 
     /// The marks of the service's container, and of one it may have taken over from.
-    fn marks(&self) -> [String; 2] {
+    fn marks(&self) -> [String; 4] {
         let container = self.service.replace('-', "_");
-        [format!("{APPLIED}/{container}"), format!("{APPLIED}/{container}_seed")]
+        ["", "_seed", ".stopping", "_seed.stopping"].map(|suffix| format!("{APPLIED}/{container}{suffix}"))
     }
 
     /// The path is that of one of this service's sets, or in it. A set of `web-api` is none of `web`.

@@ -7,18 +7,25 @@
 //! enough to decide again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
-use super::container::Container;
+use super::container::{Container, stop, told_to_stop};
 use super::database::Sql;
 use super::files::run;
 use super::task::run_once;
 use super::{Diff, Operation, Peer, Tell, View};
 use crate::error::{Error, Result};
-use crate::host::{ContainerSpec, Remote};
+use crate::host::{ContainerSpec, ContainerState, Remote};
 use crate::shell::quote;
+
+/// Seconds a member gets to stop in order.
+const STOP_TIMEOUT: u32 = 60;
+/// How long a stop is waited for that somebody else ordered.
+const STOPS: Duration = Duration::from_mins(2);
 
 /// What one member's operation is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,10 +92,28 @@ impl Galera {
         &self.seed.spec.name
     }
 
+    /// It runs, and goes on running.
     fn runs(&self, peer: &Peer) -> bool {
         [self.sql.container.as_str(), self.seed_name()]
             .iter()
-            .any(|name| peer.container(name).is_some_and(|state| state.running()))
+            .filter_map(|name| peer.container(name))
+            .any(|state| state.running() && !told_to_stop(&state, peer))
+    }
+
+    /// A run that was killed had ordered stops: what they leave in the volumes counts, once they have ended.
+    async fn until_stopped(&self, at: &View) -> Result<()> {
+        let end = Instant::now() + STOPS;
+        for peer in self.members.iter().filter_map(|name| at.peers.get(name)) {
+            while peer.container(&self.sql.container).is_some_and(|state| told_to_stop(&state, peer)) {
+                if Instant::now() > end {
+                    return Err(Error::operation(format!("{} is told to stop and does not", self.sql.container))
+                        .with_hint(format!("see `kolla logs {} {}`", peer.host.name(), self.sql.container)));
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                peer.refresh_containers().await?;
+            }
+        }
+        Ok(())
     }
 
     fn saved_path(&self, peer: &Peer, file: &str) -> String {
@@ -129,7 +154,8 @@ impl Galera {
             self.members.iter().filter(|name| at.peers.get(*name).is_some_and(|peer| self.runs(peer))).count();
         let marked_up = self.members.iter().all(|name| {
             at.peers.get(name).is_some_and(|peer| {
-                peer.container(&self.sql.container).is_some_and(|state| state.running() && !state.unhealthy())
+                let running = |state: &ContainerState| state.running() && !told_to_stop(state, peer);
+                peer.container(&self.sql.container).is_some_and(|state| running(&state) && !state.unhealthy())
             })
         });
         // Nothing to decide, and nothing to ask, in the everyday case.
@@ -145,6 +171,7 @@ impl Galera {
                     .with_hint("wait a minute if a member has just started; else run `kolla mariadb-recovery`"));
             }
         }
+        self.until_stopped(at).await?;
         let away: Vec<&str> =
             self.members.iter().filter(|name| !at.peers.contains_key(*name)).map(String::as_str).collect();
         // Left in globals.yml after a recovery it must not decide who starts after an ordinary stop.
@@ -193,7 +220,7 @@ impl Galera {
     async fn find_position(&self, at: &View, host: &Remote) -> Result<()> {
         for name in [self.sql.container.as_str(), self.seed_name()] {
             if host.containers().await?.contains_key(name) {
-                host.act().stop(name, 60).await?;
+                stop(name, STOP_TIMEOUT, at, host).await?;
             }
         }
         host.act().remove(self.seed_name()).await?;
@@ -237,7 +264,7 @@ impl Galera {
             let path = quote(&self.saved_path(&at.me, "grastate.dat"));
             run(host, &format!("sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' {path} && sync {path}")).await?;
         }
-        host.act().stop(&self.sql.container, 60).await.or_else(missing_is_fine)?;
+        stop(&self.sql.container, STOP_TIMEOUT, at, host).await.or_else(missing_is_fine)?;
         self.seed.apply(&Diff::Create(Vec::new()), at, host, &Tell::nobody()).await
     }
 }

@@ -456,10 +456,16 @@ def identity(lab):
 
 
 def stop_and_start(lab):
-    """stop wants its flag; the whole infrastructure stops in order and starts again with its data"""
+    """stop wants its flag; the whole infrastructure stops in order and starts again with its data, also when it was killed"""
     stored(lab)
     rows = ask(lab, "SELECT COUNT(*) FROM proof.rows")
     lab.kolla("stop", code=2)
+    host = kill_at_a_stop(lab, "stop", "--yes-i-really-really-mean-it")
+    lab.kolla("deploy")
+    expect(all_synced(lab), f"killed while {host} stopped: not all members are Synced")
+    lab.kolla("check")
+    again = lab.events("deploy")[-1]["summary"]
+    expect((again["changed"], again["failed"]) == (0, 0), f"it did not converge: {again}")
     lab.kolla("stop", "--yes-i-really-really-mean-it")
     expect(all(state[1] != "running" for host in lab.hosts for state in lab.containers(host).values()), "something runs")
     lab.kolla("deploy")
@@ -494,13 +500,13 @@ def killed_reconfigure(lab):
 def killed_at_a_stop(lab):
     """kill -9 of the program while a member of the database stops: the rerun turns to that one first, none stays down"""
     lab.option("change", mariadb_binlog_expire_seconds=1209500)
-    host = kill_at_a_stop(lab)
+    host = kill_at_a_stop(lab, "reconfigure")
     turns = [event["host"] for event in lab.events("reconfigure")
              if event.get("event") == "started" and event["subject"] == "container mariadb"]
     expect(len(turns) == 3 and turns[0] == host, f"killed while {host} stopped, and the rerun's order was {turns}")
     expect(all_synced(lab), "not all members are Synced")
     lab.option("change", mariadb_binlog_expire_seconds=1209400)
-    host = kill_at_a_stop(lab)
+    host = kill_at_a_stop(lab, "reconfigure")
     lab.option("change", mariadb_binlog_expire_seconds=1209500)
     lab.kolla("deploy")
     expect(all_synced(lab), f"killed while {host} stopped, it is down where nothing is wanted of it any more")
@@ -509,9 +515,9 @@ def killed_at_a_stop(lab):
     lab.kolla("deploy")
 
 
-def kill_at_a_stop(lab):
-    """Kills a run when the first member of the database that it replaces has begun to stop; the member's host."""
-    process = subprocess.Popen(lab.command("--output", "json", "reconfigure"), env=lab.environment,
+def kill_at_a_stop(lab, *words):
+    """Kills a run when the first member of the database has begun to stop; the member's host."""
+    process = subprocess.Popen(lab.command("--output", "json", *words), env=lab.environment,
                                stdout=subprocess.PIPE, text=True)
     try:
         events = map(json.loads, process.stdout)

@@ -1,6 +1,7 @@
 //! The law of operations, on a host in memory: after `apply` a fresh look's `diff` says same; a `diff` changes
 //! nothing; equal operations have equal JSON. The cases are tables of data in `tests/cases/op`.
 
+mod interrupted;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use kolla::error::{Error, Result};
 use kolla::host::Remote;
-use kolla::host::fake::{Behaviour, Fake};
+use kolla::host::fake::{Fake, FakeContainer};
 use kolla::op::{Diff, Kind, Op, Peer, Shared, Tell, View};
 use serde_json::Value;
 
@@ -68,6 +69,35 @@ impl Site {
         View { me: peers["control01"].clone(), peers: Arc::new(peers), shared }
     }
 
+    /// A run that is killed after so many writes, with the container whose stop it ordered last; none where it ends before.
+    async fn killed(&self, op: &Op, writes: usize) -> Option<Option<FakeContainer>> {
+        let at = self.view(op).await;
+        let diff = op.operation().diff(&at).await.unwrap();
+        self.me().forget_calls();
+        self.me().world().dies_after = Some(writes);
+        let _ = self.apply(op, &diff, &at).await;
+        self.me().world().dies_after = None;
+        self.me().world().gone.take()?;
+        let last = self.me().writes().into_iter().nth(writes)?;
+        Some(last.strip_prefix("stop ").and_then(|name| self.me().world().containers.get(name).cloned()))
+    }
+
+    /// The engine ends a container whose stop was ordered before, unless somebody else has ended it.
+    async fn carry_out(&self, doomed: Option<FakeContainer>) {
+        let Some(doomed) = doomed else { return };
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let same = |now: &FakeContainer| (&now.id, now.started) == (&doomed.id, doomed.started);
+        let still = self.me().world().containers.values().any(same);
+        if still {
+            self.me().machine().stop(&doomed.id, 1).await.unwrap();
+        }
+    }
+
+    /// Applies while the engine carries out what was ordered before.
+    async fn apply_beside(&self, op: &Op, diff: &Diff, at: &View, doomed: Option<FakeContainer>) -> Result<()> {
+        tokio::join!(self.apply(op, diff, at), self.carry_out(doomed)).0
+    }
+
     async fn apply(&self, op: &Op, diff: &Diff, at: &View) -> Result<()> {
         op.operation().apply(diff, at, &Remote::new(self.me().machine()), &Tell::nobody()).await
     }
@@ -120,14 +150,11 @@ impl Case {
         let read: Op = serde_json::from_str(&json).unwrap();
         assert_eq!(json, serde_json::to_string(&read).unwrap(), "{}: JSON is not what was read", self.name);
 
+        let mut doomed = None;
         if let Some(writes) = self.interrupted {
-            let at = site.view(&op).await;
-            let diff = op.operation().diff(&at).await.unwrap();
-            site.me().forget_calls();
-            site.me().world().dies_after = Some(writes);
-            assert!(site.apply(&op, &diff, &at).await.is_err(), "{}: it was not interrupted", self.name);
-            site.me().world().dies_after = None;
-            site.me().world().gone = None;
+            let first = if self.interrupted_op.is_null() { op.clone() } else { operation(base, &self.interrupted_op) };
+            let killed = site.killed(&first, writes).await;
+            doomed = killed.unwrap_or_else(|| panic!("{}: it was not interrupted", self.name));
         }
         let mut compare = |what: &str, expected: &str, found: &str| {
             if expected.trim_end() != found.trim_end() {
@@ -146,7 +173,7 @@ impl Case {
         if diff.differs() {
             let at = site.view(&op).await;
             site.me().forget_calls();
-            let result = site.apply(&op, &diff, &at).await;
+            let result = site.apply_beside(&op, &diff, &at, doomed).await;
             if let Some(writes) = &self.writes {
                 compare("writes", &format!("{writes:?}"), &format!("{:?}", site.me().writes()));
             }
@@ -276,79 +303,6 @@ fn all_kinds_are_listed(kind: Kind) {
         | Kind::Unit
         | Kind::Volume => {}
     }
-}
-
-/// A run may be killed at any moment. The next one must bring the host to where it should be, and a service that
-/// ran before must run after.
-#[tokio::test(start_paused = true)]
-async fn a_replacement_may_be_killed_at_any_write() {
-    let (_, table) = tables().into_iter().find(|(name, _)| name == "container.yml").unwrap();
-    let new = operation(&table.base, &serde_json::json!({ "spec": { "image": "reg/web:2" } }));
-    let old = operation(&table.base, &Value::Null);
-    let mut stops = 0;
-    for good in [true, false] {
-        for (what, wanted) in [("the new one", &new), ("the old one again", &old)] {
-            for writes in 0.. {
-                let fake = Fake::new("control01");
-                teach(&fake);
-                table.host.give(&fake);
-                let site = Site {
-                    fakes: [("control01".to_owned(), fake)].into(),
-                    adopt: false,
-                    hunks: false,
-                    positions: BTreeMap::new(),
-                };
-                let at = site.view(&old).await;
-                site.apply(&old, &Diff::Create(Vec::new()), &at).await.unwrap();
-                if !good {
-                    site.me().behave(&super::world::image_id("v2"), Behaviour::exits(1, "boom"));
-                }
-                site.me().forget_calls();
-                site.me().world().dies_after = Some(writes);
-                let at = site.view(&new).await;
-                let diff = new.operation().diff(&at).await.unwrap();
-                let whole = site.apply(&new, &diff, &at).await.is_ok();
-                let died = site.me().world().gone.is_some();
-                // The engine carries out what it was told, if only after the next run has begun.
-                let told = site.me().writes().into_iter().nth(writes);
-                let doomed = site.me().world().containers.get("web").map(|web| web.id.clone());
-                let doomed = doomed.filter(|_| told.as_deref() == Some("stop web"));
-                stops += usize::from(doomed.is_some());
-                site.me().world().dies_after = None;
-                site.me().world().gone = None;
-                let message = format!("killed after {writes} writes, then {what}, good: {good}");
-                let diff = site.diff(wanted).await.unwrap();
-                let at = site.view(wanted).await;
-                let stops_late = async {
-                    if let Some(id) = doomed {
-                        tokio::time::sleep(Duration::from_secs(3)).await;
-                        // Somebody may have removed it meanwhile.
-                        let _ = site.me().machine().stop(&id, 1).await;
-                    }
-                };
-                let apply = async { if diff.differs() { site.apply(wanted, &diff, &at).await } else { Ok(()) } };
-                let (applied, ()) = tokio::join!(apply, stops_late);
-                let expect_new = std::ptr::eq(wanted, &raw const new) && good;
-                let content = if expect_new { "v2" } else { "v1" };
-                assert_eq!(applied.is_ok(), good || std::ptr::eq(wanted, &raw const old), "{message}: {applied:?}");
-                {
-                    let world = site.me().world();
-                    let names: Vec<&String> = world.containers.keys().collect();
-                    assert_eq!(names, ["web"], "{message}");
-                    assert_eq!(world.containers["web"].state, "running", "{message}");
-                    assert_eq!(world.containers["web"].image_id, super::world::image_id(content), "{message}");
-                }
-                if applied.is_ok() {
-                    assert!(!site.diff(wanted).await.unwrap().differs(), "{message}");
-                }
-                if whole || !died {
-                    assert!(writes >= 5, "a replacement writes more often than {writes} times");
-                    break;
-                }
-            }
-        }
-    }
-    assert_eq!(stops, 4, "a stop that comes late was not tried");
 }
 
 #[tokio::test(start_paused = true)]

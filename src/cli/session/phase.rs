@@ -88,7 +88,7 @@ async fn run(
     let mut plan = whole.select(phase, &selection);
     let first = hosts.first().map(String::as_str).unwrap_or_default();
     let shared = shared(at, scopes.host(first))?;
-    let mut strays = strays(&whole, &connected, &shared.site, &selection);
+    let mut strays = strays(&whole, &connected, &shared.site, &selection, phase.want);
     for stray in &mut strays {
         let Some(Op::Container(container)) = &mut stray.op else { continue };
         let service = loaded.roles.0.get(&container.role).and_then(|role| role.services.get(&container.service));
@@ -171,10 +171,12 @@ fn absent(connected: &mut Connected, limit: &IndexSet<String>) -> Result<usize> 
 }
 
 /// Containers and sets of files of this site that its plan does not know, as operations that remove them. Of which role a
-/// set is nobody knows: it stays where only some roles are selected.
-fn strays(whole: &Plan, connected: &Connected, site: &str, selection: &Selection) -> Vec<Node> {
+/// set is nobody knows: it stays where only some roles are selected. What runs once may still be at it since a run that
+/// was killed, maybe in the middle of a migration: only what takes everything away ends that.
+fn strays(whole: &Plan, connected: &Connected, site: &str, selection: &Selection, want: Want) -> Vec<Node> {
     let (hosts, all) = (selection.hosts.as_ref(), selection.tags.is_empty() && selection.skip_tags.is_empty());
     let mut known: BTreeSet<(&str, String)> = BTreeSet::new();
+    let mut once: BTreeSet<(&str, String)> = BTreeSet::new();
     let mut services: BTreeSet<(&str, &str)> = BTreeSet::new();
     for node in &whole.nodes {
         match &node.op {
@@ -182,7 +184,11 @@ fn strays(whole: &Plan, connected: &Connected, site: &str, selection: &Selection
                 let name = &container.spec.name;
                 known
                     .extend(["", "_previous", "_next", "_seed"].map(|suffix| (&*node.host, format!("{name}{suffix}"))));
+                once.extend(
+                    ["_validate", "_bootstrap", "_position"].map(|suffix| (&*node.host, format!("{name}{suffix}"))),
+                );
             }
+            Some(Op::Task(task)) => drop(once.insert((&node.host, task.spec.name.clone()))),
             Some(Op::FileSet(set)) => drop(services.insert((&node.host, &set.service))),
             _ => {}
         }
@@ -194,7 +200,9 @@ fn strays(whole: &Plan, connected: &Connected, site: &str, selection: &Selection
             let label = |name: &str| state.labels.get(name).cloned().unwrap_or_default();
             let (role, service) = (label(ROLE_LABEL), label(SERVICE_LABEL));
             let wanted = selection.has(&role) && label(SITE_LABEL) == site;
-            if wanted && !known.contains(&(host, state.name.clone())) {
+            let id = (&**host, state.name.clone());
+            let at_it = want != Want::Absent && state.alive() && once.contains(&id);
+            if wanted && !at_it && !known.contains(&id) {
                 let mut container = Container { role, service, want: Want::Absent, ..Container::default() };
                 container.spec.name.clone_from(&state.name);
                 containers.push(gone(host, container.role.clone(), Op::Container(container), Vec::new()));

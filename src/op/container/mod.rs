@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::host::{ContainerSpec, ContainerState, Remote};
 
 pub use balance::Balanced;
+pub(super) use replace::{stop, told_to_stop};
 
 /// The file of a set that says how a container starts: a running process does not take it over.
 const CONFIG: &str = "config.json";
@@ -215,6 +216,9 @@ impl Container {
             return Err(Error::operation(format!("there is a container {} that is not this site's", self.spec.name))
                 .with_hint("remove it, or replace it with `--adopt`"));
         }
+        if told_to_stop(&state, &at.me) {
+            return Ok(Diff::Run("its stop was ordered by a run that was killed".into()));
+        }
         let image = self.image_digest(at, Some(&state)).await?;
         let differences = self.differences(&state, image.as_deref());
         if !differences.is_empty() {
@@ -236,12 +240,12 @@ impl Container {
         })
     }
 
-    /// A host has a member that does not run, or whose replacement was interrupted: one that is said to run may have
-    /// got its stop from that, and only its own turn starts it again.
+    /// A host has a member that does not run, or soon will not, or whose replacement was interrupted: only its own turn
+    /// starts it again.
     fn down(&self, at: &Peer) -> bool {
         at.container(&self.previous()).is_some()
             || at.container(&self.next()).is_some()
-            || at.container(&self.spec.name).is_some_and(|state| !state.running())
+            || at.container(&self.spec.name).is_some_and(|state| !state.running() || told_to_stop(&state, at))
     }
 
     /// The container it takes over from, if that is there.

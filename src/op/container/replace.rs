@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::{Container, Reload};
 use crate::error::{Error, HostCause, OperationError, Result};
-use crate::host::{ContainerSpec, ContainerState, PutFile, Remote};
-use crate::op::files::{APPLIED, SETS, keep_sets};
+use crate::host::{ContainerSpec, ContainerState, Look, PutFile, Remote};
+use crate::op::files::{APPLIED, SETS, digest_of, keep_sets};
 use crate::op::image::Image;
 use crate::op::probe::Answer;
-use crate::op::{Diff, Operation, Tell, View};
+use crate::op::{Diff, Operation, Peer, Tell, View};
 
 /// Log lines of a failed container that its error shows.
 const LOG_LINES: usize = 12;
@@ -21,6 +21,42 @@ const VALIDATES: Duration = Duration::from_mins(1);
 const ENDS: Duration = Duration::from_mins(2);
 /// Seconds for a container that does not say otherwise: Kolla's `graceful_timeout`.
 const STOP_TIMEOUT: u32 = 60;
+
+/// Where it is noted that a container was told to stop, until it has.
+fn stopping(name: &str) -> String {
+    format!("{APPLIED}/{name}.stopping")
+}
+
+/// It runs, but its stop is under way.
+pub(in crate::op) fn told_to_stop(state: &ContainerState, at: &Peer) -> bool {
+    let note = digest_of(format!("{}\n", state.id).as_bytes());
+    let noted = |look: &Look| look.files.get(&stopping(&state.name)).is_some_and(|file| file.digest == note);
+    state.running() && at.look(noted)
+}
+
+/// Stops a container. The engine carries that out even when whoever ordered it is gone, and shows the container as
+/// running until then: a note on the host tells the next run.
+pub(in crate::op) async fn stop(name: &str, timeout: u32, at: &View, host: &Remote) -> Result<()> {
+    let alive = at.me.container(name).filter(ContainerState::alive);
+    if let Some(state) = &alive {
+        note(stopping(name), format!("{}\n", state.id), at, host).await?;
+    }
+    host.act().stop(name, timeout).await?;
+    if alive.is_some() { drop_files(&[stopping(name)], at, host).await } else { Ok(()) }
+}
+
+async fn note(path: String, content: String, at: &View, host: &Remote) -> Result<()> {
+    let file = PutFile { path, content: Arc::from(content.into_bytes()), mode: 0o644, owner: String::new() };
+    crate::op::files::put(at, host, &[file]).await
+}
+
+async fn drop_files(paths: &[String], at: &View, host: &Remote) -> Result<()> {
+    crate::op::files::run(host, &format!("rm -f {}", crate::shell::join(paths))).await?;
+    for path in paths {
+        at.me.note_file(path, None);
+    }
+    Ok(())
+}
 
 impl Container {
     fn stop_timeout(&self) -> u32 {
@@ -54,6 +90,7 @@ impl Container {
 
     pub(super) async fn start(&self, at: &View, host: &Remote) -> Result<()> {
         self.take_over(at, host).await?;
+        self.forget(at, host).await?;
         host.act().start(&self.spec.name).await?;
         match self.ready.until_right(host, &self.spec.name).await? {
             Answer::Right => self.note_ready(host, at).await,
@@ -67,11 +104,17 @@ impl Container {
         }
     }
 
+    /// Waits until the load balancers send to it.
+    async fn until_sent_to(&self, at: &View) -> Result<()> {
+        match &self.balanced {
+            Some(balanced) => balanced.wait(at).await,
+            None => Ok(()),
+        }
+    }
+
     /// Marks the container as having been ready, and drops sets of files that nothing uses any more.
     async fn note_ready(&self, host: &Remote, at: &View) -> Result<()> {
-        if let Some(balanced) = &self.balanced {
-            balanced.wait(at).await?;
-        }
+        self.until_sent_to(at).await?;
         let Some(state) = host.containers().await?.remove(&self.spec.name) else {
             return Err(Error::operation(format!("container {} vanished", self.spec.name)));
         };
@@ -79,8 +122,7 @@ impl Container {
             host.act().remove(&old.name).await?;
         }
         let (path, content) = self.mark(&state.id);
-        let file = PutFile { path, content: Arc::from(content.as_bytes()), mode: 0o644, owner: String::new() };
-        crate::op::files::put(at, host, &[file]).await?;
+        note(path, content, at, host).await?;
         if !self.configuration.is_empty() {
             keep_sets(host, at, &self.service, &self.configuration).await?;
         }
@@ -118,7 +160,7 @@ impl Container {
                 balanced.drain(at).await;
             }
             if was_alive {
-                host.act().stop(name, self.stop_timeout()).await?;
+                stop(name, self.stop_timeout(), at, host).await?;
             }
             host.act().rename(name, &self.previous()).await?;
             host.act().rename(&self.next(), name).await?;
@@ -129,20 +171,25 @@ impl Container {
             Ok(()) => self.ready.until_right(host, name).await,
             Err(error) => Ok(Answer::Ended { why: error.to_string(), restarts: false }),
         };
-        let answer = match verdict {
-            Ok(Answer::Right) => {
-                self.note_ready(host, at).await?;
-                host.act().remove(&self.previous()).await?;
-                return Ok(());
-            }
-            Ok(answer) => answer,
-            Err(error) => Answer::NotYet(error.to_string()),
+        let failure = match verdict {
+            Ok(Answer::Right) => match self.until_sent_to(at).await {
+                Ok(()) => {
+                    self.note_ready(host, at).await?;
+                    return host.act().remove(&self.previous()).await;
+                }
+                Err(error) => error,
+            },
+            Ok(answer) => self.failure(answer, host).await,
+            Err(error) => self.failure(Answer::NotYet(error.to_string()), host).await,
         };
-        let failure = self.failure(answer, host).await;
         let put_back = async {
             self.put_back(was_alive, at, host).await?;
             match &retired {
-                Some(retired) => host.act().start(&retired.name).await,
+                Some(retired) => {
+                    // As its stop may be under way, too.
+                    let _ = host.act().stop(&retired.name, self.stop_timeout()).await;
+                    host.act().start(&retired.name).await
+                }
                 None => Ok(()),
             }
         };
@@ -152,27 +199,43 @@ impl Container {
         }
     }
 
+    /// Starts one whose stop may be under way: the engine takes that for running, and ends it afterwards.
+    async fn start_again(&self, at: &View, host: &Remote) -> Result<()> {
+        // One that cannot be stopped runs.
+        let _ = host.act().stop(&self.spec.name, self.stop_timeout()).await;
+        self.forget(at, host).await?;
+        host.act().start(&self.spec.name).await
+    }
+
     /// The one before, running again if it ran, and in its place. In this order a run that is killed here leaves
     /// a container that the next one knows to have run.
     async fn put_back(&self, start: bool, at: &View, host: &Remote) -> Result<()> {
-        if !host.containers().await?.contains_key(&self.previous()) {
-            // It never lost its name.
-            host.act().remove(&self.next()).await?;
-            self.put_back_files(at, host).await?;
-            if start {
-                host.act().start(&self.spec.name).await?;
-            }
-            self.undrain(at).await;
-            return Ok(());
+        let never_lost_its_name = !host.containers().await?.contains_key(&self.previous());
+        if !never_lost_its_name {
+            host.act().remove(&self.spec.name).await?;
         }
-        host.act().remove(&self.spec.name).await?;
         self.put_back_files(at, host).await?;
-        if start {
-            host.act().start(&self.previous()).await?;
+        if never_lost_its_name {
+            if start {
+                self.start_again(at, host).await?;
+            }
+        } else {
+            self.forget(at, host).await?;
+            if start {
+                host.act().start(&self.previous()).await?;
+            }
+            host.act().rename(&self.previous(), &self.spec.name).await?;
         }
-        host.act().rename(&self.previous(), &self.spec.name).await?;
         self.undrain(at).await;
-        Ok(())
+        // As long as it is there, the next run knows that there is something to settle.
+        host.act().remove(&self.next()).await
+    }
+
+    /// Whether it was ready, or was to stop, no longer holds once it starts anew.
+    async fn forget(&self, at: &View, host: &Remote) -> Result<()> {
+        let mut stale = vec![self.mark("").0, stopping(&self.spec.name)];
+        stale.retain(|path| at.me.look(|look| look.files.contains_key(path)));
+        if stale.is_empty() { Ok(()) } else { drop_files(&stale, at, host).await }
     }
 
     async fn undrain(&self, at: &View) {
@@ -206,26 +269,35 @@ impl Container {
     pub(super) async fn settle(&self, at: &View, host: &Remote) -> Result<()> {
         let there = host.containers().await?;
         let prepared = there.contains_key(&self.next());
-        host.act().remove(&self.next()).await?;
+        // What this one takes over from has the same data and ports: only one of the two may run.
+        let retiring = self.retires.as_ref().and_then(|name| there.get(name)).is_some_and(ContainerState::running);
         match (there.get(&self.spec.name), there.contains_key(&self.previous())) {
             (Some(new), true) => {
                 let good = new.running()
+                    && !told_to_stop(new, &at.me)
                     && self.differences(new, None).is_empty()
-                    && self.ready.once(host, &self.spec.name).await? == Answer::Right;
+                    && self.ready.until_right(host, &self.spec.name).await? == Answer::Right
+                    && self.until_sent_to(at).await.is_ok();
                 if good {
                     self.note_ready(host, at).await?;
                     host.act().remove(&self.previous()).await?;
                 } else {
-                    self.put_back(true, at, host).await?;
+                    self.put_back(!retiring, at, host).await?;
                 }
             }
-            (None, true) => self.put_back(true, at, host).await?,
+            (None, true) => self.put_back(!retiring, at, host).await?,
             // The new one was made and had not taken its place; the old one may have been stopped for it.
             (Some(old), false) if prepared => {
-                if !old.running() {
-                    host.act().start(&self.spec.name).await?;
+                if (told_to_stop(old, &at.me) || !old.running()) && !retiring {
+                    self.start_again(at, host).await?;
                 }
                 self.undrain(at).await;
+            }
+            // It may have ended since the run's first look, too.
+            (Some(old), false) if retiring || !old.alive() || told_to_stop(old, &at.me) => {
+                host.act().stop(&self.spec.name, self.stop_timeout()).await?;
+                at.me.refresh_containers().await?;
+                return self.start(at, host).await;
             }
             (Some(_), false) => {
                 return match self.ready.until_right(host, &self.spec.name).await? {
@@ -235,12 +307,9 @@ impl Container {
             }
             (None, false) => {}
         }
+        host.act().remove(&self.next()).await?;
         at.me.refresh_containers().await?;
-        // An engine carries out a stop whose caller was killed, and says `running` until it has: what is about to end
-        // is replaced even where nothing differs, as that waits for the end.
-        let about_to_end = prepared && there.get(&self.spec.name).is_some_and(ContainerState::running);
         match self.diff(at).await? {
-            Diff::Same(_) | Diff::Update(_) | Diff::Run(_) if about_to_end => self.replace(at, host).await,
             Diff::Same(_) | Diff::Skip(_) => Ok(()),
             // Settled: the second comparison cannot ask for it again.
             Diff::Run(_) => match self.ready.until_right(host, &self.spec.name).await? {
@@ -254,7 +323,9 @@ impl Container {
     pub(super) async fn reload(&self, at: &View, host: &Remote) -> Result<()> {
         let Some(reload) = &self.reload else { return Ok(()) };
         let old = host.containers().await?.remove(&self.spec.name);
-        self.install(at, host).await?;
+        self.check_new_files(at, host).await?;
+        self.note_reload(at, host).await?;
+        self.put_in_place(at, host).await?;
         let Err(error) = self.taken_over(reload, host).await else {
             return if old.is_some() { self.note_ready(host, at).await } else { Ok(()) };
         };
@@ -262,6 +333,16 @@ impl Container {
         self.put_back_files(at, host).await?;
         let _ = host.act().exec(&self.spec.name, "0", &["kolla_set_configs".to_owned()], &[]).await;
         Err(error.because("the files that were there before are back".to_owned()))
+    }
+
+    /// From here on nobody knows which files the process has, until the mark says so again.
+    async fn note_reload(&self, at: &View, host: &Remote) -> Result<()> {
+        let path = self.mark("").0;
+        let Some(mark) = host.read(&path).await? else { return Ok(()) };
+        let mark = String::from_utf8_lossy(&mark).into_owned();
+        // What it was ready with stays the second word.
+        let words: Vec<&str> = mark.split_whitespace().take(2).collect();
+        note(path, format!("{} reloading\n", words.join(" ")), at, host).await
     }
 
     /// Makes the process take its new files over.
@@ -287,15 +368,23 @@ impl Container {
 
     /// Checks new files with the image's own program and puts them where a reloading service reads them.
     pub(super) async fn install(&self, at: &View, host: &Remote) -> Result<()> {
-        let set = format!("{SETS}/{}-{}", self.service, self.configuration);
-        if !self.validate.is_empty() {
-            self.check_files(&set, at, host).await?;
-        }
-        let Some(reload) = &self.reload else { return Ok(()) };
-        crate::op::files::install(at, host, &set, &reload.folder, &reload.files).await
+        self.check_new_files(at, host).await?;
+        self.put_in_place(at, host).await
     }
 
-    async fn check_files(&self, set: &str, at: &View, host: &Remote) -> Result<()> {
+    async fn put_in_place(&self, at: &View, host: &Remote) -> Result<()> {
+        let Some(reload) = &self.reload else { return Ok(()) };
+        crate::op::files::install(at, host, &self.set(), &reload.folder, &reload.files).await
+    }
+
+    fn set(&self) -> String {
+        format!("{SETS}/{}-{}", self.service, self.configuration)
+    }
+
+    async fn check_new_files(&self, at: &View, host: &Remote) -> Result<()> {
+        if self.validate.is_empty() {
+            return Ok(());
+        }
         let name = format!("{}_validate", self.spec.name);
         let digest = self.image_digest(at, None).await?;
         let image = digest.map_or_else(|| self.spec.image.clone(), |digest| Image::pinned(&self.spec.image, &digest));
@@ -303,7 +392,7 @@ impl Container {
             name: name.clone(),
             image,
             command: self.validate.clone(),
-            mounts: vec![format!("{set}:/var/lib/kolla/config_files:ro")],
+            mounts: vec![format!("{}:/var/lib/kolla/config_files:ro", self.set())],
             labels: [(super::SITE_LABEL.to_owned(), at.shared.site.clone())].into(),
             ..ContainerSpec::default()
         };
@@ -338,13 +427,11 @@ impl Container {
                 self.end_what_outlives(&state, host).await?;
             }
             if parting || state.alive() {
-                host.act().stop(&state.name, self.stop_timeout()).await?;
+                stop(&state.name, self.stop_timeout(), at, host).await?;
             }
             if remove {
                 host.act().remove(&state.name).await?;
-                let mark = format!("{APPLIED}/{}", state.name);
-                crate::op::files::run(host, &format!("rm -f {}", crate::shell::quote(&mark))).await?;
-                at.me.note_file(&mark, None);
+                drop_files(&[format!("{APPLIED}/{}", state.name)], at, host).await?;
             }
         }
         Ok(())

@@ -24,14 +24,14 @@ pub(super) fn add(environment: &mut Environment<'static>) {
 }
 
 /// The unit and whether bits are meant, of which the unit is the `first`th argument.
-fn options(rest: Rest<ValueOrKwargs>, names: [&str; 2], first: usize) -> Result<(Option<String>, bool), Error> {
+fn options(rest: Rest<ValueOrKwargs>, keys: [&str; 2], first: usize) -> Result<(Option<String>, bool), Error> {
     let (given, named) = split(rest)?;
     let argument = |index: usize, name: &str| match given.get(index) {
         Some(value) => Ok(Some(value.clone())),
         None => named.get::<Option<Value>>(name),
     };
-    let unit = argument(first, names[0])?.filter(Value::is_true).map(|unit| unit.to_string());
-    let bits = argument(1 - first, names[1])?.is_some_and(|bits| bits.is_true());
+    let unit = argument(first, keys[0])?.filter(Value::is_true).map(|unit| unit.to_string());
+    let bits = argument(1 - first, keys[1])?.is_some_and(|bits| bits.is_true());
     named.assert_all_used()?;
     Ok((unit, bits))
 }

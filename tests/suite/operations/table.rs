@@ -78,8 +78,12 @@ pub(super) struct Case {
     /// The next start only.
     #[serde(default)]
     pub(super) behave_once: BTreeMap<String, Behaves>,
-    /// The operation is tried once before, and the session is lost after so many writes.
+    /// The operation is tried once before, and the session is lost after so many writes. The engine carries out a stop
+    /// that is ordered just then, 3 s after the next run has begun.
     pub(super) interrupted: Option<usize>,
+    /// It was another one that was tried before.
+    #[serde(default)]
+    pub(super) interrupted_op: Value,
     #[serde(default)]
     pub(super) adopt: bool,
     /// How far the data of a database's members got, as found out earlier in the run.

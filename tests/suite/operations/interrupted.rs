@@ -1,0 +1,131 @@
+//! What a run leaves that was killed, or whose session was lost: a service that ran before runs after.
+
+use std::collections::BTreeMap;
+
+use kolla::error::HostCause;
+use kolla::host::fake::{Behaviour, Fake};
+use kolla::host::{ContainerSpec, Output};
+use kolla::op::{Diff, Op};
+use serde_json::{Value, json};
+
+use super::table::{Table, operation, tables};
+use super::{Site, told};
+use crate::suite::world::{image_id, teach};
+
+/// The table of containers, and a host on which its container runs.
+async fn running(patch: &Value) -> (Table, Site) {
+    let (_, table) = tables().into_iter().find(|(name, _)| name == "container.yml").unwrap();
+    let fake = Fake::new("control01");
+    teach(&fake);
+    table.host.give(&fake);
+    let fakes = [("control01".to_owned(), fake)].into();
+    let site = Site { fakes, adopt: false, hunks: false, positions: BTreeMap::new() };
+    if *patch != Value::Null {
+        let balancer = ContainerSpec { name: "haproxy".into(), image: "reg/web:1".into(), ..Default::default() };
+        site.me().machine().create(&balancer).await.unwrap();
+        site.me().machine().start("haproxy").await.unwrap();
+        // It sends to what has the first image.
+        site.me().on_exec(|world, container, argv, _| {
+            let up = world.containers.get("web").is_some_and(|web| web.image_id == image_id("v1"));
+            let stdout = format!("web,control01,0,{}\n", if up { "UP" } else { "DOWN" });
+            (container == "haproxy" && argv == ["ask"]).then(|| Output { stdout: stdout.into(), ..Output::default() })
+        });
+    }
+    let old = operation(&table.base, patch);
+    let at = site.view(&old).await;
+    site.apply(&old, &Diff::Create(Vec::new()), &at).await.unwrap();
+    (table, site)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_lost_at_a_stop_leaves_nothing_down() {
+    let (table, site) = running(&Value::Null).await;
+    let new = operation(&table.base, &json!({ "spec": { "image": "reg/web:2" } }));
+    let at = site.view(&new).await;
+    let doomed = site.me().world().containers["web"].clone();
+    site.me().fail_next("stop", HostCause::Lost("reset".into()));
+    let diff = new.operation().diff(&at).await.unwrap();
+    let applied = site.apply_beside(&new, &diff, &at, Some(doomed)).await;
+    assert!(told(&applied.unwrap_err()).contains("the container that was there before is back"));
+    let states: Vec<(String, String)> =
+        site.me().world().containers.iter().map(|(name, web)| (name.clone(), web.state.clone())).collect();
+    assert_eq!(states, [("web".to_owned(), "running".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_ends_before_its_turn_is_started() {
+    let (table, site) = running(&Value::Null).await;
+    let stop = operation(&table.base, &json!({ "want": "stopped" }));
+    let wanted = operation(&table.base, &Value::Null);
+    assert!(site.killed(&stop, 1).await.flatten().is_some());
+    let at = site.view(&wanted).await;
+    let diff = wanted.operation().diff(&at).await.unwrap();
+    assert!(matches!(diff, Diff::Run(_)), "{diff:?}");
+    site.me().machine().stop("web", 1).await.unwrap();
+    site.apply(&wanted, &diff, &at).await.unwrap();
+    assert_eq!(site.me().world().containers["web"].state, "running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_the_load_balancer_does_not_send_to_gives_way_to_the_one_before() {
+    let balanced =
+        json!({ "balanced": { "container": "haproxy", "ask": ["ask"], "backend": "web", "server": "control01" } });
+    let (table, site) = running(&balanced).await;
+    let mut patch = balanced;
+    patch["spec"] = json!({ "image": "reg/web:2" });
+    let new: Op = operation(&table.base, &patch);
+    let at = site.view(&new).await;
+    let diff = new.operation().diff(&at).await.unwrap();
+    let error = told(&site.apply(&new, &diff, &at).await.unwrap_err());
+    assert!(error.starts_with("haproxy on control01 does not send to control01 yet"), "{error}");
+    assert!(error.contains("the container that was there before is back"), "{error}");
+    let world = site.me().world();
+    assert_eq!(world.containers.keys().collect::<Vec<_>>(), ["haproxy", "web"]);
+    assert_eq!((&*world.containers["web"].state, &world.containers["web"].image_id), ("running", &image_id("v1")));
+}
+
+/// A run may be killed at any moment. The next one must bring the host to where it should be, and a service that
+/// ran before must run after.
+#[tokio::test(start_paused = true)]
+async fn a_replacement_may_be_killed_at_any_write() {
+    let (table, _) = running(&Value::Null).await;
+    let new = operation(&table.base, &json!({ "spec": { "image": "reg/web:2" } }));
+    let old = operation(&table.base, &Value::Null);
+    let mut stops = 0;
+    for good in [true, false] {
+        for (what, wanted) in [("the new one", &new), ("the old one again", &old)] {
+            for writes in 0.. {
+                let (_, site) = running(&Value::Null).await;
+                if !good {
+                    site.me().behave(&image_id("v2"), Behaviour::exits(1, "boom"));
+                }
+                let killed = site.killed(&new, writes).await;
+                let (whole, doomed) = (killed.is_none(), killed.flatten());
+                stops += usize::from(doomed.is_some());
+                let message = format!("killed after {writes} writes, then {what}, good: {good}");
+                let diff = site.diff(wanted).await.unwrap();
+                let at = site.view(wanted).await;
+                let apply = async { if diff.differs() { site.apply(wanted, &diff, &at).await } else { Ok(()) } };
+                let (applied, ()) = tokio::join!(apply, site.carry_out(doomed));
+                let expect_new = std::ptr::eq(wanted, &raw const new) && good;
+                let content = if expect_new { "v2" } else { "v1" };
+                assert_eq!(applied.is_ok(), good || std::ptr::eq(wanted, &raw const old), "{message}: {applied:?}");
+                {
+                    let world = site.me().world();
+                    let names: Vec<&String> = world.containers.keys().collect();
+                    assert_eq!(names, ["web"], "{message}");
+                    assert_eq!(world.containers["web"].state, "running", "{message}");
+                    assert_eq!(world.containers["web"].image_id, image_id(content), "{message}");
+                }
+                if applied.is_ok() {
+                    assert!(!site.diff(wanted).await.unwrap().differs(), "{message}");
+                }
+                if whole {
+                    assert!(writes >= 5, "a replacement writes more often than {writes} times");
+                    break;
+                }
+            }
+        }
+    }
+    assert_eq!(stops, 4, "a stop that comes late was not tried");
+}
