@@ -180,7 +180,7 @@ impl Invocation {
 
     /// Prints a warning on stderr.
     pub fn warn(&self, message: &str) {
-        self.screen.err(&text::warning(message, self.screen.paint_err.0));
+        self.screen.err(&text::warning(&self.screen.hide(message), self.screen.paint_err.0));
     }
 }
 
@@ -253,10 +253,10 @@ fn start(environment: Environment, arguments: &[OsString]) -> u8 {
         Err(error) => {
             if at.global.json() {
                 for line in json::error(&error) {
-                    at.screen.out(&line.to_string());
+                    at.screen.out(&at.screen.hide(&line.to_string()));
                 }
             }
-            at.screen.err(&text::error(&error, at.screen.paint_err.0));
+            at.screen.err(&at.screen.hide(&text::error(&error, at.screen.paint_err.0)));
             if at.stop.is_cancelled() { Exit::INTERRUPTED.0 } else { error.exit_code() }
         }
     }

@@ -52,7 +52,9 @@ impl Overrides {
                 }
                 let content =
                     std::fs::read(&path).map_err(|error| Error::local(format!("read {}", path.display()), error))?;
-                let text: Option<Arc<str>> = String::from_utf8(content).ok().map(Arc::from);
+                // Editors of Windows write a mark before the text.
+                let text = String::from_utf8(content).ok();
+                let text: Option<Arc<str>> = text.map(|text| Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text)));
                 if text.as_ref().is_some_and(|text| text.starts_with("$ANSIBLE_VAULT;")) {
                     let error = InputError::new("an encrypted file of a service is not read")
                         .of(Kind::Unsupported)

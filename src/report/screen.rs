@@ -3,12 +3,13 @@
 //! The streams are handed in by `cli`; here they only get lines, so that a report looks the same in a test.
 
 use std::io::{ErrorKind, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use indicatif::MultiProgress;
 
 use super::lock;
 use super::paint::Paint;
+use crate::shell::Mask;
 
 type Stream = Mutex<Option<Box<dyn Write + Send>>>;
 
@@ -18,6 +19,7 @@ pub struct Screen {
     err: Stream,
     bars: Option<MultiProgress>,
     problem: Mutex<Option<String>>,
+    secrets: OnceLock<Mask>,
     /// Paint for what goes to stdout.
     pub paint: Paint,
     /// Paint for what goes to stderr.
@@ -32,6 +34,7 @@ impl Screen {
             err: Mutex::new(Some(err)),
             bars: bars.then(MultiProgress::new),
             problem: Mutex::new(None),
+            secrets: OnceLock::new(),
             paint: Paint(paint.0),
             paint_err: Paint(paint.1),
         }
@@ -42,6 +45,17 @@ impl Screen {
         let (out, err) = (Captured::default(), Captured::default());
         let screen = Self::new(Box::new(out.clone()), Box::new(err.clone()), (false, false), false);
         (Arc::new(screen), out, err)
+    }
+
+    /// The site's secrets are known: from now on no error or warning shows one. What was asked for is shown as it is.
+    pub fn keep_to_itself(&self, secrets: Mask) {
+        // The site of a process stays the same.
+        let _ = self.secrets.set(secrets);
+    }
+
+    /// The text without the site's secrets, as far as they are known.
+    pub fn hide(&self, text: &str) -> String {
+        self.secrets.get().map_or_else(|| text.to_owned(), |secrets| secrets.hide(text))
     }
 
     /// Text for stdout; a final newline is added where it is missing.

@@ -15,7 +15,9 @@ use crate::template::Layer;
 
 /// A file's text.
 pub(super) fn read(path: &Path) -> Result<String, InputError> {
-    fs::read_to_string(path).map_err(|error| {
+    // Editors of Windows write a mark before the text.
+    let unmarked = |text: String| text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    fs::read_to_string(path).map(unmarked).map_err(|error| {
         let reason = match error.kind() {
             io::ErrorKind::NotFound => "no such file".to_owned(),
             io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),

@@ -230,6 +230,7 @@ impl Site {
             constants,
             folder: self.config_dir.clone(),
             documented: examples::variables().map(|(_, name)| name.to_owned()).collect(),
+            secrets: examples::secrets().map(str::to_owned).collect(),
             environment: self.environment.clone(),
         })
     }

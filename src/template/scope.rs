@@ -186,7 +186,7 @@ impl Scope {
     /// As [`Scope::eval`], for a truth value by Ansible's words; nothing is false.
     pub fn eval_flag(&self, document: &Document, node: &Node) -> Result<bool, InputError> {
         let value = self.eval(document, node)?;
-        let text = text_of(&value).unwrap_or_default().trim().to_lowercase();
+        let text = text_of(&value).unwrap_or_default().to_lowercase();
         match (value.kind(), text.as_str()) {
             (ValueKind::None, _) | (_, "no" | "off" | "0" | "false" | "n" | "f") => Ok(false),
             (_, "yes" | "on" | "1" | "true" | "y" | "t") => Ok(true),

@@ -42,6 +42,8 @@ pub struct SiteLayers {
     pub folder: std::path::PathBuf,
     /// Names that may be set, though nothing sets them: where one is missed, it is no slip for another.
     pub documented: HashSet<String>,
+    /// Names of the secrets that the services have.
+    pub secrets: HashSet<String>,
     /// The environment that `lookup('env', ..)` reads.
     pub environment: HashMap<String, String>,
 }
@@ -153,6 +155,7 @@ pub(super) struct Shared {
     pub(super) constants: HashMap<String, Value>,
     pub(super) folder: std::path::PathBuf,
     pub(super) documented: HashSet<String>,
+    pub(super) secrets: HashSet<String>,
     pub(super) environment: HashMap<String, String>,
     /// Names that mean different things on different hosts.
     varying: HashSet<String>,
@@ -203,6 +206,7 @@ impl Shared {
             constants: layers.constants.into_iter().collect(),
             folder: layers.folder,
             documented: layers.documented,
+            secrets: layers.secrets,
             environment: layers.environment,
             varying,
             memo: Memo::default(),

@@ -58,6 +58,7 @@ impl Loaded {
             return Err(Error::Input(errors));
         };
         let loaded = Self::of(roles, site, overrides);
+        at.screen.keep_to_itself(loaded.site.mask.clone());
         if global.strict {
             let errors = loaded.strangers().each();
             if !errors.is_empty() {

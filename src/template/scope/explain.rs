@@ -87,6 +87,9 @@ impl Scope {
                 .of(Kind::UndefinedVariable)
                 .hint("test it with `is defined`, or give it a `default`");
         }
+        if self.shared.secrets.contains(what) {
+            return error.hint(format!("add a line `{what}:` to passwords.yml and run `kolla genpwd`"));
+        }
         if self.shared.documented.contains(what) {
             return error.hint(format!("set `{what}` in globals.yml"));
         }
