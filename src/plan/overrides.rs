@@ -32,16 +32,19 @@ impl Overrides {
     /// # Errors
     /// When a file cannot be read, or is encrypted: a service would get it as it is.
     pub fn read(folder: &Path) -> Result<Self> {
-        let (mut found, mut encrypted) = (BTreeMap::new(), Vec::new());
+        let (mut found, mut errors) = (BTreeMap::new(), Vec::new());
         let mut open = vec![folder.to_owned()];
         while let Some(path) = open.pop() {
-            let failed = |error| Error::local(format!("read {}", path.display()), error);
             let entries = match std::fs::read_dir(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && path == folder => break,
-                entries => entries.map_err(failed)?,
+                Err(error) => {
+                    errors.push(unreadable(&path, &error));
+                    continue;
+                }
+                Ok(entries) => entries,
             };
             for entry in entries {
-                let entry = entry.map_err(failed)?;
+                let entry = entry.map_err(|error| Error::local(format!("read {}", path.display()), error))?;
                 let path = entry.path();
                 if entry.file_name().to_string_lossy().starts_with('.') {
                     continue;
@@ -50,8 +53,13 @@ impl Overrides {
                     open.push(path);
                     continue;
                 }
-                let content =
-                    std::fs::read(&path).map_err(|error| Error::local(format!("read {}", path.display()), error))?;
+                let content = match std::fs::read(&path) {
+                    Ok(content) => content,
+                    Err(error) => {
+                        errors.push(unreadable(&path, &error));
+                        continue;
+                    }
+                };
                 // Editors of Windows write a mark before the text.
                 let text = String::from_utf8(content).ok();
                 let text: Option<Arc<str>> = text.map(|text| Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text)));
@@ -59,15 +67,19 @@ impl Overrides {
                     let error = InputError::new("an encrypted file of a service is not read")
                         .of(Kind::Unsupported)
                         .at(Place::file(&path));
-                    encrypted.push(error.hint("keep its secrets in passwords.yml, and name them here as `{{ name }}`"));
+                    errors.push(error.hint("keep its secrets in passwords.yml, and name them here as `{{ name }}`"));
                 }
                 if let Ok(name) = path.strip_prefix(folder) {
                     found.insert(name.display().to_string(), OperatorFile { path, text });
                 }
             }
         }
-        if encrypted.is_empty() { Ok(Self(found)) } else { Err(Error::Input(encrypted)) }
+        if errors.is_empty() { Ok(Self(found)) } else { Err(Error::Input(errors)) }
     }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> InputError {
+    InputError::new(format!("cannot read {}: {error}", path.display())).of(Kind::UnreadableFile)
 }
 
 /// What a plan looked for among the operator's files.

@@ -11,7 +11,7 @@ use super::inventory::{ALL, Group, Inventory};
 use crate::template::Value;
 
 /// The five coarse groups that an operator fills.
-const COARSE: &[&str] = &["control", "network", "compute", "storage", "monitoring"];
+pub(super) const COARSE: &[&str] = &["control", "network", "compute", "storage", "monitoring"];
 
 /// Kolla-Ansible's group tree (its inventory `multinode`, August 2026): services and the groups they run on. Each
 /// row's services run on the hosts of all its parents.

@@ -479,7 +479,10 @@ fn patterns() {
 #[test]
 fn warnings_name_what_changed_its_meaning_and_files_of_nobody() {
     let folder = Folder::new(&[
-        ("hosts", "[control]\nc1 api_interface=em1\nc2 api_interface=eth0 ansible_password=x\n"),
+        (
+            "hosts",
+            "[control]\nc1 api_interface=em1\nc2 api_interface=eth0 ansible_password=x\n[netwrok]\nc1\n[gpu]\nc2\n",
+        ),
         ("globals.yml", "api_interface: eth0\n"),
         ("group_vars/contrl.yml", "a: 1\n"),
         ("group_vars/glance.yml", "a: 1\n"),
@@ -493,6 +496,7 @@ fn warnings_name_what_changed_its_meaning_and_files_of_nobody() {
         [
             "`api_interface` is set in globals.yml:1 and for host c1 in hosts:2: the more specific one wins, unlike in Kolla-Ansible",
             "hosts:3: `ansible_password` is not used: logins are by key, sudo without a password",
+            "no service runs on the inventory's group `netwrok`; did you mean `network`?",
             "group_vars/contrl.yml: the inventory has no group `contrl`; did you mean `control`?",
             "group_vars/glance.yml: the inventory has no group `glance`; add a section for the group to the inventory",
             "host_vars/c3.yml: the inventory has no host `c3`; did you mean `c1`?",

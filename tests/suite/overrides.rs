@@ -176,6 +176,20 @@ fn a_mistake_in_a_file_of_the_operator_is_told_with_its_place() {
 }
 
 #[test]
+fn files_that_cannot_be_read_are_all_told() {
+    let folder = site();
+    folder.write("config/nova.conf", "[DEFAULT]\n");
+    for name in ["config/one.conf", "config/two.conf"] {
+        std::os::unix::fs::symlink("nowhere", folder.path(name)).unwrap();
+    }
+    let Err(Error::Input(errors)) = Overrides::read(&folder.path("config")) else { panic!() };
+    let mut told: Vec<&str> = errors.iter().map(|error| error.message.rsplit('/').next().unwrap()).collect();
+    told.sort_unstable();
+    let why = "No such file or directory (os error 2)";
+    assert_eq!(told, [format!("one.conf: {why}"), format!("two.conf: {why}")]);
+}
+
+#[test]
 fn a_file_that_is_no_text_matters_only_where_it_is_used() {
     let folder = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf }\n");
     for path in ["config/.git/index", "config/toy/kernel"] {

@@ -112,9 +112,14 @@ impl Container {
         }
     }
 
-    /// Marks the container as having been ready, and drops sets of files that nothing uses any more.
+    /// It answers as it should: once it is sent to, too, that is noted.
     async fn note_ready(&self, host: &Remote, at: &View) -> Result<()> {
         self.until_sent_to(at).await?;
+        self.mark_ready(host, at).await
+    }
+
+    /// Marks the container as having been ready, and drops sets of files that nothing uses any more.
+    async fn mark_ready(&self, host: &Remote, at: &View) -> Result<()> {
         let Some(state) = host.containers().await?.remove(&self.spec.name) else {
             return Err(Error::operation(format!("container {} vanished", self.spec.name)));
         };
@@ -174,7 +179,7 @@ impl Container {
         let failure = match verdict {
             Ok(Answer::Right) => match self.until_sent_to(at).await {
                 Ok(()) => {
-                    self.note_ready(host, at).await?;
+                    self.mark_ready(host, at).await?;
                     return host.act().remove(&self.previous()).await;
                 }
                 Err(error) => error,
@@ -279,7 +284,7 @@ impl Container {
                     && self.ready.until_right(host, &self.spec.name).await? == Answer::Right
                     && self.until_sent_to(at).await.is_ok();
                 if good {
-                    self.note_ready(host, at).await?;
+                    self.mark_ready(host, at).await?;
                     host.act().remove(&self.previous()).await?;
                 } else {
                     self.put_back(!retiring, at, host).await?;
