@@ -93,6 +93,17 @@ impl Mask {
             if text.contains(secret.reveal()) { text.replace(secret.reveal(), "***") } else { text }
         })
     }
+
+    /// The value with every secret in its texts replaced; names of keys stay.
+    pub fn hide_json(&self, value: serde_json::Value) -> serde_json::Value {
+        use serde_json::Value;
+        match value {
+            Value::String(text) => self.hide(&text).into(),
+            Value::Array(items) => items.into_iter().map(|item| self.hide_json(item)).collect(),
+            Value::Object(map) => map.into_iter().map(|(key, value)| (key, self.hide_json(value))).collect(),
+            other => other,
+        }
+    }
 }
 
 #[cfg(test)]

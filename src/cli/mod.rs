@@ -253,7 +253,7 @@ fn start(environment: Environment, arguments: &[OsString]) -> u8 {
         Err(error) => {
             if at.global.json() {
                 for line in json::error(&error) {
-                    at.screen.out(&at.screen.hide(&line.to_string()));
+                    at.screen.out(&at.screen.hide_json(line).to_string());
                 }
             }
             at.screen.err(&at.screen.hide(&text::error(&error, at.screen.paint_err.0)));

@@ -93,7 +93,7 @@ impl FileSet {
         format!("/etc/kolla/{}", self.service)
     }
 
-    /// The marks of the service's container, and of one it may have taken over from.
+    /// What is noted of the service's container, and of one it may have taken over from.
     fn marks(&self) -> [String; 4] {
         let container = self.service.replace('-', "_");
         ["", "_seed", ".stopping", "_seed.stopping"].map(|suffix| format!("{APPLIED}/{container}{suffix}"))

@@ -24,8 +24,8 @@ use crate::shell::quote;
 
 /// Seconds a member gets to stop in order.
 const STOP_TIMEOUT: u32 = 60;
-/// How long a stop is waited for that somebody else ordered.
-const STOPS: Duration = Duration::from_mins(2);
+/// How long a stop is waited for that somebody else ordered: longer than any gets.
+const STOPS: Duration = Duration::from_mins(3);
 
 /// What one member's operation is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,20 +100,26 @@ impl Galera {
             .any(|state| state.running() && !told_to_stop(&state, peer))
     }
 
-    /// A run that was killed had ordered stops: what they leave in the volumes counts, once they have ended.
-    async fn until_stopped(&self, at: &View) -> Result<()> {
+    /// A run that was killed had ordered stops: what they leave in the volumes counts, once they have ended. False where
+    /// one goes on running: its stop never reached the engine.
+    async fn until_stopped(&self, at: &View) -> Result<bool> {
         let end = Instant::now() + STOPS;
         for peer in self.members.iter().filter_map(|name| at.peers.get(name)) {
-            while peer.container(&self.sql.container).is_some_and(|state| told_to_stop(&state, peer)) {
+            let stops = || {
+                [self.sql.container.as_str(), self.seed_name()]
+                    .iter()
+                    .filter_map(|name| peer.container(name))
+                    .any(|state| told_to_stop(&state, peer))
+            };
+            while stops() {
                 if Instant::now() > end {
-                    return Err(Error::operation(format!("{} is told to stop and does not", self.sql.container))
-                        .with_hint(format!("see `kolla logs {} {}`", peer.host.name(), self.sql.container)));
+                    return Ok(false);
                 }
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 peer.refresh_containers().await?;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn saved_path(&self, peer: &Peer, file: &str) -> String {
@@ -171,7 +177,10 @@ impl Galera {
                     .with_hint("wait a minute if a member has just started; else run `kolla mariadb-recovery`"));
             }
         }
-        self.until_stopped(at).await?;
+        if !self.until_stopped(at).await? {
+            // Its own turn brings that in order.
+            return Ok(Decision::Up("a member that was told to stop goes on".into()));
+        }
         let away: Vec<&str> =
             self.members.iter().filter(|name| !at.peers.contains_key(*name)).map(String::as_str).collect();
         // Left in globals.yml after a recovery it must not decide who starts after an ordinary stop.

@@ -58,6 +58,14 @@ impl Screen {
         self.secrets.get().map_or_else(|| text.to_owned(), |secrets| secrets.hide(text))
     }
 
+    /// As [`Self::hide`], of a value.
+    pub fn hide_json(&self, value: serde_json::Value) -> serde_json::Value {
+        match self.secrets.get() {
+            Some(secrets) => secrets.hide_json(value),
+            None => value,
+        }
+    }
+
     /// Text for stdout; a final newline is added where it is missing.
     pub fn out(&self, text: &str) {
         self.line(&self.out, text);

@@ -92,24 +92,12 @@ pub async fn vars(at: &Invocation, host: &str, name: Option<&str>) -> Result<Vec
             let secret = origin.is_some_and(|origin| origin.text == "***");
             let (value, error) = match scope.get(&name) {
                 Ok(_) if secret => ("***".into(), None),
-                Ok(value) => (masked(&loaded, serde_json::to_value(&value).unwrap_or_default()), None),
+                Ok(value) => (loaded.site.mask.hide_json(serde_json::to_value(&value).unwrap_or_default()), None),
                 Err(error) => (serde_json::Value::Null, Some(error.message)),
             };
             VariableRow { name, value, from, error }
         })
         .collect())
-}
-
-/// A value with the site's secrets hidden, also where it was composed of one.
-fn masked(loaded: &Loaded, value: serde_json::Value) -> serde_json::Value {
-    match value {
-        serde_json::Value::String(text) => loaded.site.mask.hide(&text).into(),
-        serde_json::Value::Array(items) => items.into_iter().map(|item| masked(loaded, item)).collect(),
-        serde_json::Value::Object(map) => {
-            serde_json::Value::Object(map.into_iter().map(|(key, value)| (key, masked(loaded, value))).collect())
-        }
-        other => other,
-    }
 }
 
 pub(super) fn known_host(loaded: &Loaded, host: &str) -> Result<()> {

@@ -53,12 +53,14 @@ impl Loaded {
         let site = Error::collected(site, &mut found)?;
         // What a broken role would have set is not missing.
         errors.extend(found.into_iter().filter(|error| sound || error.kind != Kind::UndefinedVariable));
+        if let Some(site) = &site {
+            at.screen.keep_to_itself(site.mask.clone());
+        }
         let overrides = Error::collected(Overrides::read(&config_dir.join("config")), &mut errors)?;
         let (Some(site), Some(overrides), true) = (site, overrides, errors.is_empty()) else {
             return Err(Error::Input(errors));
         };
         let loaded = Self::of(roles, site, overrides);
-        at.screen.keep_to_itself(loaded.site.mask.clone());
         if global.strict {
             let errors = loaded.strangers().each();
             if !errors.is_empty() {

@@ -27,7 +27,7 @@ fn stopping(name: &str) -> String {
     format!("{APPLIED}/{name}.stopping")
 }
 
-/// It runs, but its stop is under way.
+/// It runs, but its stop was ordered, or was about to be.
 pub(in crate::op) fn told_to_stop(state: &ContainerState, at: &Peer) -> bool {
     let note = digest_of(format!("{}\n", state.id).as_bytes());
     let noted = |look: &Look| look.files.get(&stopping(&state.name)).is_some_and(|file| file.digest == note);
@@ -43,6 +43,28 @@ pub(in crate::op) async fn stop(name: &str, timeout: u32, at: &View, host: &Remo
     }
     host.act().stop(name, timeout).await?;
     if alive.is_some() { drop_files(&[stopping(name)], at, host).await } else { Ok(()) }
+}
+
+/// Starts one whose stop may be under way: the engine would take it for running, and end it afterwards.
+async fn revive(name: &str, timeout: u32, at: &View, host: &Remote) -> Result<()> {
+    match host.act().stop(name, timeout).await {
+        // The engine cannot stop it, so it runs.
+        Err(Error::Host(error)) if matches!(error.cause, HostCause::Engine { .. }) => {}
+        stopped => stopped?,
+    }
+    start_anew(name, at, host).await
+}
+
+/// Starts one that has ended.
+async fn start_anew(name: &str, at: &View, host: &Remote) -> Result<()> {
+    drop_note(name, at, host).await?;
+    host.act().start(name).await
+}
+
+async fn drop_note(name: &str, at: &View, host: &Remote) -> Result<()> {
+    let path = stopping(name);
+    let there = at.me.look(|look| look.files.contains_key(&path));
+    if there { drop_files(&[path], at, host).await } else { Ok(()) }
 }
 
 async fn note(path: String, content: String, at: &View, host: &Remote) -> Result<()> {
@@ -90,8 +112,8 @@ impl Container {
 
     pub(super) async fn start(&self, at: &View, host: &Remote) -> Result<()> {
         self.take_over(at, host).await?;
-        self.forget(at, host).await?;
-        host.act().start(&self.spec.name).await?;
+        self.doubt(at, host).await?;
+        start_anew(&self.spec.name, at, host).await?;
         match self.ready.until_right(host, &self.spec.name).await? {
             Answer::Right => self.note_ready(host, at).await,
             answer @ Answer::NotYet(_) => Err(self.failure(answer, host).await),
@@ -137,7 +159,7 @@ impl Container {
     /// Stops the container that this one takes over from: both have the same data and ports.
     async fn take_over(&self, at: &View, host: &Remote) -> Result<()> {
         if let Some(old) = self.retiring(at).filter(ContainerState::running) {
-            host.act().stop(&old.name, self.stop_timeout()).await?;
+            stop(&old.name, self.stop_timeout(), at, host).await?;
         }
         Ok(())
     }
@@ -190,11 +212,7 @@ impl Container {
         let put_back = async {
             self.put_back(was_alive, at, host).await?;
             match &retired {
-                Some(retired) => {
-                    // As its stop may be under way, too.
-                    let _ = host.act().stop(&retired.name, self.stop_timeout()).await;
-                    host.act().start(&retired.name).await
-                }
+                Some(retired) => revive(&retired.name, self.stop_timeout(), at, host).await,
                 None => Ok(()),
             }
         };
@@ -204,12 +222,9 @@ impl Container {
         }
     }
 
-    /// Starts one whose stop may be under way: the engine takes that for running, and ends it afterwards.
     async fn start_again(&self, at: &View, host: &Remote) -> Result<()> {
-        // One that cannot be stopped runs.
-        let _ = host.act().stop(&self.spec.name, self.stop_timeout()).await;
-        self.forget(at, host).await?;
-        host.act().start(&self.spec.name).await
+        self.doubt(at, host).await?;
+        revive(&self.spec.name, self.stop_timeout(), at, host).await
     }
 
     /// The one before, running again if it ran, and in its place. In this order a run that is killed here leaves
@@ -225,7 +240,8 @@ impl Container {
                 self.start_again(at, host).await?;
             }
         } else {
-            self.forget(at, host).await?;
+            self.doubt(at, host).await?;
+            drop_note(&self.spec.name, at, host).await?;
             if start {
                 host.act().start(&self.previous()).await?;
             }
@@ -236,11 +252,17 @@ impl Container {
         host.act().remove(&self.next()).await
     }
 
-    /// Whether it was ready, or was to stop, no longer holds once it starts anew.
-    async fn forget(&self, at: &View, host: &Remote) -> Result<()> {
-        let mut stale = vec![self.mark("").0, stopping(&self.spec.name)];
-        stale.retain(|path| at.me.look(|look| look.files.contains_key(path)));
-        if stale.is_empty() { Ok(()) } else { drop_files(&stale, at, host).await }
+    /// From here on nobody knows whether it is ready, and with which files, until the mark says so again. Those it was
+    /// ready with stay named there.
+    async fn doubt(&self, at: &View, host: &Remote) -> Result<()> {
+        let path = self.mark("").0;
+        if !at.me.look(|look| look.files.contains_key(&path)) {
+            return Ok(());
+        }
+        let mark = host.read(&path).await?.unwrap_or_default();
+        let mark = String::from_utf8_lossy(&mark).into_owned();
+        let words: Vec<&str> = mark.split_whitespace().take(2).collect();
+        note(path, format!("{} unsure\n", words.join(" ")), at, host).await
     }
 
     async fn undrain(&self, at: &View) {
@@ -294,15 +316,21 @@ impl Container {
             // The new one was made and had not taken its place; the old one may have been stopped for it.
             (Some(old), false) if prepared => {
                 if (told_to_stop(old, &at.me) || !old.running()) && !retiring {
+                    self.put_back_files(at, host).await?;
                     self.start_again(at, host).await?;
+                    self.ready.until_right(host, &self.spec.name).await?;
                 }
                 self.undrain(at).await;
             }
-            // It may have ended since the run's first look, too.
-            (Some(old), false) if retiring || !old.alive() || told_to_stop(old, &at.me) => {
+            (Some(_), false) if retiring => {
                 host.act().stop(&self.spec.name, self.stop_timeout()).await?;
                 at.me.refresh_containers().await?;
                 return self.start(at, host).await;
+            }
+            // It may have ended since the run's first look, too. Whether it is what is wanted shows below.
+            (Some(old), false) if !old.alive() || told_to_stop(old, &at.me) => {
+                self.start_again(at, host).await?;
+                self.ready.until_right(host, &self.spec.name).await?;
             }
             (Some(_), false) => {
                 return match self.ready.until_right(host, &self.spec.name).await? {
@@ -329,7 +357,7 @@ impl Container {
         let Some(reload) = &self.reload else { return Ok(()) };
         let old = host.containers().await?.remove(&self.spec.name);
         self.check_new_files(at, host).await?;
-        self.note_reload(at, host).await?;
+        self.doubt(at, host).await?;
         self.put_in_place(at, host).await?;
         let Err(error) = self.taken_over(reload, host).await else {
             return if old.is_some() { self.note_ready(host, at).await } else { Ok(()) };
@@ -338,16 +366,6 @@ impl Container {
         self.put_back_files(at, host).await?;
         let _ = host.act().exec(&self.spec.name, "0", &["kolla_set_configs".to_owned()], &[]).await;
         Err(error.because("the files that were there before are back".to_owned()))
-    }
-
-    /// From here on nobody knows which files the process has, until the mark says so again.
-    async fn note_reload(&self, at: &View, host: &Remote) -> Result<()> {
-        let path = self.mark("").0;
-        let Some(mark) = host.read(&path).await? else { return Ok(()) };
-        let mark = String::from_utf8_lossy(&mark).into_owned();
-        // What it was ready with stays the second word.
-        let words: Vec<&str> = mark.split_whitespace().take(2).collect();
-        note(path, format!("{} reloading\n", words.join(" ")), at, host).await
     }
 
     /// Makes the process take its new files over.
@@ -436,7 +454,7 @@ impl Container {
             }
             if remove {
                 host.act().remove(&state.name).await?;
-                drop_files(&[format!("{APPLIED}/{}", state.name)], at, host).await?;
+                drop_files(&[format!("{APPLIED}/{}", state.name), stopping(&state.name)], at, host).await?;
             }
         }
         Ok(())

@@ -43,14 +43,13 @@ pub(super) fn add(environment: &mut Environment<'static>) {
 /// Networks in a network: how many, the one with an index, or which one of `query` it is itself.
 fn subnet(value: &Value, query: Option<Value>, index: Option<i64>) -> Result<Value, Error> {
     let text = printed(value)?;
-    let parsed = IpNet::from_str(&text).or_else(|_| IpAddr::from_str(&text).map(IpNet::from));
-    let Ok(net) = parsed else { return Ok(Value::from(false)) };
+    let parsed = |text: &str| IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
+    let Ok(net) = parsed(&text) else { return Ok(Value::from(false)) };
     let net = net.trunc();
     let Some(query) = query.filter(|query| query.to_string() != "") else { return Ok(Value::from(net.to_string())) };
     let query = query.to_string();
     let Ok(prefix) = query.parse::<u8>() else {
-        let outer =
-            IpNet::from_str(&query).map_err(|_| wrong(format!("`{query}` is no length of a prefix, no network")))?;
+        let outer = parsed(&query).map_err(|_| wrong(format!("`{query}` is no length of a prefix, no network")))?;
         if !outer.contains(&net) {
             return Err(wrong(format!("`{text}` is not in `{query}`")));
         }
@@ -61,11 +60,16 @@ fn subnet(value: &Value, query: Option<Value>, index: Option<i64>) -> Result<Val
         return Ok(Value::from(false));
     }
     if prefix < net.prefix_len() {
+        if index.is_none() && net.prefix_len() < net.max_prefix_len() {
+            return Err(wrong(format!("`{text}` has no networks of a shorter prefix in it")));
+        }
         // Around it: all networks from that length to its own, from the widest on.
         let length = match index {
             None => Some(prefix),
             Some(index) if index >= 0 => u8::try_from(index).ok().and_then(|index| prefix.checked_add(index)),
-            Some(index) => u8::try_from(-index).ok().and_then(|index| net.prefix_len().checked_sub(index)),
+            Some(index) => {
+                u8::try_from(index.unsigned_abs()).ok().and_then(|index| net.prefix_len().checked_sub(index))
+            }
         };
         let length = length.filter(|length| (prefix..net.prefix_len()).contains(length));
         return Ok(length

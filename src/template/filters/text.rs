@@ -118,7 +118,7 @@ fn comment(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let (before, after) = (count("prefix_count")?, count("postfix_count")?);
     named.assert_all_used()?;
     let lines = text.split('\n').count().saturating_add(before).saturating_add(after);
-    let line = decoration.len().max(prefix.len()).max(postfix.len()).saturating_add(newline.len());
+    let line = decoration.len().max(prefix.len()).max(postfix.len()).saturating_add(newline.len()).max(1);
     super::room(text.len().saturating_add(lines.saturating_mul(line)))?;
     // The decoration of an empty line ends with a sign, but for the last one.
     let body = format!("{decoration}{}", text.replace('\n', &format!("{newline}{decoration}")));

@@ -12,9 +12,9 @@ use super::table::{Table, operation, tables};
 use super::{Site, told};
 use crate::suite::world::{image_id, teach};
 
-/// The table of containers, and a host on which its container runs.
-async fn running(patch: &Value) -> (Table, Site) {
-    let (_, table) = tables().into_iter().find(|(name, _)| name == "container.yml").unwrap();
+/// A table, and a host on which its container runs.
+async fn running(file: &str, patch: &Value) -> (Table, Site) {
+    let (_, table) = tables().into_iter().find(|(name, _)| name == file).unwrap();
     let fake = Fake::new("control01");
     teach(&fake);
     table.host.give(&fake);
@@ -39,7 +39,7 @@ async fn running(patch: &Value) -> (Table, Site) {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_lost_at_a_stop_leaves_nothing_down() {
-    let (table, site) = running(&Value::Null).await;
+    let (table, site) = running("container.yml", &Value::Null).await;
     let new = operation(&table.base, &json!({ "spec": { "image": "reg/web:2" } }));
     let at = site.view(&new).await;
     let doomed = site.me().world().containers["web"].clone();
@@ -53,8 +53,27 @@ async fn a_session_lost_at_a_stop_leaves_nothing_down() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_put_back_twice_has_its_old_files_both_times() {
+    let (table, site) = running("reload.yml", &Value::Null).await;
+    site.me().world().publish("reg/web:2", "v2");
+    site.me().machine().pull("reg/web:2", None, &|_, _| {}).await.unwrap();
+    site.me().behave(&image_id("v2"), Behaviour::exits(1, "boom"));
+    site.me().behave("web_validate", Behaviour::exits(0, ""));
+    let reload = json!({ "set": "/etc/kolla/.sets/web-bbbbbbbbbbbb", "files": { "web.conf": "b" } });
+    let patch = json!({ "spec": { "image": "reg/web:2" }, "configuration": "bbbbbbbbbbbb", "reload": reload });
+    let new = operation(&table.base, &patch);
+    for _ in 0..2 {
+        let at = site.view(&new).await;
+        let diff = new.operation().diff(&at).await.unwrap();
+        assert!(site.apply(&new, &diff, &at).await.is_err());
+        assert_eq!(site.me().world().content("/etc/kolla/web/web.conf"), Some(b"a".to_vec()));
+        assert_eq!(site.me().world().containers["web"].state, "running");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_ends_before_its_turn_is_started() {
-    let (table, site) = running(&Value::Null).await;
+    let (table, site) = running("container.yml", &Value::Null).await;
     let stop = operation(&table.base, &json!({ "want": "stopped" }));
     let wanted = operation(&table.base, &Value::Null);
     assert!(site.killed(&stop, 1).await.flatten().is_some());
@@ -70,7 +89,7 @@ async fn one_that_ends_before_its_turn_is_started() {
 async fn one_that_the_load_balancer_does_not_send_to_gives_way_to_the_one_before() {
     let balanced =
         json!({ "balanced": { "container": "haproxy", "ask": ["ask"], "backend": "web", "server": "control01" } });
-    let (table, site) = running(&balanced).await;
+    let (table, site) = running("container.yml", &balanced).await;
     let mut patch = balanced;
     patch["spec"] = json!({ "image": "reg/web:2" });
     let new: Op = operation(&table.base, &patch);
@@ -88,14 +107,14 @@ async fn one_that_the_load_balancer_does_not_send_to_gives_way_to_the_one_before
 /// ran before must run after.
 #[tokio::test(start_paused = true)]
 async fn a_replacement_may_be_killed_at_any_write() {
-    let (table, _) = running(&Value::Null).await;
+    let (table, _) = running("container.yml", &Value::Null).await;
     let new = operation(&table.base, &json!({ "spec": { "image": "reg/web:2" } }));
     let old = operation(&table.base, &Value::Null);
     let mut stops = 0;
     for good in [true, false] {
         for (what, wanted) in [("the new one", &new), ("the old one again", &old)] {
             for writes in 0.. {
-                let (_, site) = running(&Value::Null).await;
+                let (_, site) = running("container.yml", &Value::Null).await;
                 if !good {
                     site.me().behave(&image_id("v2"), Behaviour::exits(1, "boom"));
                 }
