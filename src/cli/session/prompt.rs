@@ -42,9 +42,11 @@ pub(super) async fn secret(at: &Invocation, question: &str) -> Result<Secret> {
     let failed = |error: std::io::Error| Error::local("ask for a password", error);
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").ok();
     let quiet = match terminal {
-        Some(mut terminal) => {
-            terminal.write_all(question.as_bytes()).map_err(failed)?;
-            Some(Quiet::new(terminal).map_err(failed)?)
+        Some(terminal) => {
+            // Before it asks: what is typed at once would else be shown, and dropped.
+            let mut quiet = Quiet::new(terminal).map_err(failed)?;
+            quiet.terminal.write_all(question.as_bytes()).map_err(failed)?;
+            Some(quiet)
         }
         None => None,
     };
