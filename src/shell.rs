@@ -1,7 +1,7 @@
 //! Words for a POSIX shell, and values that must not be seen.
 
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// One word for `/bin/sh`: quoted unless it is plain.
 pub fn quote(word: &str) -> String {
@@ -65,13 +65,20 @@ fn json_text(text: &str) -> String {
     text[1..text.len() - 1].to_owned()
 }
 
-/// The secrets of a site, for hiding them in whatever is printed or logged.
+/// The secrets of a site, for hiding them in whatever is printed or logged. Clones learn of each other's new ones.
 #[derive(Clone, Debug, Default)]
-pub struct Mask(Arc<Vec<Secret>>);
+pub struct Mask(Arc<RwLock<Vec<Secret>>>);
 
 impl Mask {
     /// Hides each value of four characters or more; shorter ones would hide ordinary text.
     pub fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mask = Self::default();
+        mask.add(values);
+        mask
+    }
+
+    /// Hides further values.
+    pub fn add(&self, values: impl IntoIterator<Item = String>) {
         // A key of many lines may be shown line by line, and a secret may be part of a URL or of a text of JSON.
         let mut values: Vec<String> = values
             .into_iter()
@@ -81,15 +88,17 @@ impl Mask {
             })
             .filter(|value| value.len() >= 4)
             .collect();
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        values.extend(known.iter().map(|secret| secret.reveal().to_owned()));
         // Longest first: a secret that contains another one is hidden whole.
         values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         values.dedup();
-        Self(Arc::new(values.into_iter().map(Secret::new).collect()))
+        *known = values.into_iter().map(Secret::new).collect();
     }
 
     /// The text with every secret replaced by `***`.
     pub fn hide(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).iter().fold(text.to_owned(), |text, secret| {
             if text.contains(secret.reveal()) { text.replace(secret.reveal(), "***") } else { text }
         })
     }

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use indexmap::map::Entry as Slot;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_yaml::Spanned;
+use serde_yaml::{Spanned, Tagged};
 
 use crate::error::{InputError, Kind, Place};
 use crate::shell::Secret;
@@ -17,6 +17,7 @@ mod dump;
 mod fields;
 mod mistake;
 mod scalar;
+mod tag;
 
 pub use dump::{Style, dump, float};
 pub use fields::Fields;
@@ -43,6 +44,8 @@ pub struct Node {
     pub line: usize,
     /// Column, from 1.
     pub column: usize,
+    /// It was tagged `!unsafe`: a text in it is no template, whatever it looks like.
+    pub verbatim: bool,
     /// The value.
     pub data: Data,
 }
@@ -119,7 +122,7 @@ impl Document {
             let line = line.trim();
             line.is_empty() || line.starts_with('#') || line == "---"
         }) {
-            Node { line: 1, column: 1, data: Data::Null }
+            Node::new(1, 1, Data::Null)
         } else {
             serde_yaml::from_str_with_options::<Node>(text, options).map_err(|error| {
                 let (line, column) = error.location().map_or((0, 0), |l| (position(l.line()), position(l.column())));
@@ -249,7 +252,12 @@ impl Data {
 impl Node {
     /// A value that stands in no file.
     pub fn bare(data: Data) -> Self {
-        Self { line: 0, column: 0, data }
+        Self::new(0, 0, data)
+    }
+
+    /// A value at its line and column.
+    pub fn new(line: usize, column: usize, data: Data) -> Self {
+        Self { line, column, verbatim: false, data }
     }
 
     /// Its text, if it is text.
@@ -260,11 +268,11 @@ impl Node {
         }
     }
 
-    /// All texts in it.
+    /// All texts in it that may be templates.
     pub fn texts(&self) -> Vec<&str> {
         fn collect<'a>(node: &'a Node, found: &mut Vec<&'a str>) {
             match &node.data {
-                Data::Str(text) => found.push(text),
+                Data::Str(text) if !node.verbatim => found.push(text),
                 Data::Seq(items) => items.iter().for_each(|item| collect(item, found)),
                 Data::Map(map) => map.values().for_each(|entry| collect(&entry.value, found)),
                 _ => {}
@@ -332,10 +340,12 @@ impl Node {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Data>::deserialize(deserializer)?;
+        let Tagged(spanned, tag) = Tagged::<Spanned<Data>>::deserialize(deserializer)?;
         // Where it is written, not where an alias or a merge repeats it: there stands something else.
         let location = spanned.defined;
-        Ok(Self { line: position(location.line()), column: position(location.column()), data: spanned.value })
+        let mut node = Self::new(position(location.line()), position(location.column()), spanned.value);
+        tag::apply(tag.as_deref(), &mut node).map_err(serde::de::Error::custom)?;
+        Ok(node)
     }
 }
 

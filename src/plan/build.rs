@@ -66,6 +66,10 @@ pub(super) struct Builder<'a> {
 pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
     let overrides = Searched::new(input.overrides);
     let (mut builder, enabled) = Builder::prepared(input, &overrides)?;
+    let errors = super::rules::broken(input, &enabled);
+    if !errors.is_empty() {
+        return Err(Error::Input(errors));
+    }
     for role in &enabled {
         builder.host_items(role);
         builder.checks(role, &enabled);

@@ -105,13 +105,12 @@ pub fn service_files(input: &Input<'_>, host: &str, service: &str) -> Result<Vec
 }
 
 fn described(spec: &FileSpec, recipe: &Recipe, content: &str, looked: &[String], input: &Input<'_>) -> ServiceFile {
-    let folder = input.site.config_dir.join("config");
     let parts: Vec<PathBuf> = recipe.parts.iter().map(|part| part.file.clone()).collect();
-    let own: Vec<PathBuf> = looked.iter().map(|path| folder.join(path)).collect();
+    let own: Vec<PathBuf> = looked.iter().map(|path| input.overrides.folder.join(path)).collect();
     let source = |file: &PathBuf, own, there| FileSource { file: file.clone(), own, there, used: parts.contains(file) };
     let role = parts.iter().filter(|path| !own.contains(path));
     let mut sources: Vec<FileSource> = role.map(|file| source(file, false, true)).collect();
-    let there = |path: &String| input.overrides.0.contains_key(path);
+    let there = |path: &String| input.overrides.files.contains_key(path);
     sources.extend(own.iter().zip(looked).map(|(file, path)| source(file, true, there(path))));
     // By their position among the sources instead of that among the parts.
     let place = |part: usize| sources.iter().position(|source| source.file == parts[part]).unwrap_or_default();

@@ -11,6 +11,7 @@ pub mod phase;
 mod questions;
 pub mod reads;
 mod recipe;
+mod rules;
 mod service;
 mod steps;
 mod strangers;
@@ -29,6 +30,7 @@ pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
 pub use questions::{Asked, Question};
 pub use strangers::{Fault, Stranger, Strangers};
+pub use unread::NAMED;
 
 use crate::error::{Error, Kind, Result};
 use crate::op::{Op, Want};

@@ -13,9 +13,14 @@ use crate::role::{FileSpec, Merge, Source};
 /// Stands for a host's name in a path.
 pub(super) const ANY_HOST: &str = "*";
 
-/// The operator's files by their path below `config/`.
+/// The operator's files.
 #[derive(Debug, Clone, Default)]
-pub struct Overrides(pub(super) BTreeMap<String, OperatorFile>);
+pub struct Overrides {
+    /// Where they are.
+    pub(super) folder: PathBuf,
+    /// Each by its path below that.
+    pub(super) files: BTreeMap<String, OperatorFile>,
+}
 
 /// A file of the operator's.
 #[derive(Debug, Clone)]
@@ -74,7 +79,7 @@ impl Overrides {
                 }
             }
         }
-        if errors.is_empty() { Ok(Self(found)) } else { Err(Error::Input(errors)) }
+        if errors.is_empty() { Ok(Self { folder: folder.to_owned(), files: found }) } else { Err(Error::Input(errors)) }
     }
 }
 
@@ -132,7 +137,7 @@ impl<'a> Searched<'a> {
         host: &str,
         file: &str,
     ) -> Vec<(&'a str, &'a OperatorFile)> {
-        let files = &self.overrides.0;
+        let files = &self.overrides.files;
         if files.is_empty() {
             return Vec::new();
         }

@@ -27,6 +27,7 @@ pub(super) const READ_HERE: &[&str] = &[
     "kolla_site_name",
     "kolla_ssh_jump",
     "mariadb_recover_inventory_name",
+    "node_custom_config",
     "openstack_region_name",
     "openstack_tag",
 ];
@@ -61,6 +62,6 @@ pub fn by_role(role: &Role) -> Vec<Mentions> {
 
 /// What the operator's files in config/ read.
 pub fn by_overrides(overrides: &Overrides) -> impl Iterator<Item = Mentions> {
-    let files = overrides.0.values();
+    let files = overrides.files.values();
     files.filter_map(|file| Some(Mentions::of_file(&file.path, file.text.as_deref()?, false)))
 }

@@ -8,34 +8,37 @@ use super::overrides::{ANY_HOST, Lookups, Overrides, file_name, paths};
 use crate::error::{InputError, Kind, nearest};
 use crate::role::{HostKind, Roles};
 
-/// How many files of the same fault are named.
-const NAMED: usize = 3;
+/// How many files of the same fault are named where few words are wanted.
+pub const NAMED: usize = 3;
 
 /// A role and a service of it; a role's name twice where hosts have the file.
 type Owner<'a> = (&'a str, &'a str);
 
 impl Overrides {
-    /// The files that no plan looked for, with why; those of the same fault together. `hosts` are the inventory's.
-    pub fn unread(&self, lookups: &Lookups, roles: &Roles, hosts: &[&str]) -> Vec<InputError> {
-        let mut left = self.0.keys().map(String::as_str).filter(|path| !lookups.found.contains(*path)).peekable();
+    /// The files that no plan looked for, with why; those of the same fault together, of which `most` are named.
+    /// `hosts` are the inventory's.
+    pub fn unread(&self, lookups: &Lookups, roles: &Roles, hosts: &[&str], most: usize) -> Vec<InputError> {
+        let mut left = self.files.keys().map(String::as_str).filter(|path| !lookups.found.contains(*path)).peekable();
         if left.peek().is_none() {
             return Vec::new();
         }
-        let known = Known { lookups, roles, hosts, owners: owners(roles) };
-        let mut faults: IndexMap<String, Vec<&str>> = IndexMap::new();
+        // As it is mostly called: `config`.
+        let folder = self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let known = Known { folder, lookups, roles, hosts, owners: owners(roles) };
+        let mut faults: IndexMap<String, Vec<String>> = IndexMap::new();
         for path in left {
-            faults.entry(known.fault(path)).or_default().push(path);
+            faults.entry(known.fault(path)).or_default().push(known.shown(path));
         }
-        let warning = |(fault, paths): (String, Vec<&str>)| {
-            InputError::new(format!("nothing reads {}{fault}", listed(&paths))).of(Kind::UnreadFile)
+        let warning = |(fault, paths): (String, Vec<String>)| {
+            InputError::new(format!("nothing reads {}{fault}", listed(&paths, most))).of(Kind::UnreadFile)
         };
         faults.into_iter().map(warning).collect()
     }
 }
 
-fn listed(paths: &[&str]) -> String {
-    let named: Vec<String> = paths.iter().take(NAMED).map(|path| format!("config/{path}")).collect();
-    match (named.split_last(), paths.len().saturating_sub(NAMED)) {
+fn listed(paths: &[String], most: usize) -> String {
+    let named: Vec<&str> = paths.iter().take(most).map(String::as_str).collect();
+    match (named.split_last(), paths.len().saturating_sub(most)) {
         (Some((last, first)), 0) if !first.is_empty() => format!("{} and {last}", first.join(", ")),
         (_, 0) => named.concat(),
         (_, more) => format!("{} and {more} more", named.join(", ")),
@@ -62,6 +65,7 @@ fn owners(roles: &Roles) -> BTreeMap<String, BTreeSet<Owner<'_>>> {
 }
 
 struct Known<'a> {
+    folder: String,
     lookups: &'a Lookups,
     roles: &'a Roles,
     hosts: &'a [&'a str],
@@ -69,11 +73,16 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
+    fn shown(&self, path: &str) -> String {
+        format!("{}/{path}", self.folder)
+    }
+
     /// Why nothing reads a path, as the end of a sentence that names it.
     fn fault(&self, path: &str) -> String {
         let parts: Vec<&str> = path.split('/').collect();
-        let meant =
-            |near: Option<String>| near.map(|near| format!("; did you mean `config/{near}`?")).unwrap_or_default();
+        let meant = |near: Option<String>| {
+            near.map(|near| format!("; did you mean `{}`?", self.shown(&near))).unwrap_or_default()
+        };
         if for_host(&parts, ANY_HOST).is_some_and(|path| self.lookups.asked.contains(&path)) {
             let host = parts[1];
             if self.hosts.contains(&host) {

@@ -5,6 +5,7 @@
 
 mod file;
 mod parse;
+mod rule;
 pub mod schema;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use include_dir::{Dir, include_dir};
 use indexmap::IndexMap;
 
 pub use file::{FileSpec, Merge, Source};
+pub use rule::Rule;
 
 use crate::error::{Error, InputError, Kind, Place, Result, nearest};
 use crate::source::{Data, Document, Node};
@@ -35,6 +37,8 @@ pub struct Role {
     pub enabled: Option<Node>,
     /// Roles that must be ready before this one's steps and containers.
     pub needs: Vec<String>,
+    /// What its variables may hold, by their names.
+    pub values: BTreeMap<String, Rule>,
     /// Its services by name.
     pub services: IndexMap<String, Service>,
     /// What `bootstrap-servers` prepares on hosts.

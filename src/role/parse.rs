@@ -1,12 +1,13 @@
 //! role.yml to [`Role`]: a closed set of keys, every mistake with its place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::{
-    Balancer, Check, Cluster, Files, HostItem, HostKind, Limits, Permission, Role, Service, StatusItem, StatusKind,
-    Step, StepKind, Templates,
+    Balancer, Check, Cluster, Files, HostItem, HostKind, Limits, Permission, Role, Rule, Service, StatusItem,
+    StatusKind, Step, StepKind, Templates,
 };
 use crate::error::{InputError, Kind};
 use crate::source::{Data, Document, Entry, Fields, Node};
@@ -58,6 +59,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let checks = top.list("checks").iter().filter_map(|node| parser.check(node)).collect();
     let status = top.list("status").iter().filter_map(|node| parser.status(node)).collect();
     let layer = parser.vars(name, &services, &vars);
+    let values = parser.values(name, &layer, &top.map("values"));
     let mut errors = top.finish();
     errors.append(&mut parser.errors);
     if !errors.is_empty() {
@@ -69,6 +71,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
         document: document.clone(),
         enabled,
         needs,
+        values,
         services,
         host,
         steps,
@@ -108,6 +111,22 @@ impl Parser<'_> {
             found.insert((*name).to_owned(), Sourced { node: entry.value.clone(), document: self.document.clone() });
         }
         Layer { name: format!("role {role}"), vars: found, secret: false }
+    }
+
+    /// The rules of variables: those that are written down, and those that follow from names.
+    fn values(&mut self, role: &str, vars: &Layer, written: &[(&str, &Entry)]) -> BTreeMap<String, Rule> {
+        let by_name = vars.vars.keys().filter_map(|name| Some((name.clone(), Rule::by_name(name)?)));
+        let mut rules: BTreeMap<String, Rule> = by_name.collect();
+        for (name, entry) in written {
+            // Some of the whole site's have no default.
+            if role != "site" && !vars.vars.contains_key(*name) {
+                let message = format!("`{name}` is none of this role's variables");
+                self.errors
+                    .push(InputError::new(message).of(Kind::RoleRule).at(self.document.at(entry.line, entry.column)));
+            }
+            rules.extend(Rule::parse(self, &entry.value).map(|rule| ((*name).to_owned(), rule)));
+        }
+        rules
     }
 
     fn service(&mut self, name: &str, node: &Node) -> Service {

@@ -11,7 +11,7 @@ pub use globals::globals;
 use super::parse::CHECKS;
 use crate::error::InputError;
 use crate::source::{Data, Document, Entry, Node};
-use shape::{CHECKS_OF_KEYS, FILE, HOST_ITEM, Keys, PROBE, SERVICE, STATUS, STEP, Shape};
+use shape::{CHECKS_OF_KEYS, FILE, HOST_ITEM, Keys, PROBE, RANGE, SERVICE, STATUS, STEP, Shape};
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
@@ -25,6 +25,7 @@ const TOP: Keys = Keys {
         ("enabled", Shape::Flag),
         ("needs", Shape::List(&Shape::Text)),
         ("vars", Shape::Named(&Shape::Any)),
+        ("values", Shape::Named(&Shape::Rule)),
         ("services", Shape::Named(&Shape::Keys(&SERVICE))),
         ("host", Shape::List(&Shape::Keys(&HOST_ITEM))),
         ("steps", Shape::List(&Shape::Keys(&STEP))),
@@ -110,6 +111,11 @@ fn of(shape: &Shape, examples: &[&Node]) -> Value {
         Shape::Defined(name) => json!({ "$ref": format!("#/definitions/{name}") }),
         Shape::Either(one, other) => json!({ "anyOf": [of(one, examples), of(other, examples)] }),
         Shape::Check => check(examples),
+        Shape::Rule => json!({ "anyOf": [
+            { "enum": ["port", "address"] },
+            { "type": "array", "items": { "type": "string" } },
+            of_keys(&RANGE, examples),
+        ] }),
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn layer(value: &str, keys: &VaultKeys) -> Result<Layer, InputError> 
             return Err(error.hint(hint));
         };
         let column = word.column + key.chars().count() + 1;
-        let node = Node { line: 1, column, data: Data::Str(text.to_owned()) };
+        let node = Node::new(1, column, Data::Str(text.to_owned()));
         vars.insert(key.to_owned(), Sourced { node, document: document.clone() });
     }
     Ok(Layer { name: "-e".into(), vars, secret: false })

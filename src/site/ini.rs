@@ -156,7 +156,7 @@ impl Reader<'_> {
         };
         let value_column = key.chars().count() + 2 + value.chars().take_while(|c| c.is_whitespace()).count();
         let name = self.group.clone();
-        self.set(&name, key.trim(), Node { line, column: value_column, data: literal(value.trim()) });
+        self.set(&name, key.trim(), Node::new(line, value_column, literal(value.trim())));
     }
 
     fn set(&mut self, name: &str, key: &str, node: Node) {
@@ -182,7 +182,7 @@ impl Reader<'_> {
             }
         };
         let port = port.map(|port| Sourced {
-            node: Node { line, column: first.column, data: Data::Int(port) },
+            node: Node::new(line, first.column, Data::Int(port)),
             document: self.document.clone(),
         });
         let mut vars = Vec::new();
@@ -196,7 +196,7 @@ impl Reader<'_> {
                 self.fail(line, *column, format!("expected `key=value`, found `{text}`"), Some(hint));
                 return;
             };
-            vars.push((key, Node { line, column: column + key.chars().count() + 1, data: literal(value) }));
+            vars.push((key, Node::new(line, column + key.chars().count() + 1, literal(value))));
         }
         if let Err((message, hint)) = self.inventory.make_room(&names, vars.iter().map(|(_, node)| node)) {
             self.fail(line, first.column, message, Some(hint));

@@ -246,8 +246,9 @@ fn trace_yaml(merged: &Node, sources: &[(usize, &Node)], origins: &mut [Origin])
     }
 }
 
-fn merge_nodes(low: Node, high: Node) -> Node {
-    match (low.data, high.data) {
+fn merge_nodes(low: Node, mut high: Node) -> Node {
+    let data = std::mem::replace(&mut high.data, Data::Null);
+    match (low.data, data) {
         (low, Data::Null) => Node { data: low, ..high },
         (Data::Map(mut low), Data::Map(entries)) => {
             for (key, mut entry) in entries {
@@ -258,9 +259,9 @@ fn merge_nodes(low: Node, high: Node) -> Node {
                 }
                 low.insert(key, entry);
             }
-            Node { line: high.line, column: high.column, data: Data::Map(low) }
+            Node { data: Data::Map(low), ..high }
         }
-        (_, data) => Node { line: high.line, column: high.column, data },
+        (_, data) => Node { data, ..high },
     }
 }
 

@@ -24,7 +24,7 @@ mod words;
 mod yaml;
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
@@ -221,7 +221,7 @@ impl Site {
         let hosts = self.layers.hosts.iter().map(host).collect();
         let constants = vec![
             ("groups".to_owned(), Value::from_object(GroupsValue(self.groups.clone()))),
-            ("CONFIG_DIR".to_owned(), Value::from(self.config_dir.display().to_string())),
+            ("CONFIG_DIR".to_owned(), Value::from(absolute(&self.config_dir).display().to_string())),
         ];
         Scopes::new(SiteLayers {
             base: self.layers.roles.iter().chain(&self.layers.globals).cloned().collect(),
@@ -232,6 +232,7 @@ impl Site {
             documented: examples::variables().map(|(_, name)| name.to_owned()).collect(),
             secrets: examples::secrets().map(str::to_owned).collect(),
             environment: self.environment.clone(),
+            mask: self.mask.clone(),
         })
     }
 
@@ -243,10 +244,39 @@ impl Site {
         names.filter_map(|name| Some(Password::judge(name, winner(name)?))).collect()
     }
 
+    /// The folder of the operator's own files of services: `node_custom_config`, as `config/` beside globals.yml.
+    ///
+    /// # Errors
+    /// When the variable has no value, or names a folder that is not there.
+    pub fn overrides(&self) -> std::result::Result<PathBuf, InputError> {
+        const NAME: &str = "node_custom_config";
+        let usual = self.config_dir.join("config");
+        let scopes = self.scopes(IndexMap::new());
+        let scope = scopes.host(self.hosts.first().map_or("", |(name, _)| name));
+        if !scope.has(NAME) {
+            return Ok(usual);
+        }
+        let folder = self.config_dir.join(scope.get(NAME)?.to_string());
+        if folder == absolute(&usual) {
+            return Ok(usual);
+        }
+        if !folder.is_dir() {
+            let error = InputError::new(format!("`{NAME}`: there is no folder {}", folder.display()));
+            let place = scope.explain(NAME).into_iter().next().map(|origin| origin.place);
+            return Err(InputError { place, ..error.of(Kind::UnreadableFile) });
+        }
+        Ok(folder)
+    }
+
     /// What deserves a word but stops nothing.
     pub fn warnings(&self) -> Vec<InputError> {
         self.warnings.clone()
     }
+}
+
+/// The same path from wherever it is used.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn shared(layers: Vec<Layer>) -> Vec<Arc<Layer>> {

@@ -62,7 +62,7 @@ fn list(inventory: &mut Inventory, source: &Path) {
         let (name, port) = hosts::port(word);
         let (name, port) = if name.contains('[') { (word, None) } else { (name, port) };
         if !inventory.hosts.contains_key(name) {
-            let node = |port| Node { line: 1, column: 1, data: Data::Int(port) };
+            let node = |port| Node::new(1, 1, Data::Int(port));
             let port = port.map(|port| Sourced { node: node(port), document: document.clone() });
             inventory.add_host(UNGROUPED, name, port);
         }

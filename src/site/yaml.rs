@@ -110,7 +110,7 @@ impl Reader<'_> {
             }
         };
         let port = port.map(|port| Sourced {
-            node: Node { line: entry.line, column: entry.column, data: Data::Int(port) },
+            node: Node::new(entry.line, entry.column, Data::Int(port)),
             document: self.document.clone(),
         });
         if let Err((message, hint)) = self.inventory.make_room(&names, vars.values().map(|entry| &entry.value)) {

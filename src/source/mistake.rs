@@ -11,6 +11,9 @@ pub(super) const MOST_VALUES: usize = 1_000_000;
 /// Values that the aliases of a file repeat.
 pub(super) const MOST_REPEATED: usize = 250_000;
 
+/// What stands between an error of ours and its hint on the way through the parser.
+pub(super) const HINT: &str = "; hint: ";
+
 /// Bytes of all texts of a file, with those that its aliases repeat.
 pub(super) const MOST_TEXT: usize = 16 << 20;
 
@@ -30,8 +33,9 @@ fn syntax_hint(line: &str) -> Option<&'static str> {
 /// The error of a file, without its place; `line` is the text where the parser stopped.
 pub(super) fn of(error: &serde_yaml::Error, line: &str) -> InputError {
     too_much(error).unwrap_or_else(|| {
-        let hint = syntax_hint(line).map(str::to_owned);
-        InputError { hint, ..InputError::new(error_text(error)).of(Kind::Syntax) }
+        let (text, hint) = error_text(error);
+        let hint = hint.or_else(|| syntax_hint(line).map(str::to_owned));
+        InputError { hint, ..InputError::new(text).of(Kind::Syntax) }
     })
 }
 
@@ -74,14 +78,18 @@ fn too_much(error: &serde_yaml::Error) -> Option<InputError> {
     Some(InputError::new(message).of(Kind::TooMuch).hint(hint))
 }
 
-/// The parser's own words without its place, which is printed beside them.
-fn error_text(error: &serde_yaml::Error) -> String {
+/// The parser's own words without its place, which is printed beside them, and the hint where they are ours.
+fn error_text(error: &serde_yaml::Error) -> (String, Option<String>) {
     let text = error.without_snippet().to_string();
+    let (text, hint) = match text.split_once(HINT) {
+        Some((text, hint)) => (text.to_owned(), hint.split(" at line ").next().map(str::to_owned)),
+        None => (text, None),
+    };
     let text = text.lines().next().unwrap_or_default();
     let text = text.strip_prefix("error: ").unwrap_or(text);
     let mut text = text.split(" at line ").next().unwrap_or(text).to_owned();
     if let Some(rest) = text.strip_prefix("line ").and_then(|rest| rest.split_once(": ")) {
         text = rest.1.to_owned();
     }
-    text.trim_end_matches('.').to_owned()
+    (text.trim_end_matches('.').to_owned(), hint)
 }

@@ -1,5 +1,6 @@
 //! The functions of templates: `lookup`, `query`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use minijinja::value::{Kwargs, Object, ObjectRepr, Rest, ValueKind, ValueOrKwargs, from_args};
@@ -12,7 +13,7 @@ use super::scope::Scope;
 use crate::error::{InputError, Kind, nearest};
 
 /// The lookups there are.
-const KINDS: &[&str] = &["dict", "env", "file", "fileglob", "first_found", "items", "list", "vars"];
+const KINDS: &[&str] = &["dict", "env", "file", "fileglob", "first_found", "items", "list", "password", "vars"];
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_function("lookup", |state: &State<'_, '_>, kind: &str, rest: Rest<ValueOrKwargs>| {
@@ -45,6 +46,10 @@ fn wrong(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    wrong(format!("cannot read {}: {error}", path.display()))
+}
+
 /// What a lookup finds for all its terms.
 fn lookup(state: &State<'_, '_>, kind: &str, rest: Rest<ValueOrKwargs>) -> Result<Vec<Value>, Error> {
     let kind = kind.strip_prefix("ansible.builtin.").unwrap_or(kind);
@@ -66,6 +71,48 @@ fn lookup(state: &State<'_, '_>, kind: &str, rest: Rest<ValueOrKwargs>) -> Resul
     Ok(found)
 }
 
+/// The password that a file keeps, as Ansible wrote it there: `WORD salt=SALT ident=IDENT`. It may be wanted as a hash.
+///
+/// None is made where there is none: what a plan says must not depend on which run was the first.
+fn kept_password(scope: &Scope, term: &str, named: &Kwargs) -> Result<String, Error> {
+    let mut words: Vec<&str> = term.split(' ').collect();
+    let said = |name: &str| Ok::<_, Error>(named.get::<Option<Value>>(name)?.map(|value| value.to_string()));
+    let (mut scheme, mut asked) = (said("encrypt")?, said("ident")?);
+    // Options stand behind the path, too, which may have spaces.
+    while let Some((name, value)) = words.last().filter(|_| words.len() > 1).and_then(|word| word.split_once('=')) {
+        match name {
+            "encrypt" => scheme = Some(value.to_owned()),
+            "ident" => asked = Some(value.to_owned()),
+            "length" | "chars" | "seed" => {}
+            _ => return Err(wrong(format!("`lookup('password')` knows no `{name}`"))),
+        }
+        words.pop();
+    }
+    let path = scope.shared().folder.join(words.join(" "));
+    let hint = "no password is made here: add it to passwords.yml and run `kolla genpwd`, or write it to the file";
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unreadable(&path, &error)),
+        text => text.unwrap_or_default(),
+    };
+    let text = text.trim_end();
+    if text.is_empty() {
+        return Err(wrap(InputError::new(format!("there is no password in {}", path.display())).hint(hint), ""));
+    }
+    let (word, salt) = text.rsplit_once(" salt=").map_or((text, None), |(word, salt)| (word, Some(salt)));
+    let (salt, ident) = match salt.and_then(|salt| salt.split_once(" ident=")) {
+        Some((salt, ident)) => (Some(salt), Some(ident.to_owned())),
+        None => (salt, None),
+    };
+    scope.shared().mask.add([word.to_owned()]);
+    match scheme.filter(|scheme| !scheme.is_empty()) {
+        None => Ok(word.to_owned()),
+        Some(scheme) => {
+            let ident = asked.or(ident).unwrap_or_else(|| filters::IDENT.to_owned());
+            filters::password_hash(word, &scheme, salt.map(str::to_owned), None, &ident)
+        }
+    }
+}
+
 /// What it finds for one.
 fn one(scope: &Scope, kind: &str, term: &Value, named: &Kwargs) -> Result<Vec<Value>, Error> {
     let name = term.to_string();
@@ -80,7 +127,7 @@ fn one(scope: &Scope, kind: &str, term: &Value, named: &Kwargs) -> Result<Vec<Va
                     vec![Value::from(if strip("lstrip", false)? { text.trim_start() } else { text })]
                 }
                 (Err(_), Some(default)) => vec![default],
-                (Err(error), None) => return Err(wrong(format!("cannot read {}: {error}", path.display()))),
+                (Err(error), None) => return Err(unreadable(&path, &error)),
             }
         }
         "fileglob" => {
@@ -112,7 +159,7 @@ fn one(scope: &Scope, kind: &str, term: &Value, named: &Kwargs) -> Result<Vec<Va
             }
         }
         "pipe" => return Err(wrong("no command is run for a value: pass what it prints with `-e`")),
-        "password" => return Err(wrong("a template makes no password: add it to passwords.yml")),
+        "password" => vec![Value::from(kept_password(scope, &name, named)?)],
         other => {
             let hint = match nearest(other, KINDS.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),

@@ -86,6 +86,7 @@ impl Part {
             Data::Bool(value) => Form::Value(Value::from(*value)),
             Data::Int(value) => Form::Value(Value::from(*value)),
             Data::Float(value) => Form::Value(Value::from(*value)),
+            Data::Str(text) if node.verbatim => Form::Value(Value::from(text.as_str())),
             Data::Str(text) => match engine::text(text) {
                 Ok(compiled) if matches!(*compiled, Text::Plain) => Form::Value(Value::from(text.as_str())),
                 Ok(compiled) => Form::Text(text.clone(), compiled),

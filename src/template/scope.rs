@@ -124,6 +124,14 @@ impl Scope {
         settle(&value).map_err(|error| self.explain_error(&error, "", 0, &|_, _| None))
     }
 
+    /// As [`Scope::get`], and whether it is the same on every host of the site.
+    pub fn get_reaching(&self, name: &str) -> (Result<Value, InputError>, bool) {
+        let outer = REACH.replace(Reach::Site);
+        let value = self.get(name);
+        let reach = REACH.replace(outer);
+        (value, reach == Reach::Site)
+    }
+
     /// A variable's value; lists and mappings as they are.
     pub(super) fn raw(&self, name: &str) -> Result<Value, InputError> {
         match self.lookup(name) {
@@ -151,6 +159,7 @@ impl Scope {
             Data::Bool(value) => Value::from(*value),
             Data::Int(value) => Value::from(*value),
             Data::Float(value) => Value::from(*value),
+            Data::Str(text) if node.verbatim => Value::from(text.as_str()),
             Data::Str(text) => {
                 let spot = Spot::of(document, node, false);
                 let compiled = engine::text(text).map_err(|error| part::syntax(&error, text, &spot))?;

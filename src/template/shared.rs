@@ -13,6 +13,7 @@ use super::part::Part;
 use super::scope::Scope;
 use super::{Layer, facts};
 use crate::error::InputError;
+use crate::shell::Mask;
 
 /// One host as the site describes it.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +47,8 @@ pub struct SiteLayers {
     pub secrets: HashSet<String>,
     /// The environment that `lookup('env', ..)` reads.
     pub environment: HashMap<String, String>,
+    /// Learns of secrets that templates read.
+    pub mask: Mask,
 }
 
 /// The scopes of all hosts of a site.
@@ -157,6 +160,7 @@ pub(super) struct Shared {
     pub(super) documented: HashSet<String>,
     pub(super) secrets: HashSet<String>,
     pub(super) environment: HashMap<String, String>,
+    pub(super) mask: Mask,
     /// Names that mean different things on different hosts.
     varying: HashSet<String>,
     pub(super) memo: Memo,
@@ -208,6 +212,7 @@ impl Shared {
             documented: layers.documented,
             secrets: layers.secrets,
             environment: layers.environment,
+            mask: layers.mask,
             varying,
             memo: Memo::default(),
             texts: Memo::default(),

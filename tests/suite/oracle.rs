@@ -84,7 +84,7 @@ fn expressions_have_ansibles_values() {
     compare(&folder(), "expressions.json", |line| {
         let template = line.contains("{{") || line.contains("{%");
         let text = if template { line.to_owned() } else { format!("{{{{ {line} }}}}") };
-        let node = Node { line: 1, column: 1, data: Data::Str(text.clone()) };
+        let node = Node::new(1, 1, Data::Str(text.clone()));
         let document = Document::made("x.yml", &text, node.clone());
         let value = scopes.host("h1").eval(&document, &node).map_err(|error| error.message)?;
         json_of(&value)

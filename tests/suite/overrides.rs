@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use kolla::error::Error;
 use kolla::op::Op;
-use kolla::plan::{Overrides, Plan};
+use kolla::plan::{NAMED, Overrides, Plan};
 use kolla::role::Roles;
 
 use super::plans::{Folder, repository};
@@ -176,6 +176,19 @@ fn a_mistake_in_a_file_of_the_operator_is_told_with_its_place() {
 }
 
 #[test]
+fn the_operators_folder_may_be_another_one() {
+    let folder = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf, merge: oslo }\n");
+    folder.write("config/toy.conf", "[DEFAULT]\nfrom = the usual folder\n");
+    folder.write("regions/north/toy.conf", "[DEFAULT]\nfrom = another folder\n");
+    assert!(file(&folder, "c1", "toy", "toy.conf").contains("from = the usual folder"));
+    let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap();
+    for own in ["regions/{{ region }}", "{{ CONFIG_DIR }}/regions/{{ region }}"] {
+        folder.write("globals.yml", &format!("{globals}region: north\nnode_custom_config: '{own}'\n"));
+        assert!(file(&folder, "c1", "toy", "toy.conf").contains("from = another folder"), "{own}");
+    }
+}
+
+#[test]
 fn files_that_cannot_be_read_are_all_told() {
     let folder = site();
     folder.write("config/nova.conf", "[DEFAULT]\n");
@@ -207,7 +220,7 @@ fn unread(folder: &Folder) -> Vec<String> {
     let plan = folder.plan().unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
     let roles = Roles::load(&[folder.path("roles")]).unwrap();
     let overrides = Overrides::read(&folder.path("config")).unwrap();
-    overrides.unread(&plan.lookups, &roles, &["c1", "c2"]).iter().map(ToString::to_string).collect()
+    overrides.unread(&plan.lookups, &roles, &["c1", "c2"], NAMED).iter().map(ToString::to_string).collect()
 }
 
 #[test]

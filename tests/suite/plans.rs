@@ -73,7 +73,7 @@ impl Folder {
         let json = facts.iter().map(|(name, facts)| (name.clone(), serde_json::to_value(facts).unwrap())).collect();
         let hosts: IndexSet<String> = site.hosts.keys().cloned().collect();
         let scopes = site.scopes(json);
-        let overrides = Overrides::read(&self.path("config"))?;
+        let overrides = Overrides::read(&site.overrides()?)?;
         make(&Input {
             site: &site,
             roles: &roles,

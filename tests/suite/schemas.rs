@@ -35,6 +35,15 @@ fn fault(value: &Value, schema: &Value, whole: &Value, at: &str) -> Option<Strin
             }
             "enum" => (!said.as_array().unwrap().contains(value)).then(|| at.to_owned()),
             "minimum" => value.as_f64().filter(|number| *number < said.as_f64().unwrap()).map(|_| at.to_owned()),
+            "maximum" => value.as_f64().filter(|number| *number > said.as_f64().unwrap()).map(|_| at.to_owned()),
+            "format" => {
+                let right = |text: &&str| match said.as_str().unwrap() {
+                    "ipv4" => text.parse::<std::net::Ipv4Addr>().is_ok(),
+                    "ipv6" => text.parse::<std::net::Ipv6Addr>().is_ok(),
+                    other => panic!("format {other}"),
+                };
+                value.as_str().filter(|text| !right(text)).map(|_| at.to_owned())
+            }
             "pattern" => {
                 let pattern = Regex::new(said.as_str().unwrap()).unwrap();
                 value.as_str().filter(|text| !pattern.is_match(text)).map(|_| at.to_owned())
@@ -143,10 +152,16 @@ fn the_example_of_globals_is_as_its_schema_says_and_a_broken_one_is_not() {
     let key = Regex::new(r"^([a-z0-9_]+:|  \S)").unwrap();
     let on = |line: &str| line.strip_prefix('#').filter(|rest| key.is_match(rest)).unwrap_or(line).to_owned() + "\n";
     assert_eq!(valid(&example.lines().map(on).collect::<String>()), None);
-    for good in ["enable_mariadb: no", "enable_mariadb: 'yes'", "enable_mariadb: '{{ x | bool }}'", "own_name: [1]"] {
+    for good in ["enable_mariadb: no", "enable_mariadb: 'yes'", "enable_mariadb: '{{ x | bool }}'", "own_name: [1]"]
+        .into_iter()
+        .chain(["kolla_internal_vip_address: 'fd00::1'", "memcached_port: '11211'", "public_protocol: https"])
+    {
         assert_eq!(valid(good), None, "{good}");
     }
-    for broken in ["enable_mariadb: perhaps", "memcached_port: eleven", "host_packages: {a: 1}", "a-b: 1", "- a"] {
+    for broken in ["enable_mariadb: perhaps", "memcached_port: eleven", "host_packages: {a: 1}", "a-b: 1", "- a"]
+        .into_iter()
+        .chain(["kolla_internal_vip_address: 10.0.0.300", "memcached_port: 70000", "public_protocol: ftp"])
+    {
         assert!(valid(broken).is_some(), "{broken}");
     }
     let text = schema["properties"]["kolla_internal_vip_address"]["description"].as_str().unwrap();

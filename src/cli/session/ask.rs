@@ -25,7 +25,7 @@ pub async fn validate(at: &Invocation) -> Result<Validated> {
     // An editor marks each; who reads wants few lines.
     let mut warnings = if at.global.json() { strangers.each() } else { strangers.warnings() };
     let (roles, others, problem) = match loaded.draft(&loaded.members()) {
-        Ok(plan) => (plan.roles(), loaded.other_warnings(&plan.lookups), None),
+        Ok(plan) => (plan.roles(), loaded.other_warnings(&plan.lookups, usize::MAX), None),
         // Which files are read is not known then.
         Err(problem) => (Vec::new(), loaded.site.warnings(), Some(problem)),
     };

@@ -10,7 +10,7 @@ use crate::cli::{Environment, Global, Invocation};
 use crate::error::{Error, InputError, Kind, Result};
 use crate::host::{Ask, Facts, LockNote, Observe};
 use crate::op::{Peer, Shared};
-use crate::plan::{Input, Lookups, Overrides, Plan, Selection, Strangers};
+use crate::plan::{Input, Lookups, NAMED, Overrides, Plan, Selection, Strangers};
 use crate::report::RunRecord;
 use crate::role::{FileSpec, HostKind, Role, Roles};
 use crate::run::Crew;
@@ -56,7 +56,9 @@ impl Loaded {
         if let Some(site) = &site {
             at.screen.keep_to_itself(site.mask.clone());
         }
-        let overrides = Error::collected(Overrides::read(&config_dir.join("config")), &mut errors)?;
+        let folder = site.as_ref().map_or_else(|| Ok(config_dir.join("config")), Site::overrides);
+        let overrides = folder.map_err(Error::from).and_then(|folder| Overrides::read(&folder));
+        let overrides = Error::collected(overrides, &mut errors)?;
         let (Some(site), Some(overrides), true) = (site, overrides, errors.is_empty()) else {
             return Err(Error::Input(errors));
         };
@@ -175,7 +177,7 @@ impl Loaded {
     /// What deserves a word but stops nothing, after plans that looked for these files of the operator's.
     pub(super) fn warnings(&self, lookups: &Lookups) -> Vec<InputError> {
         let mut warnings = self.strangers().brief();
-        warnings.extend(self.other_warnings(lookups));
+        warnings.extend(self.other_warnings(lookups, NAMED));
         warnings
     }
 
@@ -184,11 +186,11 @@ impl Loaded {
         self.strangers.get_or_init(|| Strangers::of(&self.site, &self.roles, &self.overrides))
     }
 
-    /// What else deserves a word.
-    pub(super) fn other_warnings(&self, lookups: &Lookups) -> Vec<InputError> {
+    /// What else deserves a word; of files of the same fault, `most` are named.
+    pub(super) fn other_warnings(&self, lookups: &Lookups, most: usize) -> Vec<InputError> {
         let hosts: Vec<&str> = self.site.hosts.keys().map(String::as_str).collect();
         let mut warnings = self.site.warnings();
-        warnings.extend(self.overrides.unread(lookups, &self.roles, &hosts));
+        warnings.extend(self.overrides.unread(lookups, &self.roles, &hosts, most));
         warnings
     }
 

@@ -1,25 +1,30 @@
 //! The schema of globals.yml: every variable that a role has a default for or that the example file offers.
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use super::{DRAFT, comment, described};
 use crate::examples;
-use crate::role::Roles;
+use crate::role::{Roles, Rule};
 use crate::source::Data;
 
 /// The schema of globals.yml with these roles. What a value must be follows from its default; other names are allowed,
 /// because files in config/ may read them.
 pub fn globals(roles: &Roles) -> Value {
     let mut properties: IndexMap<String, Value> = IndexMap::new();
+    let by_name: BTreeMap<&str, &Rule> =
+        roles.0.values().flat_map(|role| &role.values).map(|(name, rule)| (name.as_str(), rule)).collect();
+    let ruled = |name: &str| by_name.get(name).map(|rule| json!({ "anyOf": [rule.schema(), template()] }));
     let offered: Vec<(usize, &str)> = examples::variables().collect();
     for (line, name) in &offered {
         let text = comment(examples::GLOBALS, *line, name);
-        properties.insert((*name).to_owned(), described(json!({}), text));
+        properties.insert((*name).to_owned(), described(ruled(name).unwrap_or_else(|| json!({})), text));
     }
     for layer in roles.layers() {
         for (name, sourced) in &layer.vars {
-            let mut schema = like(&sourced.node.data);
+            let mut schema = ruled(name).unwrap_or_else(|| like(&sourced.node.data));
             let known = properties.get(name).and_then(|known| known.get("description")).cloned();
             let text = match known {
                 Some(text) => text,
@@ -43,9 +48,13 @@ pub fn globals(roles: &Roles) -> Value {
     })
 }
 
+fn template() -> Value {
+    json!({ "type": "string", "pattern": "[{][{%]" })
+}
+
 /// What a value of the same kind as a default looks like: itself, or a template that gives it.
 fn like(default: &Data) -> Value {
-    let template = json!({ "type": "string", "pattern": "[{][{%]" });
+    let template = template();
     match default {
         Data::Null => json!({}),
         // Ansible takes these words for truth values wherever one is asked for.

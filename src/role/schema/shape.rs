@@ -35,6 +35,8 @@ pub(super) enum Shape {
     Either(&'static Shape, &'static Shape),
     /// One of the checks.
     Check,
+    /// What a variable may hold.
+    Rule,
 }
 
 /// A mapping with fixed keys.
@@ -51,6 +53,8 @@ pub(super) struct Keys {
 const fn keys(all: &'static [(&'static str, Shape)], needed: &'static [&'static str]) -> Keys {
     Keys { all, needed, one_of: &[] }
 }
+
+pub(super) const RANGE: Keys = keys(&[("from", Shape::Number), ("to", Shape::Number)], &["from", "to"]);
 
 pub(super) const FILE: Keys = Keys {
     all: &[

@@ -23,6 +23,19 @@ fn test_keys() -> VaultKeys {
 }
 
 #[test]
+fn a_password_that_a_lookup_read_is_hidden() {
+    let globals = "kept: \"{{ lookup('password', 'kept.txt length=9') }}\"\nmissing: \"{{ lookup('password', 'x y') }}\"\n";
+    let folder = Folder::new(&[("hosts", THREE), ("globals.yml", globals), ("kept.txt", "word-in-a-file salt=ab\n")]);
+    let site = folder.load();
+    assert_eq!(site.mask.hide("word-in-a-file"), "word-in-a-file", "nobody read it yet");
+    assert_eq!(get(&site, "c1", "kept"), "word-in-a-file");
+    assert_eq!(site.mask.hide("word-in-a-file"), "***");
+    let error = site.scopes(IndexMap::new()).host("c1").get("missing").unwrap_err();
+    assert_eq!(error.message, format!("there is no password in {}", folder.path("x y").display()));
+    assert!(error.hint.unwrap().contains("kolla genpwd"));
+}
+
+#[test]
 fn encrypted_files_and_values_are_read_and_hidden() {
     let folder = Folder::new(&[
         ("hosts", THREE),

@@ -4,7 +4,7 @@ use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use super::super::lazy::{Root, settle};
-use super::{defined, entries, items, json, split, truth, written, wrong};
+use super::{defined, entries, items, json, kind, split, truth, written, wrong};
 use crate::source::{Style, dump};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
@@ -28,6 +28,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         .add_filter("symmetric_difference", |a: &Value, b: &Value| union(&keep(a, b, false)?, &keep(b, a, false)?));
     environment.add_filter("flatten", flatten);
     environment.add_filter("extract", extract);
+    environment.add_filter("subelements", subelements);
     environment
         .add_filter("to_json", |value: &Value, rest: Rest<ValueOrKwargs>| to_json(value, rest, json::Style::default()));
     environment.add_filter("to_nice_json", |value: &Value, rest: Rest<ValueOrKwargs>| {
@@ -263,6 +264,43 @@ fn flatten(value: &Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let mut out = Vec::new();
     walk(value, levels, nulls, &mut out)?;
     Ok(Value::from(out))
+}
+
+/// Each element with each item of a list in it, which a path names: `users | subelements('keys')`.
+fn subelements(value: &Value, path: &Value, rest: Rest<ValueOrKwargs>) -> Result<Vec<Value>, Error> {
+    let (args, named) = split(rest)?;
+    let skips = match args.first() {
+        Some(skips) => truth(skips),
+        None => named.get::<Option<bool>>("skip_missing")?.unwrap_or_default(),
+    };
+    named.assert_all_used()?;
+    let path = match path.as_str() {
+        Some(path) => path.split('.').map(Value::from).collect(),
+        None => items(path)?,
+    };
+    let elements = match value.kind() {
+        ValueKind::Map => entries(value)?.into_iter().map(|(_, element)| element).collect(),
+        _ => items(value)?,
+    };
+    let mut found = Vec::new();
+    for element in elements {
+        let mut list = element.clone();
+        for key in &path {
+            list = list.get_item(key)?;
+            if list.is_undefined() {
+                break;
+            }
+        }
+        match list.kind() {
+            ValueKind::Undefined if skips => {}
+            ValueKind::Undefined => return Err(wrong("an element of `subelements` has no such list in it")),
+            ValueKind::Seq | ValueKind::Iterable => {
+                found.extend(items(&list)?.into_iter().map(|item| Value::from(vec![element.clone(), item])));
+            }
+            _ => return Err(wrong(format!("`subelements` leads to {}, not to a list", kind(&list)))),
+        }
+    }
+    Ok(found)
 }
 
 /// `key | extract(container, more keys)`, mostly as `hosts | map('extract', hostvars, 'x')`.

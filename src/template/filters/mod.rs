@@ -18,6 +18,7 @@ use minijinja::value::{Rest, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 use super::engine::text_of;
+pub(super) use password::{IDENT, password_hash};
 
 /// Names of all filters, the engine's own included, for "did you mean".
 pub(super) const NAMES: &[&str] = &[

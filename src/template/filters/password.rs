@@ -16,6 +16,9 @@ const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl
 /// A salt of bcrypt: 22 characters for 16 bytes; the last one's spare bits mean nothing.
 const SALT: GeneralPurpose = GeneralPurpose::new(&BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
 
+/// The version of bcrypt where none is asked for.
+pub(in crate::template) const IDENT: &str = "2b";
+
 /// What `password_hash` can make.
 #[derive(Clone, Copy)]
 enum Scheme {
@@ -84,10 +87,21 @@ fn hash(password: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let name = text(0, "hashtype")?.unwrap_or_else(|| "sha512".to_owned());
     let salt = text(1, "salt")?.filter(|salt| !salt.is_empty());
     let rounds = named.get::<Option<u32>>("rounds")?;
-    let ident = named.get::<Option<String>>("ident")?.unwrap_or_else(|| "2b".to_owned());
+    let ident = named.get::<Option<String>>("ident")?.unwrap_or_else(|| IDENT.to_owned());
     let _ = named.get::<Option<Value>>("salt_size")?;
     named.assert_all_used()?;
-    let Some(scheme) = Scheme::named(&name) else {
+    password_hash(&password, &name, salt, rounds, &ident)
+}
+
+/// The hash of a password, by the name of its kind.
+pub(in crate::template) fn password_hash(
+    password: &str,
+    name: &str,
+    salt: Option<String>,
+    rounds: Option<u32>,
+    ident: &str,
+) -> Result<String, Error> {
+    let Some(scheme) = Scheme::named(name) else {
         let known = "use `sha512`, `sha256` or `bcrypt`";
         return Err(wrong(format!("unknown hash `{name}` of `password_hash`: {known}")));
     };
@@ -96,7 +110,7 @@ fn hash(password: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     if rounds > most {
         return Err(wrong(format!("`password_hash` takes at most {most} rounds of `{name}`: more take minutes")));
     }
-    scheme.hash(&password, salt, rounds, &ident)
+    scheme.hash(password, salt, rounds, ident)
 }
 
 /// Where none is given, one that follows from the password: the same file comes out of every run.

@@ -1,0 +1,98 @@
+//! What a variable may hold, where its default does not say it.
+
+use std::net::IpAddr;
+
+use serde_json::{Value as Json, json};
+
+use super::parse::Parser;
+use crate::error::{InputError, Kind, nearest};
+use crate::source::{Data, Fields, Node};
+
+/// How a variable of Kolla's is called that holds a port.
+const PORT: &str = "_port";
+
+/// What a variable may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// A port.
+    Port,
+    /// An IP address.
+    Address,
+    /// One of these words.
+    OneOf(Vec<String>),
+    /// A whole number from the first to the second.
+    Within(i64, i64),
+}
+
+impl Rule {
+    /// The one that a variable has by its name.
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        name.ends_with(PORT).then_some(Self::Port)
+    }
+
+    /// The one that a role writes down.
+    pub(super) fn parse(parser: &mut Parser<'_>, node: &Node) -> Option<Self> {
+        match &node.data {
+            Data::Str(word) if word == "port" => Some(Self::Port),
+            Data::Str(word) if word == "address" => Some(Self::Address),
+            Data::Seq(words) if words.iter().all(|word| word.as_str().is_some()) => {
+                Some(Self::OneOf(words.iter().filter_map(Node::as_str).map(str::to_owned).collect()))
+            }
+            Data::Map(_) => {
+                let mut fields = Fields::of(parser.document, node);
+                let mut bound = |key| match fields.need(key)?.data {
+                    Data::Int(number) => Some(number),
+                    _ => None,
+                };
+                let (from, to) = (bound("from"), bound("to"));
+                parser.errors.extend(fields.finish());
+                Some(Self::Within(from?, to?))
+            }
+            _ => {
+                let message = "expected `port`, `address`, a list of words, or a mapping with `from` and `to`";
+                parser.fail(node, message, Kind::RoleRule);
+                None
+            }
+        }
+    }
+
+    /// A variable's value, as it is printed, breaks the rule: the error without its place.
+    pub fn broken(&self, name: &str, value: &str) -> Option<InputError> {
+        let number = value.trim().parse::<i64>();
+        let (holds, what) = match self {
+            Self::Port => (matches!(number, Ok(1..=65535)), "a port, from 1 to 65535".to_owned()),
+            Self::Address => (value.trim().parse::<IpAddr>().is_ok(), "an IP address".to_owned()),
+            Self::OneOf(words) => (words.iter().any(|word| word == value), format!("one of {}", words.join(", "))),
+            Self::Within(from, to) => {
+                (number.is_ok_and(|number| (*from..=*to).contains(&number)), format!("a number from {from} to {to}"))
+            }
+        };
+        let error = InputError::new(format!("`{name}` must be {what}: `{value}`")).of(Kind::WrongValue);
+        let near = match self {
+            Self::OneOf(words) => nearest(value, words.iter().map(String::as_str)),
+            _ => None,
+        };
+        (!holds).then(|| match near {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error,
+        })
+    }
+
+    /// What an editor takes for such a value, if it is no template.
+    pub(super) fn schema(&self) -> Json {
+        let number = |from: i64, to: i64| {
+            json!({ "anyOf": [
+                { "type": "integer", "minimum": from, "maximum": to },
+                { "type": "string", "pattern": "^[0-9]+$" },
+            ] })
+        };
+        match self {
+            Self::Port => number(1, 65535),
+            Self::Within(from, to) => number(*from, *to),
+            Self::Address => {
+                json!({ "type": ["string", "null"], "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })
+            }
+            Self::OneOf(words) => json!({ "enum": words }),
+        }
+    }
+}

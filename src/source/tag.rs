@@ -1,0 +1,49 @@
+//! What a value's tag says, as `!unsafe`.
+
+use super::mistake::HINT;
+use super::{Data, Node};
+use crate::error::nearest;
+
+/// Tags of YAML itself begin with this.
+const YAML: &str = "tag:yaml.org,2002:";
+
+/// Ansible's own.
+const ANSIBLE: [&str; 3] = ["!unsafe", "!vault", "!vault-encrypted"];
+
+/// Gives a value the meaning of its tag. The parser has seen to YAML's own, and what is encrypted shows in the text.
+///
+/// # Errors
+/// What is wrong, where the tag is not known or does not fit the value.
+pub(super) fn apply(tag: Option<&str>, node: &mut Node) -> Result<(), String> {
+    match tag {
+        None | Some("!") => {}
+        Some("!unsafe") => verbatim(node),
+        Some("!vault" | "!vault-encrypted") => {
+            let sealed = node.as_str().is_some_and(|text| text.starts_with("$ANSIBLE_VAULT"));
+            if !sealed {
+                return Err(format!(
+                    "a value tagged `!vault` is not encrypted{HINT}encrypt it with `ansible-vault encrypt_string`, or take \
+                     the tag away"
+                ));
+            }
+        }
+        Some(tag) if tag.starts_with(YAML) => {}
+        Some(tag) => {
+            let hint = match nearest(tag, ANSIBLE) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "take it away: `!unsafe` and `!vault` are known, and YAML's own".to_owned(),
+            };
+            return Err(format!("unknown tag `{tag}`{HINT}{hint}"));
+        }
+    }
+    Ok(())
+}
+
+fn verbatim(node: &mut Node) {
+    node.verbatim = true;
+    match &mut node.data {
+        Data::Seq(items) => items.iter_mut().for_each(verbatim),
+        Data::Map(entries) => entries.values_mut().for_each(|entry| verbatim(&mut entry.value)),
+        _ => {}
+    }
+}
