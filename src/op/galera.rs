@@ -226,7 +226,7 @@ impl Galera {
         from_positions(&found)
     }
 
-    async fn find_position(&self, at: &View, host: &Remote) -> Result<()> {
+    async fn find_position(&self, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
         for name in [self.sql.container.as_str(), self.seed_name()] {
             if host.containers().await?.contains_key(name) {
                 stop(name, STOP_TIMEOUT, at, host).await?;
@@ -247,7 +247,7 @@ impl Galera {
                     .into(),
                     ..self.seed.spec.clone()
                 };
-                let log = run_once(&spec, at, host).await?;
+                let log = run_once(&spec, at, host, tell).await?;
                 let found = log.iter().rev().find_map(|line| line.split_once("Recovered position:"));
                 let Some((_, position)) = found else {
                     return Err(Error::operation("MariaDB did not tell its position")
@@ -260,7 +260,7 @@ impl Galera {
         Ok(())
     }
 
-    async fn start(&self, new: bool, at: &View, host: &Remote) -> Result<()> {
+    async fn start(&self, new: bool, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
         if new {
             let mut env = self.seed.spec.env.clone();
             env.shift_remove("BOOTSTRAP_ARGS");
@@ -268,13 +268,13 @@ impl Galera {
             env.extend(self.first_start.clone());
             let spec =
                 ContainerSpec { name: format!("{}_bootstrap", self.sql.container), env, ..self.seed.spec.clone() };
-            run_once(&spec, at, host).await?;
+            run_once(&spec, at, host, tell).await?;
         } else {
             let path = quote(&self.saved_path(&at.me, "grastate.dat"));
             run(host, &format!("sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' {path} && sync {path}")).await?;
         }
         stop(&self.sql.container, STOP_TIMEOUT, at, host).await.or_else(missing_is_fine)?;
-        self.seed.apply(&Diff::Create(Vec::new()), at, host, &Tell::nobody()).await
+        self.seed.apply(&Diff::Create(Vec::new()), at, host, tell).await
     }
 }
 
@@ -389,12 +389,12 @@ impl Operation for Galera {
         })
     }
 
-    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
         if self.stage == Stage::Position {
-            return self.find_position(at, host).await;
+            return self.find_position(at, host, tell).await;
         }
         match self.decide(at).await? {
-            Decision::Start { new, .. } => self.start(new, at, host).await,
+            Decision::Start { new, .. } => self.start(new, at, host, tell).await,
             Decision::Up(_) => Ok(()),
         }
     }

@@ -38,14 +38,19 @@ impl Task {
 ///
 /// # Errors
 /// An exit code other than 0, with the last lines.
-pub(super) async fn run_once(spec: &ContainerSpec, at: &View, host: &Remote) -> Result<Vec<String>> {
+pub(super) async fn run_once(spec: &ContainerSpec, at: &View, host: &Remote, tell: &Tell) -> Result<Vec<String>> {
     let digest = at.shared.image_digest(&spec.image, at.host()).await.ok().flatten();
     let image = digest.map_or_else(|| spec.image.clone(), |digest| Image::pinned(&spec.image, &digest));
     let labels = BTreeMap::from([(SITE_LABEL.to_owned(), at.shared.site.clone())]);
     let spec = ContainerSpec { image, labels, restart: false, ..spec.clone() };
     // One of a killed run may still be at it: two of them at once would be worse than waiting.
     if host.containers().await?.get(&spec.name).is_some_and(ContainerState::running) {
-        ended(&spec.name, host).await?;
+        let (name, on) = (&spec.name, host.name());
+        tell.warn(format!(
+            "{name} of an earlier run is still at work and is waited for: `kolla logs {on} {name}` shows what it does; if it \
+             can never end, remove it there"
+        ));
+        ended(name, host).await?;
     }
     host.act().remove(&spec.name).await?;
     host.act().create(&spec).await?;
@@ -93,8 +98,8 @@ impl Operation for Task {
         })
     }
 
-    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
-        run_once(&self.spec, at, host).await?;
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
+        run_once(&self.spec, at, host, tell).await?;
         self.sql.note(at, host, &self.subject(), &self.digest(at).await?).await
     }
 }

@@ -186,23 +186,37 @@ impl View {
     }
 }
 
-/// Tells how far a long operation is.
+/// What an operation says while it is carried out.
+#[derive(Debug)]
+pub enum Told {
+    /// So much of so much is done.
+    Progress(u64, u64),
+    /// Something that the operator should know.
+    Warning(String),
+}
+
+/// Who is told.
 #[derive(Clone)]
-pub struct Tell(Arc<dyn Fn(u64, u64) + Send + Sync>);
+pub struct Tell(Arc<dyn Fn(Told) + Send + Sync>);
 
 impl Tell {
-    /// Calls `to` with what is done and what is to be done.
-    pub fn new(to: impl Fn(u64, u64) + Send + Sync + 'static) -> Self {
+    /// Calls `to`.
+    pub fn new(to: impl Fn(Told) + Send + Sync + 'static) -> Self {
         Self(Arc::new(to))
     }
 
     /// To nobody.
     pub fn nobody() -> Self {
-        Self::new(|_, _| {})
+        Self::new(|_| {})
     }
 
     /// So much of so much.
     pub fn progress(&self, done: u64, total: u64) {
-        (self.0)(done, total);
+        (self.0)(Told::Progress(done, total));
+    }
+
+    /// The operator should know this.
+    pub fn warn(&self, message: impl Into<String>) {
+        (self.0)(Told::Warning(message.into()));
     }
 }

@@ -12,7 +12,7 @@ use super::event::{Event, Outcome, Sink, Summary};
 use super::gate::Gates;
 use crate::error::{Error, HostCause};
 use crate::host::{Machine, Remote};
-use crate::op::{Diff, Peer, Shared, Tell, Turn, View};
+use crate::op::{Diff, Peer, Shared, Tell, Told, Turn, View};
 use crate::plan::{Node, Plan};
 
 /// Operations at once on one host: enough to keep it busy, few enough to leave it usable.
@@ -230,9 +230,13 @@ impl Walk {
             subject: operation.subject(),
             at_ms,
         });
-        let sink = self.sink.clone();
-        let id = node.id.clone();
-        let tell = Tell::new(move |done, total| sink.event(&Event::Progress { node: id.clone(), done, total }));
+        let (sink, id, host) = (self.sink.clone(), node.id.clone(), node.host.clone());
+        let tell = Tell::new(move |told| {
+            sink.event(&match told {
+                Told::Progress(done, total) => Event::Progress { node: id.clone(), done, total },
+                Told::Warning(message) => Event::Warning { host: host.clone(), message },
+            });
+        });
         let result = operation.apply(&diff, &view, &Remote::new(machine.clone()), &tell).await;
         let ended = match result {
             Ok(()) => self.done(index, node, &diff, at_ms, millis(started)),

@@ -111,9 +111,30 @@ fn the_page_of_errors_is_what_the_program_says() {
     assert_eq!(names.len(), Kind::ALL.len(), "two kinds have the same name");
 }
 
+#[test]
 #[allow(clippy::disallowed_types)]
+fn a_command_that_is_held_up_ends_when_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("globals.yml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = program(folder.path(), folder.path(), ["validate"].into_iter());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    // Opening it lasts until the program has it open, too; then that waits for a text which never comes.
+    let writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    let id = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(writer);
+}
+
 fn run<'a>(folder: &Path, home: &Path, words: impl Iterator<Item = &'a str>) -> std::process::Output {
-    std::process::Command::new(env!("CARGO_BIN_EXE_kolla"))
+    program(folder, home, words).output().unwrap()
+}
+
+#[allow(clippy::disallowed_types)]
+fn program<'a>(folder: &Path, home: &Path, words: impl Iterator<Item = &'a str>) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kolla"));
+    command
         // The cases are about the infrastructure: OpenStack's roles would each miss something, too.
         .args(["--configdir", ".", "-e", "enable_openstack_core=false", "--output", "json"])
         .args(words)
@@ -121,7 +142,6 @@ fn run<'a>(folder: &Path, home: &Path, words: impl Iterator<Item = &'a str>) -> 
         .env_clear()
         .env("HOME", home)
         .env("USER", "operator")
-        .env("XDG_STATE_HOME", home)
-        .output()
-        .unwrap()
+        .env("XDG_STATE_HOME", home);
+    command
 }

@@ -6,14 +6,14 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use kolla::error::{Error, Result};
 use kolla::host::Remote;
 use kolla::host::fake::{Fake, FakeContainer};
-use kolla::op::{Diff, Kind, Op, Peer, Shared, Tell, View};
+use kolla::op::{Diff, Kind, Op, Peer, Shared, Tell, Told, View};
 use serde_json::Value;
 
 use self::table::{After, Case, Host, operation, question, tables};
@@ -42,11 +42,13 @@ fn told(error: &Error) -> String {
     text.trim_end().trim_start_matches("error: ").to_owned()
 }
 
+#[derive(Default)]
 struct Site {
     fakes: IndexMap<String, Fake>,
     adopt: bool,
     positions: BTreeMap<String, String>,
     hunks: bool,
+    warned: Arc<Mutex<Vec<String>>>,
 }
 
 impl Site {
@@ -99,7 +101,13 @@ impl Site {
     }
 
     async fn apply(&self, op: &Op, diff: &Diff, at: &View) -> Result<()> {
-        op.operation().apply(diff, at, &Remote::new(self.me().machine()), &Tell::nobody()).await
+        let warned = self.warned.clone();
+        let tell = Tell::new(move |told| {
+            if let Told::Warning(message) = told {
+                warned.lock().unwrap().push(message);
+            }
+        });
+        op.operation().apply(diff, at, &Remote::new(self.me().machine()), &tell).await
     }
 
     /// Two looks with fresh eyes; neither may write.
@@ -126,7 +134,8 @@ impl Case {
             host.give(fake);
             self.peers.get(name).unwrap_or(&self.host).give(fake);
         }
-        let site = Site { fakes, adopt: self.adopt, hunks: self.hunks, positions: self.positions.clone() };
+        let (positions, warned) = (self.positions.clone(), Arc::default());
+        let site = Site { fakes, adopt: self.adopt, hunks: self.hunks, positions, warned };
         self.host.act(site.me()).await;
         for patch in &self.given {
             let op = operation(base, patch);
@@ -199,6 +208,7 @@ impl Case {
                 }
             }
         }
+        compare("warnings", &self.warns.join("\n"), &site.warned.lock().unwrap().join("\n"));
         self.after.compare(&site, &mut compare);
         (op.kind(), wrong)
     }
@@ -320,6 +330,7 @@ async fn keystone_learns_what_changed_and_nothing_twice() {
         adopt: false,
         hunks: false,
         positions: BTreeMap::new(),
+        ..Site::default()
     };
     site.me().machine().pull("reg/db:1", None, &|_, _| {}).await.unwrap();
     let wanted = |url: &str, roles: &[&str], digest: &str| {

@@ -24,7 +24,8 @@ fn test_keys() -> VaultKeys {
 
 #[test]
 fn a_password_that_a_lookup_read_is_hidden() {
-    let globals = "kept: \"{{ lookup('password', 'kept.txt length=9') }}\"\nmissing: \"{{ lookup('password', 'x y') }}\"\n";
+    let globals =
+        "kept: \"{{ lookup('password', 'kept.txt length=9') }}\"\nmissing: \"{{ lookup('password', 'x y') }}\"\n";
     let folder = Folder::new(&[("hosts", THREE), ("globals.yml", globals), ("kept.txt", "word-in-a-file salt=ab\n")]);
     let site = folder.load();
     assert_eq!(site.mask.hide("word-in-a-file"), "word-in-a-file", "nobody read it yet");

@@ -1,7 +1,5 @@
 //! What a run leaves that was killed, or whose session was lost: a service that ran before runs after.
 
-use std::collections::BTreeMap;
-
 use kolla::error::HostCause;
 use kolla::host::fake::{Behaviour, Fake};
 use kolla::host::{ContainerSpec, Output};
@@ -19,7 +17,7 @@ async fn running(file: &str, patch: &Value) -> (Table, Site) {
     teach(&fake);
     table.host.give(&fake);
     let fakes = [("control01".to_owned(), fake)].into();
-    let site = Site { fakes, adopt: false, hunks: false, positions: BTreeMap::new() };
+    let site = Site { fakes, ..Site::default() };
     if *patch != Value::Null {
         let balancer = ContainerSpec { name: "haproxy".into(), image: "reg/web:1".into(), ..Default::default() };
         site.me().machine().create(&balancer).await.unwrap();

@@ -102,6 +102,9 @@ pub(super) struct Case {
     pub(super) after: After,
     /// Calls that write, in order.
     pub(super) writes: Option<Vec<String>>,
+    /// What the operator is warned of meanwhile.
+    #[serde(default)]
+    pub(super) warns: Vec<String>,
 }
 
 /// What the host is like in the end; only what is named is compared.
