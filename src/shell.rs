@@ -77,8 +77,15 @@ impl Mask {
         mask
     }
 
-    /// Hides further values.
-    pub fn add(&self, values: impl IntoIterator<Item = String>) {
+    /// Hides a further value.
+    pub fn learn(&self, value: &str) {
+        let known = |secret: &Secret| secret.reveal() == value;
+        if !self.0.read().unwrap_or_else(PoisonError::into_inner).iter().any(known) {
+            self.add([value.to_owned()]);
+        }
+    }
+
+    fn add(&self, values: impl IntoIterator<Item = String>) {
         // A key of many lines may be shown line by line, and a secret may be part of a URL or of a text of JSON.
         let mut values: Vec<String> = values
             .into_iter()

@@ -66,18 +66,16 @@ pub(super) struct Builder<'a> {
 pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
     let overrides = Searched::new(input.overrides);
     let (mut builder, enabled) = Builder::prepared(input, &overrides)?;
-    let errors = super::rules::broken(input, &enabled);
-    if !errors.is_empty() {
-        return Err(Error::Input(errors));
-    }
+    let broken = super::rules::broken(input, &enabled);
     for role in &enabled {
         builder.host_items(role);
         builder.checks(role, &enabled);
         builder.role(role, &enabled);
     }
     let questions = enabled.iter().flat_map(|role| builder.questions(role, &enabled)).collect();
-    if !builder.errors.is_empty() {
-        return Err(Error::Input(builder.errors));
+    let errors = broken.before(builder.errors);
+    if !errors.is_empty() {
+        return Err(Error::Input(errors));
     }
     let mut lookups = overrides.lookups();
     lookups.roles = enabled.iter().map(|role| role.name.clone()).collect();

@@ -1,4 +1,4 @@
-//! Files of the operator that replace or extend a role's own: `config/` in the site's folder.
+//! Files of the operator that replace or extend a role's own: those below `node_custom_config`.
 //!
 //! What a plan looks for is noted, so that a file that nothing looks for shows.
 

@@ -4,12 +4,20 @@ use std::collections::HashSet;
 
 use super::Input;
 use super::values::text_of;
-use crate::error::InputError;
+use crate::error::{InputError, Kind};
 use crate::role::Role;
 
-/// Every value that breaks a rule of an enabled role, at its place; nothing that is made of such a value.
-pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Vec<InputError> {
-    let (mut written, mut made) = (Vec::new(), Vec::new());
+/// Values that break rules.
+#[derive(Default)]
+pub(super) struct Broken {
+    errors: Vec<InputError>,
+    /// As they are printed.
+    values: HashSet<String>,
+}
+
+/// Every value that breaks a rule of an enabled role, at its place; not what is made of such a value.
+pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
+    let (mut broken, mut found) = (Broken::default(), Vec::new());
     let (mut seen, mut same) = (HashSet::new(), HashSet::new());
     for host in input.hosts {
         let scope = input.scopes.host(host);
@@ -23,17 +31,39 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Vec<InputError> {
             }
             // One that has no value is told by whoever needs it.
             let Ok(value) = value.map(|value| text_of(&value)) else { continue };
-            let Some(error) = rule.broken(name, &value) else { continue };
+            let Some(error) = rule.broken(name, &value).filter(|_| !value.is_empty()) else { continue };
             let Some(origin) = scope.explain(name).into_iter().next() else { continue };
-            if seen.insert((name, value.clone())) {
-                let found = if origin.text.contains("{{") { &mut made } else { &mut written };
-                found.push((value, error.at(origin.place)));
+            let template = origin.text.contains("{{") || origin.text.contains("{%");
+            // What is made of facts cannot be judged while they are stand-ins.
+            if template && !everywhere || !seen.insert((name, origin.place.clone())) {
+                continue;
             }
+            found.push((template, origin.layer.starts_with("role "), value, error.at(origin.place)));
         }
     }
-    let told: HashSet<String> = written.iter().map(|(value, _)| value.clone()).collect();
-    let made = made.into_iter().filter(|(value, _)| !told.contains(value));
-    let mut errors: Vec<InputError> = written.into_iter().chain(made).map(|(_, error)| error).collect();
-    errors.sort_by_key(|error| error.place.as_ref().map(|place| (place.file.clone(), place.line)));
-    errors
+    // What is made of a wrong value comes after that, and what a role makes of it last.
+    found.sort_by_key(|(template, of_role, ..)| (*template, *of_role));
+    for (template, _, value, error) in found {
+        if broken.values.insert(value) || !template {
+            broken.errors.push(error);
+        }
+    }
+    broken.errors.sort_by_key(|error| error.place.as_ref().map(|place| (place.file.clone(), place.line)));
+    broken
+}
+
+impl Broken {
+    /// These errors, and then others but for those that complain of the same values where they are used.
+    pub(super) fn before(self, others: Vec<InputError>) -> Vec<InputError> {
+        // A short one, as `0`, is in many messages: as a word of its own it counts.
+        let names = |message: &str, value: &String| {
+            message.split(|c: char| !c.is_alphanumeric() && c != '.').any(|word| word == value)
+                || value.len() > 4 && message.contains(value.as_str())
+        };
+        let follows = |error: &InputError| {
+            error.kind == Kind::WrongValue && self.values.iter().any(|value| names(&error.message, value))
+        };
+        let others = others.into_iter().filter(|error| !follows(error));
+        self.errors.into_iter().chain(others).collect()
+    }
 }

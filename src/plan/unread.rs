@@ -23,7 +23,8 @@ impl Overrides {
             return Vec::new();
         }
         // As it is mostly called: `config`.
-        let folder = self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = self.folder.file_name().unwrap_or(self.folder.as_os_str());
+        let folder = name.to_string_lossy().into_owned();
         let known = Known { folder, lookups, roles, hosts, owners: owners(roles) };
         let mut faults: IndexMap<String, Vec<String>> = IndexMap::new();
         for path in left {

@@ -10,6 +10,7 @@ use super::{
     StatusKind, Step, StepKind, Templates,
 };
 use crate::error::{InputError, Kind};
+use crate::examples;
 use crate::source::{Data, Document, Entry, Fields, Node};
 use crate::template::{Layer, Sourced};
 
@@ -59,7 +60,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let checks = top.list("checks").iter().filter_map(|node| parser.check(node)).collect();
     let status = top.list("status").iter().filter_map(|node| parser.status(node)).collect();
     let layer = parser.vars(name, &services, &vars);
-    let values = parser.values(name, &layer, &top.map("values"));
+    let values = parser.values(&layer, &top.map("values"));
     let mut errors = top.finish();
     errors.append(&mut parser.errors);
     if !errors.is_empty() {
@@ -114,12 +115,13 @@ impl Parser<'_> {
     }
 
     /// The rules of variables: those that are written down, and those that follow from names.
-    fn values(&mut self, role: &str, vars: &Layer, written: &[(&str, &Entry)]) -> BTreeMap<String, Rule> {
-        let by_name = vars.vars.keys().filter_map(|name| Some((name.clone(), Rule::by_name(name)?)));
-        let mut rules: BTreeMap<String, Rule> = by_name.collect();
+    fn values(&mut self, vars: &Layer, written: &[(&str, &Entry)]) -> BTreeMap<String, Rule> {
+        let by_name =
+            |(name, sourced): (&String, &Sourced)| Some((name.clone(), Rule::by_name(name, &sourced.node.data)?));
+        let mut rules: BTreeMap<String, Rule> = vars.vars.iter().filter_map(by_name).collect();
         for (name, entry) in written {
             // Some of the whole site's have no default.
-            if role != "site" && !vars.vars.contains_key(*name) {
+            if !vars.vars.contains_key(*name) && !examples::variables().any(|(_, known)| known == *name) {
                 let message = format!("`{name}` is none of this role's variables");
                 self.errors
                     .push(InputError::new(message).of(Kind::RoleRule).at(self.document.at(entry.line, entry.column)));

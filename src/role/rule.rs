@@ -25,9 +25,14 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The one that a variable has by its name.
-    pub(super) fn by_name(name: &str) -> Option<Self> {
-        name.ends_with(PORT).then_some(Self::Port)
+    /// The one that a variable has by its name, unless its default is something else.
+    pub(super) fn by_name(name: &str, default: &Data) -> Option<Self> {
+        let port = match default {
+            Data::Int(_) => true,
+            Data::Str(text) => text.contains("{{") || text.contains("{%") || text.parse::<u16>().is_ok(),
+            _ => false,
+        };
+        (port && name.ends_with(PORT)).then_some(Self::Port)
     }
 
     /// The one that a role writes down.
@@ -35,18 +40,24 @@ impl Rule {
         match &node.data {
             Data::Str(word) if word == "port" => Some(Self::Port),
             Data::Str(word) if word == "address" => Some(Self::Address),
-            Data::Seq(words) if words.iter().all(|word| word.as_str().is_some()) => {
+            Data::Seq(words) if !words.is_empty() && words.iter().all(|word| word.as_str().is_some()) => {
                 Some(Self::OneOf(words.iter().filter_map(Node::as_str).map(str::to_owned).collect()))
             }
             Data::Map(_) => {
                 let mut fields = Fields::of(parser.document, node);
-                let mut bound = |key| match fields.need(key)?.data {
-                    Data::Int(number) => Some(number),
-                    _ => None,
-                };
-                let (from, to) = (bound("from"), bound("to"));
-                parser.errors.extend(fields.finish());
-                Some(Self::Within(from?, to?))
+                let bounds = [fields.need("from"), fields.need("to")].map(|bound| bound.map(|node| &node.data));
+                let whole = fields.finish();
+                match bounds {
+                    [Some(Data::Int(from)), Some(Data::Int(to))] if from <= to => {
+                        parser.errors.extend(whole);
+                        return Some(Self::Within(*from, *to));
+                    }
+                    [Some(_), Some(_)] if whole.is_empty() => {
+                        parser.fail(node, "`from` and `to` must be whole numbers, the lower one first", Kind::RoleRule);
+                    }
+                    _ => parser.errors.extend(whole),
+                }
+                None
             }
             _ => {
                 let message = "expected `port`, `address`, a list of words, or a mapping with `from` and `to`";

@@ -11,6 +11,7 @@ use super::inventory::{ALL, Inventory};
 use super::pattern;
 use super::vault::VaultKeys;
 use crate::error::{Error, InputError, Kind, Result, nearest};
+use crate::source::{Data, Node};
 use crate::template::Sourced;
 
 /// Names that are Ansible's own, never an inventory's.
@@ -193,7 +194,7 @@ impl Listing {
         let mut vars = Map::new();
         let groups = self.groups.ranked(host);
         let inline = |name: &str| self.inventory.groups.get(name).into_iter().flat_map(|group| &group.vars);
-        let mut set = |(name, sourced): (&String, &Sourced)| drop(vars.insert(name.clone(), sourced.node.to_json()));
+        let mut set = |(name, sourced): (&String, &Sourced)| drop(vars.insert(name.clone(), shown(&sourced.node)));
         [ALL].into_iter().chain(groups.iter().copied()).flat_map(inline).for_each(&mut set);
         for names in [&[ALL][..], &groups[..]] {
             for base in &self.group_vars.0 {
@@ -207,5 +208,17 @@ impl Listing {
         vars.retain(|name, _| !INTERNAL.contains(&name.as_str()));
         vars.sort_keys();
         vars.into()
+    }
+}
+
+/// A value as `ansible-inventory` shows it: texts that are no templates are marked.
+fn shown(node: &Node) -> Value {
+    match &node.data {
+        Data::Str(text) if node.verbatim => json!({ "__ansible_unsafe": text }),
+        Data::Seq(items) => items.iter().map(shown).collect(),
+        Data::Map(map) => {
+            map.iter().map(|(key, entry)| (key.clone(), shown(&entry.value))).collect::<Map<_, _>>().into()
+        }
+        _ => node.to_json(),
     }
 }

@@ -247,25 +247,40 @@ impl Site {
     /// The folder of the operator's own files of services: `node_custom_config`, as `config/` beside globals.yml.
     ///
     /// # Errors
-    /// When the variable has no value, or names a folder that is not there.
+    /// When the variable has no one value, or names a folder that is not there.
     pub fn overrides(&self) -> std::result::Result<PathBuf, InputError> {
         const NAME: &str = "node_custom_config";
         let usual = self.config_dir.join("config");
         let scopes = self.scopes(IndexMap::new());
-        let scope = scopes.host(self.hosts.first().map_or("", |(name, _)| name));
-        if !scope.has(NAME) {
-            return Ok(usual);
+        let mut found: Option<PathBuf> = None;
+        for host in self.hosts.keys() {
+            let scope = scopes.host(host);
+            let value = if scope.has(NAME) { scope.get(NAME)? } else { Value::from(()) };
+            let folder = match value.as_str() {
+                None | Some("") => absolute(&usual),
+                Some(text) => absolute(&self.config_dir.join(text)),
+            };
+            let fail = |message: String, hint: &str| {
+                // Where an operator set it, or what it is made of.
+                let scopes = [host].into_iter().chain(self.hosts.keys()).map(|host| scopes.host(host));
+                let mut origins = scopes.flat_map(|scope| [scope.explain(NAME), scope.explain("node_config")].concat());
+                let place = origins.find(|origin| !origin.layer.starts_with("role ")).map(|origin| origin.place);
+                let error = InputError::new(format!("`{NAME}`: {message}")).of(Kind::UnreadableFile);
+                Err(InputError { place, ..error.hint(hint) })
+            };
+            if found.as_ref().is_some_and(|other| *other != folder) {
+                return fail(
+                    format!("{host} has another folder than the hosts before it"),
+                    "one folder is read for all hosts",
+                );
+            }
+            if folder != absolute(&usual) && !folder.is_dir() {
+                let hint = "make the folder, or name another one: a path beside globals.yml, or a whole one";
+                return fail(format!("there is no folder {}", folder.display()), hint);
+            }
+            found = Some(folder);
         }
-        let folder = self.config_dir.join(scope.get(NAME)?.to_string());
-        if folder == absolute(&usual) {
-            return Ok(usual);
-        }
-        if !folder.is_dir() {
-            let error = InputError::new(format!("`{NAME}`: there is no folder {}", folder.display()));
-            let place = scope.explain(NAME).into_iter().next().map(|origin| origin.place);
-            return Err(InputError { place, ..error.of(Kind::UnreadableFile) });
-        }
-        Ok(folder)
+        Ok(found.filter(|folder| *folder != absolute(&usual)).unwrap_or(usual))
     }
 
     /// What deserves a word but stops nothing.

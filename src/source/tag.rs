@@ -4,8 +4,12 @@ use super::mistake::HINT;
 use super::{Data, Node};
 use crate::error::nearest;
 
-/// Tags of YAML itself begin with this.
+/// Tags of YAML itself begin with this, written as `!!`.
 const YAML: &str = "tag:yaml.org,2002:";
+
+/// What follows then.
+const OF_YAML: [&str; 13] =
+    ["binary", "bool", "float", "int", "map", "merge", "null", "omap", "pairs", "seq", "set", "str", "timestamp"];
 
 /// Ansible's own.
 const ANSIBLE: [&str; 3] = ["!unsafe", "!vault", "!vault-encrypted"];
@@ -27,13 +31,14 @@ pub(super) fn apply(tag: Option<&str>, node: &mut Node) -> Result<(), String> {
                 ));
             }
         }
-        Some(tag) if tag.starts_with(YAML) => {}
+        Some(tag) if tag.strip_prefix(YAML).is_some_and(|name| OF_YAML.contains(&name)) => {}
         Some(tag) => {
             let hint = match nearest(tag, ANSIBLE) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "take it away: `!unsafe` and `!vault` are known, and YAML's own".to_owned(),
             };
-            return Err(format!("unknown tag `{tag}`{HINT}{hint}"));
+            let written = tag.strip_prefix(YAML).map_or_else(|| tag.to_owned(), |name| format!("!!{name}"));
+            return Err(format!("unknown tag `{written}`{HINT}{hint}"));
         }
     }
     Ok(())

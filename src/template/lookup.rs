@@ -103,7 +103,7 @@ fn kept_password(scope: &Scope, term: &str, named: &Kwargs) -> Result<String, Er
         Some((salt, ident)) => (Some(salt), Some(ident.to_owned())),
         None => (salt, None),
     };
-    scope.shared().mask.add([word.to_owned()]);
+    scope.shared().mask.learn(word);
     match scheme.filter(|scheme| !scheme.is_empty()) {
         None => Ok(word.to_owned()),
         Some(scheme) => {

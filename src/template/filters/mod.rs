@@ -116,6 +116,7 @@ pub(super) const NAMES: &[&str] = &[
     "splitext",
     "string",
     "sum",
+    "subelements",
     "symmetric_difference",
     "ternary",
     "title",
