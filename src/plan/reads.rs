@@ -27,6 +27,7 @@ pub(super) const READ_HERE: &[&str] = &[
     "kolla_site_name",
     "kolla_ssh_jump",
     "mariadb_recover_inventory_name",
+    "node_config",
     "node_custom_config",
     "openstack_region_name",
     "openstack_tag",

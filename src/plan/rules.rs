@@ -31,14 +31,19 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
             }
             // One that has no value is told by whoever needs it.
             let Ok(value) = value.map(|value| text_of(&value)) else { continue };
-            let Some(error) = rule.broken(name, &value).filter(|_| !value.is_empty()) else { continue };
+            let Some(error) = rule.broken(name, &value) else { continue };
             let Some(origin) = scope.explain(name).into_iter().next() else { continue };
-            let template = origin.text.contains("{{") || origin.text.contains("{%");
-            // What is made of facts cannot be judged while they are stand-ins.
-            if template && !everywhere || !seen.insert((name, origin.place.clone())) {
+            let of_role = origin.layer.starts_with("role ");
+            // What a role leaves empty is one that need not be set.
+            if value.is_empty() && of_role {
                 continue;
             }
-            found.push((template, origin.layer.starts_with("role "), value, error.at(origin.place)));
+            let template = origin.text.contains("{{") || origin.text.contains("{%");
+            // What is made of facts cannot be judged while they are stand-ins.
+            if template && !everywhere && input.facts.is_empty() || !seen.insert((name, origin.place.clone())) {
+                continue;
+            }
+            found.push((template, of_role, value, error.at(origin.place)));
         }
     }
     // What is made of a wrong value comes after that, and what a role makes of it last.
@@ -61,7 +66,8 @@ impl Broken {
                 || value.len() > 4 && message.contains(value.as_str())
         };
         let follows = |error: &InputError| {
-            error.kind == Kind::WrongValue && self.values.iter().any(|value| names(&error.message, value))
+            let of_nothing = error.message.ends_with("found nothing") && self.values.contains("");
+            of_nothing || error.kind == Kind::WrongValue && self.values.iter().any(|value| names(&error.message, value))
         };
         let others = others.into_iter().filter(|error| !follows(error));
         self.errors.into_iter().chain(others).collect()

@@ -69,16 +69,19 @@ impl Rule {
 
     /// A variable's value, as it is printed, breaks the rule: the error without its place.
     pub fn broken(&self, name: &str, value: &str) -> Option<InputError> {
-        let number = value.trim().parse::<i64>();
+        // Exactly as it is written into files.
+        let plain = !value.starts_with(['+', '0']) || value == "0";
+        let number = value.parse::<i64>().ok().filter(|_| plain);
         let (holds, what) = match self {
-            Self::Port => (matches!(number, Ok(1..=65535)), "a port, from 1 to 65535".to_owned()),
-            Self::Address => (value.trim().parse::<IpAddr>().is_ok(), "an IP address".to_owned()),
+            Self::Port => (matches!(number, Some(1..=65535)), "a port, from 1 to 65535".to_owned()),
+            Self::Address => (value.parse::<IpAddr>().is_ok(), "an IP address".to_owned()),
             Self::OneOf(words) => (words.iter().any(|word| word == value), format!("one of {}", words.join(", "))),
             Self::Within(from, to) => {
-                (number.is_ok_and(|number| (*from..=*to).contains(&number)), format!("a number from {from} to {to}"))
+                (number.is_some_and(|number| (*from..=*to).contains(&number)), format!("a number from {from} to {to}"))
             }
         };
-        let error = InputError::new(format!("`{name}` must be {what}: `{value}`")).of(Kind::WrongValue);
+        let found = if value.is_empty() { "it is empty".to_owned() } else { format!("`{value}`") };
+        let error = InputError::new(format!("`{name}` must be {what}: {found}")).of(Kind::WrongValue);
         let near = match self {
             Self::OneOf(words) => nearest(value, words.iter().map(String::as_str)),
             _ => None,

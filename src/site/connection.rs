@@ -24,11 +24,10 @@ pub(super) fn spec(scope: &Scope, host: &str, options: &SiteOptions) -> Result<H
 impl Connection<'_> {
     fn read(&mut self) -> HostSpec {
         let local = self.local();
-        let user = self.text("ansible_user").unwrap_or_else(|| self.options.user.clone());
+        let user = self.either("ansible_user", "ansible_ssh_user").unwrap_or_else(|| self.options.user.clone());
         let become_root = self.flag("ansible_become").unwrap_or(true) && user != "root";
         let mut ssh = self.ssh_options();
-        if let Some(file) = self.text("ansible_ssh_private_key_file").or_else(|| self.text("ansible_private_key_file"))
-        {
+        if let Some(file) = self.either("ansible_private_key_file", "ansible_ssh_private_key_file") {
             ssh.key_files = vec![self.path(&file)];
         } else if ssh.key_files.is_empty() {
             let folder = self.options.home.iter().map(|home| home.join(".ssh"));
@@ -46,8 +45,8 @@ impl Connection<'_> {
         });
         HostSpec {
             name: self.host.to_owned(),
-            address: self.text("ansible_host").unwrap_or_else(|| self.host.to_owned()),
-            port: self.port("ansible_port"),
+            address: self.either("ansible_host", "ansible_ssh_host").unwrap_or_else(|| self.host.to_owned()),
+            port: self.port(),
             user,
             become_root,
             key_files: ssh.key_files,
@@ -89,7 +88,14 @@ impl Connection<'_> {
         }
     }
 
-    fn port(&mut self, name: &str) -> u16 {
+    /// A variable that has an older name, too, which wins in Ansible.
+    fn either(&mut self, name: &str, older: &str) -> Option<String> {
+        self.text(older).or_else(|| self.text(name))
+    }
+
+    fn port(&mut self) -> u16 {
+        let (name, older) = ("ansible_port", "ansible_ssh_port");
+        let name = if self.scope.has(older) { older } else { name };
         let Some(text) = self.text(name) else { return 22 };
         match text.parse() {
             Ok(port) if port > 0 => port,

@@ -93,7 +93,6 @@ pub(super) fn parents(service: &str) -> Option<&'static [&'static str]> {
 }
 
 /// Every service group with its parents.
-#[cfg(test)]
 pub(super) fn tree() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     SERVICES.iter().flat_map(|(parents, services)| services.split_whitespace().map(move |name| (name, *parents)))
 }

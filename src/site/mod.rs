@@ -13,6 +13,7 @@ mod inventory;
 mod listing;
 mod literal;
 pub mod merge;
+mod own;
 mod passwords;
 mod pattern;
 mod script;
@@ -24,7 +25,7 @@ mod words;
 mod yaml;
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
@@ -221,7 +222,7 @@ impl Site {
         let hosts = self.layers.hosts.iter().map(host).collect();
         let constants = vec![
             ("groups".to_owned(), Value::from_object(GroupsValue(self.groups.clone()))),
-            ("CONFIG_DIR".to_owned(), Value::from(absolute(&self.config_dir).display().to_string())),
+            ("CONFIG_DIR".to_owned(), Value::from(own::absolute(&self.config_dir).display().to_string())),
         ];
         Scopes::new(SiteLayers {
             base: self.layers.roles.iter().chain(&self.layers.globals).cloned().collect(),
@@ -244,54 +245,10 @@ impl Site {
         names.filter_map(|name| Some(Password::judge(name, winner(name)?))).collect()
     }
 
-    /// The folder of the operator's own files of services: `node_custom_config`, as `config/` beside globals.yml.
-    ///
-    /// # Errors
-    /// When the variable has no one value, or names a folder that is not there.
-    pub fn overrides(&self) -> std::result::Result<PathBuf, InputError> {
-        const NAME: &str = "node_custom_config";
-        let usual = self.config_dir.join("config");
-        let scopes = self.scopes(IndexMap::new());
-        let mut found: Option<PathBuf> = None;
-        for host in self.hosts.keys() {
-            let scope = scopes.host(host);
-            let value = if scope.has(NAME) { scope.get(NAME)? } else { Value::from(()) };
-            let folder = match value.as_str() {
-                None | Some("") => absolute(&usual),
-                Some(text) => absolute(&self.config_dir.join(text)),
-            };
-            let fail = |message: String, hint: &str| {
-                // Where an operator set it, or what it is made of.
-                let scopes = [host].into_iter().chain(self.hosts.keys()).map(|host| scopes.host(host));
-                let mut origins = scopes.flat_map(|scope| [scope.explain(NAME), scope.explain("node_config")].concat());
-                let place = origins.find(|origin| !origin.layer.starts_with("role ")).map(|origin| origin.place);
-                let error = InputError::new(format!("`{NAME}`: {message}")).of(Kind::UnreadableFile);
-                Err(InputError { place, ..error.hint(hint) })
-            };
-            if found.as_ref().is_some_and(|other| *other != folder) {
-                return fail(
-                    format!("{host} has another folder than the hosts before it"),
-                    "one folder is read for all hosts",
-                );
-            }
-            if folder != absolute(&usual) && !folder.is_dir() {
-                let hint = "make the folder, or name another one: a path beside globals.yml, or a whole one";
-                return fail(format!("there is no folder {}", folder.display()), hint);
-            }
-            found = Some(folder);
-        }
-        Ok(found.filter(|folder| *folder != absolute(&usual)).unwrap_or(usual))
-    }
-
     /// What deserves a word but stops nothing.
     pub fn warnings(&self) -> Vec<InputError> {
         self.warnings.clone()
     }
-}
-
-/// The same path from wherever it is used.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn shared(layers: Vec<Layer>) -> Vec<Arc<Layer>> {

@@ -1,3 +1,4 @@
+mod connection;
 mod examples;
 mod secrets;
 
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 use serde_json::json;
 
-use super::{HostSpec, Site, SiteOptions, groups};
+use super::{Site, SiteOptions, groups};
 use crate::error::{Error, InputError};
 use crate::source::Document;
 use crate::template::Layer;
@@ -311,67 +312,6 @@ fn templates_are_checked_when_loading() {
 }
 
 #[test]
-fn connection_variables_mean_what_they_mean_in_ansible() {
-    let text = "[control]\nc1 ansible_host=10.0.0.1 ansible_port=2222 ansible_user=kolla\nc2 ansible_connection=local\n\
-                c3 ansible_user=root kolla_container_engine=podman\nc4 ansible_become=no\n\
-                c5 ansible_ssh_private_key_file=~/keys/lab\n\
-                c6 ansible_ssh_common_args='-o ProxyJump=j@bastion:22 -o UserKnownHostsFile=~/kh -i /k'\n\
-                c7 kolla_ssh_jump=bastion ansible_host=\"{{ 'fd00::' ~ 7 }}\"\n";
-    let site = Folder::new(&[("hosts", text)]).load();
-    let base = |name: &str| HostSpec {
-        name: name.into(),
-        address: name.into(),
-        port: 22,
-        user: "me".into(),
-        become_root: true,
-        key_files: ["id_ed25519", "id_ecdsa", "id_rsa"].map(|key| Path::new("/home/me/.ssh").join(key)).to_vec(),
-        known_hosts: vec!["/home/me/.ssh/known_hosts".into(), "/etc/ssh/ssh_known_hosts".into()],
-        local: false,
-        jump: None,
-        engine_socket: "/var/run/docker.sock".into(),
-    };
-    for expected in [
-        HostSpec { address: "10.0.0.1".into(), port: 2222, user: "kolla".into(), ..base("c1") },
-        HostSpec { local: true, ..base("c2") },
-        HostSpec {
-            user: "root".into(),
-            become_root: false,
-            engine_socket: "/run/podman/podman.sock".into(),
-            ..base("c3")
-        },
-        HostSpec { become_root: false, ..base("c4") },
-        HostSpec { key_files: vec!["/home/me/keys/lab".into()], ..base("c5") },
-        HostSpec {
-            key_files: vec!["/k".into()],
-            known_hosts: vec!["/home/me/kh".into()],
-            jump: Some("j@bastion:22".into()),
-            ..base("c6")
-        },
-        HostSpec { address: "fd00::7".into(), jump: Some("bastion".into()), ..base("c7") },
-    ] {
-        assert_eq!(site.hosts[&expected.name], expected);
-    }
-}
-
-#[test]
-fn wrong_connection_variables_are_input_errors() {
-    let text = "[control]\nc1 ansible_port=ssh\nc2 ansible_connection=ssl\nc3 ansible_become=maybe\n\
-                c4 ansible_ssh_common_args='-o ProxyCommand=\"nc %h %p\"'\nc5 ansible_host='{{ addres }}'\n\
-                c6 ansible_host='{{ addres }}'\n[control:vars]\naddress=x\n";
-    assert_eq!(
-        Folder::new(&[("hosts", text)]).errors(),
-        [
-            "hosts:2:17: `ansible_port` of c1 must be a port, found `ssh` (use a number from 1 to 65535)",
-            "hosts:3:23: unknown connection `ssl` of c2 (did you mean `ssh`?)",
-            "hosts:4:19: `ansible_become` of c3 must be true or false, found `maybe`",
-            "hosts:5:28: `ProxyCommand` of c4 is no jump through ssh (use `-o ProxyJump=user@host`)",
-            "hosts:6:21: undefined variable `addres` (`address` is defined in hosts:9)",
-            "hosts:7:21: undefined variable `addres` (`address` is defined in hosts:9)",
-        ]
-    );
-}
-
-#[test]
 fn service_groups_that_are_missing_fall_back_to_kollas() {
     let folder = Folder::new(&[("hosts", "[control]\nc1\nc2\n[network]\nn1\n[compute]\nw1\n[mariadb]\nc2\n[nova]\n")]);
     let site = folder.load();
@@ -481,7 +421,7 @@ fn warnings_name_what_changed_its_meaning_and_files_of_nobody() {
     let folder = Folder::new(&[
         (
             "hosts",
-            "[control]\nc1 api_interface=em1\nc2 api_interface=eth0 ansible_password=x\n[netwrok]\nc1\n[gpu]\nc2\n",
+            "[control]\nc1 api_interface=em1\nc2 api_interface=eth0 ansible_password=x\n[netwrok]\nc1\n[gpu]\nc2\n[mariabd]\nc1\n",
         ),
         ("globals.yml", "api_interface: eth0\n"),
         ("group_vars/contrl.yml", "a: 1\n"),
@@ -497,6 +437,7 @@ fn warnings_name_what_changed_its_meaning_and_files_of_nobody() {
             "`api_interface` is set in globals.yml:1 and for host c1 in hosts:2: the more specific one wins, unlike in Kolla-Ansible",
             "hosts:3: `ansible_password` is not used: logins are by key, sudo without a password",
             "no service runs on the inventory's group `netwrok`; did you mean `network`?",
+            "no service runs on the inventory's group `mariabd`; did you mean `mariadb`?",
             "group_vars/contrl.yml: the inventory has no group `contrl`; did you mean `control`?",
             "group_vars/glance.yml: the inventory has no group `glance`; add a section for the group to the inventory",
             "host_vars/c3.yml: the inventory has no host `c3`; did you mean `c1`?",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::Layers;
-use super::groups::{COARSE, Groups, parents};
+use super::groups::{COARSE, Groups, parents, tree};
 use crate::error::{InputError, Kind, Place, nearest};
 use crate::template::{Layer, Sourced};
 
@@ -35,7 +35,8 @@ pub(super) fn of(
     }
     let group_known = |name: &str| groups.names().any(|group| group == name);
     // Without its group a service runs nowhere, and nothing else would say so.
-    let missing: Vec<&str> = COARSE.iter().copied().filter(|name| !group_known(name)).collect();
+    let services = tree().map(|(name, _)| name);
+    let missing: Vec<&str> = COARSE.iter().copied().chain(services).filter(|name| !group_known(name)).collect();
     for name in groups.names().filter(|name| !COARSE.contains(name) && parents(name).is_none()) {
         if let Some(near) = nearest(name, missing.iter().copied()) {
             let message = format!("no service runs on the inventory's group `{name}`; did you mean `{near}`?");

@@ -96,11 +96,6 @@ pub(super) fn retype(node: &mut Node, text: &str) {
     Source { lines: text.lines().collect(), line: 0, column: 0, byte: 0 }.retype(node);
 }
 
-/// The word that a text begins with, in a list or outside of one.
-fn word(text: &str) -> &str {
-    &text[..text.find(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}')).unwrap_or(text.len())]
-}
-
 /// The text of a file, and the place in it that was asked for last: the next one mostly comes after it, in the same line.
 struct Source<'a> {
     lines: Vec<&'a str>,
@@ -123,12 +118,10 @@ impl<'a> Source<'a> {
                 }
             }
             Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) => {
-                if let Some(word) = self.verbatim(node) {
-                    node.data = Data::Str(word.to_owned());
-                    return;
-                }
                 let source = self.at(node.line, node.column).unwrap_or_default();
-                let word = word(source);
+                let end =
+                    source.find(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}')).unwrap_or(source.len());
+                let word = &source[..end];
                 // Nothing, or something with a tag, an anchor or in quotes.
                 if !word.is_empty() && !word.starts_with(['!', '&', '*', '"', '\'', '|', '>', '-', '#', ':', '?'])
                     || word.starts_with('-') && word.len() > 1
@@ -144,34 +137,20 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The text of a plain scalar that bears the tag `!unsafe` itself: it is text whatever it looks like.
-    fn verbatim(&mut self, node: &Node) -> Option<&'a str> {
-        let (before, after) = self.around(node.line, node.column).filter(|_| node.verbatim)?;
-        let (tagged, word) = (before.trim_end().ends_with("!unsafe"), word(after));
-        // The place of nothing is that of what comes next.
-        let there = node.data != Data::Null || matches!(word, "~" | "null" | "Null" | "NULL");
-        (tagged && there).then_some(word)
-    }
-
     /// The source from a place on, to the end of its line.
     ///
     /// None where a tag before it says its type.
     fn at(&mut self, line: usize, column: usize) -> Option<&'a str> {
-        let (before, after) = self.around(line, column)?;
-        // A tag and its value have a space between them.
-        let spaced = before.ends_with(char::is_whitespace);
-        let tagged = spaced && before.split_whitespace().next_back().is_some_and(|word| word.starts_with('!'));
-        (!tagged).then_some(after)
-    }
-
-    /// The line up to a place, and from there on.
-    fn around(&mut self, line: usize, column: usize) -> Option<(&'a str, &'a str)> {
         let text = *self.lines.get(line.checked_sub(1)?)?;
         if line != self.line || column < self.column {
             (self.line, self.column, self.byte) = (line, 1, 0);
         }
         let start = self.byte + text.get(self.byte..)?.char_indices().nth(column.checked_sub(self.column)?)?.0;
         (self.column, self.byte) = (column, start);
-        text.split_at_checked(start)
+        let (before, after) = text.split_at_checked(start)?;
+        // A tag and its value have a space between them.
+        let spaced = before.ends_with(char::is_whitespace);
+        let tagged = spaced && before.split_whitespace().next_back().is_some_and(|word| word.starts_with('!'));
+        (!tagged).then_some(after)
     }
 }

@@ -270,8 +270,8 @@ fn flatten(value: &Value, rest: Rest<ValueOrKwargs>) -> Result<Value, Error> {
 fn subelements(value: &Value, path: &Value, rest: Rest<ValueOrKwargs>) -> Result<Vec<Value>, Error> {
     let (args, named) = split(rest)?;
     let skips = match args.first() {
-        Some(skips) => truth(skips),
-        None => named.get::<Option<bool>>("skip_missing")?.unwrap_or_default(),
+        Some(skips) => skips.is_true(),
+        None => named.get::<Option<Value>>("skip_missing")?.is_some_and(|skips| skips.is_true()),
     };
     named.assert_all_used()?;
     let path = match path.as_str() {
