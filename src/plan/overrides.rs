@@ -163,13 +163,17 @@ impl<'a> Searched<'a> {
 
 /// Where files for one of a role may be, the more specific later.
 pub(super) fn paths(spec: &FileSpec, role: &str, service: &str, host: &str, file: &str) -> Vec<String> {
+    let (folder, file) = match &spec.known_as {
+        Some(path) => path.rsplit_once('/').unwrap_or((role, path)),
+        None => (role, file),
+    };
     let mut paths = match (&spec.source, spec.merge) {
         (Source::Given(names), _) => {
             let of = |folder: String| names.iter().rev().map(move |name| format!("{folder}/{name}"));
             of(role.to_owned()).chain(of(format!("{role}/{host}"))).collect()
         }
         (_, Merge::Replace | Merge::Ini | Merge::Yaml) => {
-            vec![file.to_owned(), format!("{role}/{file}"), format!("{role}/{host}/{file}")]
+            vec![file.to_owned(), format!("{folder}/{file}"), format!("{folder}/{host}/{file}")]
         }
         (_, Merge::Oslo) => vec![
             "global.conf".to_owned(),

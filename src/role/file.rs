@@ -16,6 +16,8 @@ pub struct FileSpec {
     pub with: Vec<(String, Node)>,
     /// Path in the container (or on the host); of one that is given it may be a folder.
     pub to: String,
+    /// What the operator's file for it is called where that is not the name it has there: `FILE` or `FOLDER/FILE`.
+    pub known_as: Option<String>,
     /// Owner.
     pub owner: String,
     /// Permissions in octal.
@@ -90,6 +92,7 @@ impl Parser<'_> {
             source,
             with: pairs(fields.map("with")),
             to,
+            known_as: fields.text("override"),
             owner: fields.text("owner").unwrap_or_else(|| "root".into()),
             mode: match mode.map(|node| &node.data) {
                 None => 0o600,

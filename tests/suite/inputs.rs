@@ -112,6 +112,35 @@ fn the_page_of_errors_is_what_the_program_says() {
 }
 
 #[test]
+fn templates_that_look_into_facts_are_valid_before_hosts_were_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("inventory", "[control]\nc1 ansible_host=10.1.1.1\nc2\n[network]\nc1\n");
+    write("globals.yml", "kolla_internal_vip_address: 10.1.1.100\nnetwork_interface: bond0\n");
+    let secrets = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/inputs/globals-port-range/passwords.yml");
+    write("passwords.yml", &std::fs::read_to_string(secrets).unwrap());
+    write(
+        "config/galera.cnf",
+        "[mariadbd]\na = {{ ansible_facts.default_ipv4.address }}\n\
+         b = {{ hostvars[inventory_hostname]['ansible_facts'][api_interface]['ipv4']['address'] }}\n",
+    );
+    let run = |words: &[&str]| run(folder.path(), folder.path(), words.iter().copied());
+    let done = run(&["validate", "-i", "inventory"]);
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stdout));
+    for (host, address) in [("c1", "10.1.1.1"), ("c2", "192.0.2.1")] {
+        let file = run(&["config", "-i", "inventory", host, "mariadb", "my.cnf"]).stdout;
+        let file = String::from_utf8(file).unwrap();
+        for key in ["a", "b", "bind_address"] {
+            assert!(file.contains(&format!("{key} = {address}")), "{host}: {file}");
+        }
+    }
+}
+
+#[test]
 #[allow(clippy::disallowed_types)]
 fn a_command_that_is_held_up_ends_when_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();

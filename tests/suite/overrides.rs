@@ -176,6 +176,25 @@ fn a_mistake_in_a_file_of_the_operator_is_told_with_its_place() {
 }
 
 #[test]
+fn files_are_found_under_the_names_that_kolla_has_for_them() {
+    let folder = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf }\n");
+    let read = |service: &str, name: &str| file(&folder, "c1", service, name);
+    for (path, service, name, text) in [
+        ("config/galera.cnf", "mariadb", "my.cnf", "[mariadbd]\nfrom = galera.cnf\n"),
+        ("config/mariadb/c1/galera.cnf", "mariadb", "my.cnf", "[mariadbd]\nfrom = host\n"),
+        ("config/keepalived/keepalived.conf", "keepalived", "keepalived.conf", "# all hosts\n"),
+        ("config/keepalived/c1/keepalived.conf", "keepalived", "keepalived.conf", "# host\n"),
+        ("config/rabbitmq/rabbitmq.conf", "rabbitmq", "rabbitmq.conf", "# rabbitmq\n"),
+        ("config/cron/cron-logrotate-global.conf", "cron", "logrotate.conf", "# cron\n"),
+    ] {
+        folder.write(path, text);
+        let expected = text.lines().last().unwrap();
+        assert!(read(service, name).lines().any(|line| line == expected), "{path}: {}", read(service, name));
+    }
+    assert_eq!(unread(&folder), Vec::<String>::new());
+}
+
+#[test]
 fn the_operators_folder_may_be_another_one() {
     let folder = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf, merge: oslo }\n");
     folder.write("config/toy.conf", "[DEFAULT]\nfrom = the usual folder\n");

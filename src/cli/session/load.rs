@@ -1,6 +1,7 @@
 //! From files to a loaded site, and from a loaded site to connected hosts and a plan.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -8,7 +9,7 @@ use indexmap::IndexSet;
 
 use crate::cli::{Environment, Global, Invocation};
 use crate::error::{Error, InputError, Kind, Result};
-use crate::host::{Ask, Facts, LockNote, Observe};
+use crate::host::{Ask, Facts, Interface, LockNote, Observe};
 use crate::op::{Peer, Shared};
 use crate::plan::{Input, Lookups, NAMED, Overrides, Plan, Selection, Strangers};
 use crate::report::RunRecord;
@@ -143,11 +144,20 @@ impl Loaded {
 
     /// The same where hosts of which something is kept are as they were last seen.
     pub(super) fn remembered(&self, kept: &BTreeMap<String, Facts>, draft: bool) -> Scopes {
+        let plain = self.scopes(&BTreeMap::new());
+        let names = self.site.hosts.first().map(|(host, _)| plain.host(host).names()).unwrap_or_default();
+        let names: Vec<&String> = names.iter().filter(|name| name.ends_with("_interface")).collect();
         let facts = self.site.hosts.keys().filter_map(|host| {
             if let Some(known) = kept.get(host) {
                 return Some((host.clone(), serde_json::to_value(known).ok()?));
             }
-            let mut facts = serde_json::to_value(stand_in(host)).ok()?;
+            let mut facts = stand_in(host);
+            if draft {
+                let get = |name: &str| plain.host(host).get(name).ok()?.as_str().map(str::to_owned);
+                let reached = get("ansible_host").unwrap_or_else(|| host.clone());
+                interfaces(&mut facts, &reached, names.iter().filter_map(|name| get(name)));
+            }
+            let mut facts = serde_json::to_value(facts).ok()?;
             facts[if draft { "draft" } else { "unasked" }] = true.into();
             Some((host.clone(), facts))
         });
@@ -257,6 +267,25 @@ fn stand_in(host: &str) -> Facts {
         virt: "none".into(),
         engine_root: "/var/lib/docker".into(),
         ..Facts::default()
+    }
+}
+
+/// Gives a stand-in the interfaces that variables name, so that templates that look into its facts can be rendered: with
+/// the address by which it is reached, else with one of those for documentation.
+fn interfaces(facts: &mut Facts, reached: &str, named: impl Iterator<Item = String>) {
+    let address = reached.parse::<IpAddr>().ok();
+    let ipv4 = address.filter(IpAddr::is_ipv4).unwrap_or(IpAddr::from([192, 0, 2, 1]));
+    let ipv6 = address.filter(IpAddr::is_ipv6).unwrap_or(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]));
+    for name in named.flat_map(|names| names.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()) {
+        if name.is_empty() {
+            continue;
+        }
+        if facts.default_interface.is_empty() {
+            facts.default_interface.clone_from(&name);
+        }
+        let (ipv4, ipv6) = (vec![format!("{ipv4}/24")], vec![format!("{ipv6}/64")]);
+        let mac = "00:00:5e:00:53:01".to_owned();
+        facts.interfaces.insert(name, Interface { up: true, mtu: 1500, mac, ipv4, ipv6 });
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) const FILE: Keys = Keys {
         ("content", Shape::Any),
         ("given", Shape::Some(&Shape::Text)),
         ("to", Shape::Text),
+        ("override", Shape::Text),
         ("owner", Shape::Text),
         ("mode", Shape::Mode),
         ("merge", Shape::Word(&["ini", "oslo", "yaml"])),
