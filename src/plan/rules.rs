@@ -1,6 +1,9 @@
 //! Values of variables against what roles say they may be.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
+
+use indexmap::IndexMap;
 
 use super::Input;
 use super::values::text_of;
@@ -18,6 +21,7 @@ pub(super) struct Broken {
 /// Every value that breaks a rule of an enabled role, at its place; not what is made of such a value.
 pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
     let (mut broken, mut found) = (Broken::default(), Vec::new());
+    let factless = OnceCell::new();
     let (mut seen, mut same) = (HashSet::new(), HashSet::new());
     for host in input.hosts {
         let scope = input.scopes.host(host);
@@ -40,7 +44,13 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
             }
             let template = origin.text.contains("{{") || origin.text.contains("{%");
             // What is made of facts cannot be judged while they are stand-ins.
-            if template && !everywhere && input.facts.is_empty() || !seen.insert((name, origin.place.clone())) {
+            let of_stand_ins = || {
+                let known = factless.get_or_init(|| input.site.scopes(IndexMap::new())).host(host).get(name);
+                value.is_empty() || known.map_or(true, |known| text_of(&known) != value)
+            };
+            if template && !everywhere && input.facts.is_empty() && of_stand_ins()
+                || !seen.insert((name, origin.place.clone()))
+            {
                 continue;
             }
             found.push((template, of_role, value, error.at(origin.place)));
@@ -62,7 +72,7 @@ impl Broken {
     pub(super) fn before(self, others: Vec<InputError>) -> Vec<InputError> {
         // A short one, as `0`, is in many messages: as a word of its own it counts.
         let names = |message: &str, value: &String| {
-            message.split(|c: char| !c.is_alphanumeric() && c != '.').any(|word| word == value)
+            message.split(|c: char| !c.is_alphanumeric() && c != '.').any(|word| word == value) && !value.is_empty()
                 || value.len() > 4 && message.contains(value.as_str())
         };
         let follows = |error: &InputError| {

@@ -112,6 +112,9 @@ impl Parser<'_> {
             fields.against(node, "a file has exactly one of `template`, `content`, `given`");
         }
         match &spec.source {
+            _ if spec.known_as.is_some() && (merge == Merge::Oslo || matches!(spec.source, Source::Given(_))) => {
+                fields.against(node, "`override` is not for files that are `given`, nor for `merge: oslo`");
+            }
             Source::Given(_) if merge != Merge::Replace => {
                 fields.against(node, "a file that is `given` is taken whole: leave out `merge`");
             }

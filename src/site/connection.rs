@@ -95,7 +95,7 @@ impl Connection<'_> {
 
     fn port(&mut self) -> u16 {
         let (name, older) = ("ansible_port", "ansible_ssh_port");
-        let name = if self.scope.has(older) { older } else { name };
+        let name = if self.text(older).is_some() { older } else { name };
         let Some(text) = self.text(name) else { return 22 };
         match text.parse() {
             Ok(port) if port > 0 => port,

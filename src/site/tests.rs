@@ -421,7 +421,7 @@ fn warnings_name_what_changed_its_meaning_and_files_of_nobody() {
     let folder = Folder::new(&[
         (
             "hosts",
-            "[control]\nc1 api_interface=em1\nc2 api_interface=eth0 ansible_password=x\n[netwrok]\nc1\n[gpu]\nc2\n[mariabd]\nc1\n",
+            "[control]\nc1 api_interface=em1\nc2 api_interface=eth0 ansible_password=x\n[netwrok]\nc1\n[gpu]\nc2\n[mariabd]\nc1\n[prod]\nc1\n[nova1]\nc1\n",
         ),
         ("globals.yml", "api_interface: eth0\n"),
         ("group_vars/contrl.yml", "a: 1\n"),

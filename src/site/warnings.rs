@@ -35,10 +35,12 @@ pub(super) fn of(
     }
     let group_known = |name: &str| groups.names().any(|group| group == name);
     // Without its group a service runs nowhere, and nothing else would say so.
-    let services = tree().map(|(name, _)| name);
-    let missing: Vec<&str> = COARSE.iter().copied().chain(services).filter(|name| !group_known(name)).collect();
+    let missing = |name: &&str| !group_known(name);
     for name in groups.names().filter(|name| !COARSE.contains(name) && parents(name).is_none()) {
-        if let Some(near) = nearest(name, missing.iter().copied()) {
+        // Short ones, as `prod`, and `nova1` are names of an operator's own.
+        let numbered = parents(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-')).is_some();
+        let services = tree().map(|(name, _)| name).filter(|_| name.len() > 5 && !numbered);
+        if let Some(near) = nearest(name, COARSE.iter().copied().chain(services).filter(missing)) {
             let message = format!("no service runs on the inventory's group `{name}`; did you mean `{near}`?");
             warnings.push(InputError::new(message).of(Kind::UnknownName));
         }

@@ -120,7 +120,10 @@ fn templates_that_look_into_facts_are_valid_before_hosts_were_asked() {
         std::fs::write(path, text).unwrap();
     };
     write("inventory", "[control]\nc1 ansible_host=10.1.1.1\nc2\n[network]\nc1\n");
-    write("globals.yml", "kolla_internal_vip_address: 10.1.1.100\nnetwork_interface: bond0\n");
+    write(
+        "globals.yml",
+        "kolla_internal_vip_address: 10.1.1.100\nnetwork_interface: \"{{ 'bond0' if facts.os == 'debian' else 'em1' }}\"\nkolla_external_vip_interface: em2\n",
+    );
     let secrets = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/inputs/globals-port-range/passwords.yml");
     write("passwords.yml", &std::fs::read_to_string(secrets).unwrap());
     write(

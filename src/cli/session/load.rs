@@ -144,7 +144,7 @@ impl Loaded {
 
     /// The same where hosts of which something is kept are as they were last seen.
     pub(super) fn remembered(&self, kept: &BTreeMap<String, Facts>, draft: bool) -> Scopes {
-        let plain = self.scopes(&BTreeMap::new());
+        let plain = self.scopes(&self.site.hosts.keys().map(|host| (host.clone(), stand_in(host))).collect());
         let names = self.site.hosts.first().map(|(host, _)| plain.host(host).names()).unwrap_or_default();
         let names: Vec<&String> = names.iter().filter(|name| name.ends_with("_interface")).collect();
         let facts = self.site.hosts.keys().filter_map(|host| {
@@ -154,8 +154,8 @@ impl Loaded {
             let mut facts = stand_in(host);
             if draft {
                 let get = |name: &str| plain.host(host).get(name).ok()?.as_str().map(str::to_owned);
-                let reached = get("ansible_host").unwrap_or_else(|| host.clone());
-                interfaces(&mut facts, &reached, names.iter().filter_map(|name| get(name)));
+                let reached = self.site.hosts.get(host).map_or(host.as_str(), |spec| &spec.address);
+                interfaces(&mut facts, reached, names.iter().filter_map(|name| get(name)));
             }
             let mut facts = serde_json::to_value(facts).ok()?;
             facts[if draft { "draft" } else { "unasked" }] = true.into();

@@ -114,11 +114,11 @@ fn of_network(scope: &Scope, network: &str) -> Result<Value, InputError> {
         }
     };
     let interfaces = field(&facts, "interfaces");
-    // Facts that only stand in for those of a host that was not asked name no interface.
-    if interfaces.len() == Some(0) {
+    let found = field(&interfaces, &interface);
+    // Facts that only stand in for those of a host that was not asked name no interface, or in a draft a few.
+    if interfaces.len() == Some(0) || found.is_undefined() && field(&facts, "draft").is_true() {
         return without_facts(scope, &host, network, list);
     }
-    let found = field(&interfaces, &interface);
     if found.is_undefined() {
         let names: Vec<String> = interfaces
             .try_iter()
@@ -159,7 +159,8 @@ fn choose<'a>(scope: &Scope, addresses: &[&'a str]) -> Option<&'a str> {
 fn without_facts(scope: &Scope, host: &str, network: &str, family: &str) -> Result<Value, InputError> {
     let facts = scope.raw("facts")?;
     let (draft, unasked) = (field(&facts, "draft").is_true(), field(&facts, "unasked").is_true());
-    let named = if scope.has("ansible_host") { scope.raw("ansible_host")?.to_string() } else { host.to_owned() };
+    let named = ["ansible_ssh_host", "ansible_host"].into_iter().find(|name| scope.has(name));
+    let named = named.map_or_else(|| Ok(host.to_owned()), |name| scope.raw(name).map(|value| value.to_string()))?;
     match named.parse::<IpAddr>() {
         // Where hosts are not asked at all. Of one that does not answer, how it is reached is no sign of where others
         // find it.
