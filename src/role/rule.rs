@@ -75,7 +75,10 @@ impl Rule {
         let (holds, what) = match self {
             Self::Port => (matches!(number, Some(1..=65535)), "a port, from 1 to 65535".to_owned()),
             Self::Address => (value.parse::<IpAddr>().is_ok(), "an IP address".to_owned()),
-            Self::OneOf(words) => (words.iter().any(|word| word == value), format!("one of {}", words.join(", "))),
+            Self::OneOf(words) => {
+                let what = if words.len() == 1 { "" } else { "one of " };
+                (words.iter().any(|word| word == value), format!("{what}{}", words.join(", ")))
+            }
             Self::Within(from, to) => {
                 (number.is_some_and(|number| (*from..=*to).contains(&number)), format!("a number from {from} to {to}"))
             }

@@ -144,16 +144,19 @@ impl Loaded {
 
     /// The same where hosts of which something is kept are as they were last seen.
     pub(super) fn remembered(&self, kept: &BTreeMap<String, Facts>, draft: bool) -> Scopes {
-        let plain = self.scopes(&self.site.hosts.keys().map(|host| (host.clone(), stand_in(host))).collect());
-        let names = self.site.hosts.first().map(|(host, _)| plain.host(host).names()).unwrap_or_default();
-        let names: Vec<&String> = names.iter().filter(|name| name.ends_with("_interface")).collect();
+        // What names interfaces may itself look into other facts.
+        let bare =
+            draft.then(|| self.scopes(&self.site.hosts.keys().map(|host| (host.clone(), stand_in(host))).collect()));
+        let first = self.site.hosts.first().map_or("", |(host, _)| host);
+        let mut names: Vec<String> = bare.iter().flat_map(|bare| bare.host(first).names()).collect();
+        names.retain(|name| name.ends_with("_interface"));
         let facts = self.site.hosts.keys().filter_map(|host| {
             if let Some(known) = kept.get(host) {
                 return Some((host.clone(), serde_json::to_value(known).ok()?));
             }
             let mut facts = stand_in(host);
-            if draft {
-                let get = |name: &str| plain.host(host).get(name).ok()?.as_str().map(str::to_owned);
+            if let Some(bare) = &bare {
+                let get = |name: &str| bare.host(host).get(name).ok()?.as_str().map(str::to_owned);
                 let reached = self.site.hosts.get(host).map_or(host.as_str(), |spec| &spec.address);
                 interfaces(&mut facts, reached, names.iter().filter_map(|name| get(name)));
             }
