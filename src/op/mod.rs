@@ -1,7 +1,7 @@
 //! The closed vocabulary of idempotent operations: each file is data, `diff` and `apply`.
 //!
-//! The law of operations, kept by a table test: after `apply`, `diff` is [`Diff::Same`]; two `diff`s in a
-//! row change nothing; equal operations have equal JSON. `diff` holds an [`Observer`](crate::host::Observer)
+//! The law of operations, kept by a table test: after `apply`, `diff` is [`Diff::Same`], but for [`Diff::Settle`],
+//! after which it tells what is left to do; two `diff`s in a row change nothing; equal operations have equal JSON. `diff` holds an [`Observer`](crate::host::Observer)
 //! only, so a dry run cannot write.
 
 pub mod api;
@@ -50,6 +50,8 @@ pub enum Diff {
     Remove,
     /// Something has to be run once more; why.
     Run(String),
+    /// What is there has to be brought in order before it can be compared; why.
+    Settle(String),
     /// It cannot be told here; why not.
     Skip(String),
 }
@@ -79,6 +81,8 @@ pub trait Operation: Send + Sync {
 /// When one of several members that must not be touched at once is to be touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Turn {
+    /// It is down, so nobody misses it; and others may need it to get up. At once, together with all that are down.
+    Down,
     /// Whenever it comes.
     #[default]
     Any,

@@ -58,7 +58,7 @@ impl Gates {
                 if let Some(failed) = &members.failed {
                     return Err(failed.clone());
                 }
-                if turn == Turn::Any {
+                if turn <= Turn::Any {
                     break;
                 }
                 // The others that wait may now be free to go.

@@ -12,8 +12,8 @@ use super::event::{Event, Outcome, Sink, Summary};
 use super::gate::Gates;
 use crate::error::{Error, HostCause};
 use crate::host::{Machine, Remote};
-use crate::op::{Diff, Peer, Shared, Tell, Told, Turn, View};
-use crate::plan::{Node, Plan};
+use crate::op::{Diff, Operation, Peer, Shared, Tell, Told, Turn, View};
+use crate::plan::{Gate, Node, Plan};
 
 /// Operations at once on one host: enough to keep it busy, few enough to leave it usable.
 const AT_ONCE: usize = 8;
@@ -148,6 +148,19 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// When a member may be touched; none where that takes nothing from anyone.
+async fn turn(gate: &Gate, operation: &dyn Operation, diff: &Diff, view: &View) -> Option<Turn> {
+    if !gate.on_create && matches!(diff, Diff::Create(_) | Diff::Start) {
+        return None;
+    }
+    match operation.turn(view).await {
+        Turn::Down if !gate.on_create => None,
+        Turn::Down => Some(Turn::Down),
+        _ if gate.last => Some(Turn::Last),
+        turn => Some(turn),
+    }
+}
+
 impl Walk {
     fn settle(&self, ended: &Ended, node: &Node, front: &mut Front) {
         if let Some(gate) = &node.gate {
@@ -191,37 +204,61 @@ impl Walk {
         if !diff.differs() || self.options.check {
             return self.done(index, node, &diff, at_ms, millis(started));
         }
+        let mut began = None;
         let mut permit = None;
-        if let Some(gate) =
-            node.gate.as_ref().filter(|gate| gate.on_create || !matches!(diff, Diff::Create(_) | Diff::Start))
-        {
-            let turn = if gate.last { Turn::Last } else { operation.turn(&view).await };
-            match self.gates.enter(&gate.key, index, turn).await {
-                Ok(entered) => permit = entered,
-                Err(failed) => return self.skip(index, node, &format!("waits for {failed}"), Some(failed)),
+        loop {
+            if permit.is_none()
+                && let Some(gate) = &node.gate
+                && let Some(turn) = turn(gate, operation, &diff, &view).await
+            {
+                match self.gates.enter(&gate.key, index, turn).await {
+                    Ok(entered) => permit = entered,
+                    Err(failed) => return self.skip(index, node, &format!("waits for {failed}"), Some(failed)),
+                }
+                if self.options.stop.is_cancelled() {
+                    return self.skip(index, node, "interrupted", None);
+                }
+                // The others' turns may have changed what this one sees.
+                diff = match operation.diff(&view).await {
+                    Ok(diff) if diff.differs() => diff,
+                    Ok(diff) => return self.done(index, node, &diff, at_ms, millis(started)),
+                    Err(error) => {
+                        self.gates.fail(&gate.key, &name(node));
+                        return self.failed(index, node, at_ms, millis(started), &error);
+                    }
+                };
             }
+            let _fork = self.forks.acquire().await;
+            let _turn = match self.hosts.get(&node.host) {
+                Some(turns) => turns.acquire().await.ok(),
+                None => None,
+            };
+            // It may have waited for its turn for long.
             if self.options.stop.is_cancelled() {
                 return self.skip(index, node, "interrupted", None);
             }
-            // The others' turns may have changed what this one sees.
-            diff = match operation.diff(&view).await {
-                Ok(diff) if diff.differs() => diff,
-                Ok(diff) => return self.done(index, node, &diff, at_ms, millis(started)),
+            let (at_ms, started) = *began.get_or_insert_with(|| self.begins(node, operation));
+            let result = operation.apply(&diff, &view, &Remote::new(machine.clone()), &self.tell(node)).await;
+            let left = match (result, &diff) {
+                (Ok(()), Diff::Settle(_)) => operation.diff(&view).await,
+                (Ok(()), _) => return self.done(index, node, &diff, at_ms, millis(started)),
+                (Err(error), _) => Err(error),
+            };
+            match left {
+                Ok(left) if left.differs() => diff = left,
+                Ok(_) => return self.done(index, node, &diff, at_ms, millis(started)),
                 Err(error) => {
-                    self.gates.fail(&gate.key, &name(node));
+                    if let Some(gate) = &node.gate {
+                        self.gates.fail(&gate.key, &name(node));
+                    }
                     return self.failed(index, node, at_ms, millis(started), &error);
                 }
-            };
+            }
         }
-        let _fork = self.forks.acquire().await;
-        let _turn = match self.hosts.get(&node.host) {
-            Some(turns) => turns.acquire().await.ok(),
-            None => None,
-        };
-        // It may have waited for its turn for long.
-        if self.options.stop.is_cancelled() {
-            return self.skip(index, node, "interrupted", None);
-        }
+    }
+
+    /// Tells that it begins, and when that was.
+    fn begins(&self, node: &Node, operation: &dyn Operation) -> (u64, Instant) {
         let (at_ms, started) = (millis(self.begin), Instant::now());
         self.sink.event(&Event::Started {
             node: node.id.clone(),
@@ -230,25 +267,17 @@ impl Walk {
             subject: operation.subject(),
             at_ms,
         });
+        (at_ms, started)
+    }
+
+    fn tell(&self, node: &Node) -> Tell {
         let (sink, id, host) = (self.sink.clone(), node.id.clone(), node.host.clone());
-        let tell = Tell::new(move |told| {
+        Tell::new(move |told| {
             sink.event(&match told {
                 Told::Progress(done, total) => Event::Progress { node: id.clone(), done, total },
                 Told::Warning(message) => Event::Warning { host: host.clone(), message },
             });
-        });
-        let result = operation.apply(&diff, &view, &Remote::new(machine.clone()), &tell).await;
-        let ended = match result {
-            Ok(()) => self.done(index, node, &diff, at_ms, millis(started)),
-            Err(error) => {
-                if let Some(gate) = &node.gate {
-                    self.gates.fail(&gate.key, &name(node));
-                }
-                self.failed(index, node, at_ms, millis(started), &error)
-            }
-        };
-        drop(permit);
-        ended
+        })
     }
 
     fn done(&self, index: usize, node: &Node, diff: &Diff, at_ms: u64, took_ms: u64) -> Ended {
@@ -261,7 +290,7 @@ impl Walk {
             Diff::Start => (Outcome::Started, String::new(), Vec::new()),
             Diff::Stop => (Outcome::Stopped, String::new(), Vec::new()),
             Diff::Remove => (Outcome::Removed, String::new(), Vec::new()),
-            Diff::Run(reason) => (Outcome::Ran, reason.clone(), Vec::new()),
+            Diff::Run(reason) | Diff::Settle(reason) => (Outcome::Ran, reason.clone(), Vec::new()),
             Diff::Skip(reason) => (Outcome::Skipped, reason.clone(), Vec::new()),
         };
         self.finished(node, outcome, reason, details, at_ms, took_ms);

@@ -32,6 +32,7 @@ pub(super) fn say(diff: &Diff) -> String {
         Diff::Stop => "stop".into(),
         Diff::Remove => "remove".into(),
         Diff::Run(reason) => format!("run: {reason}"),
+        Diff::Settle(reason) => format!("settle: {reason}"),
         Diff::Skip(reason) => format!("skip: {reason}"),
     }
 }
@@ -100,6 +101,7 @@ impl Site {
         tokio::join!(self.apply(op, diff, at), self.carry_out(doomed)).0
     }
 
+    /// Applies, as a run does: what had to be settled is compared again.
     async fn apply(&self, op: &Op, diff: &Diff, at: &View) -> Result<()> {
         let warned = self.warned.clone();
         let tell = Tell::new(move |told| {
@@ -107,7 +109,17 @@ impl Site {
                 warned.lock().unwrap().push(message);
             }
         });
-        op.operation().apply(diff, at, &Remote::new(self.me().machine()), &tell).await
+        let mut diff = diff.clone();
+        loop {
+            op.operation().apply(&diff, at, &Remote::new(self.me().machine()), &tell).await?;
+            if !matches!(diff, Diff::Settle(_)) {
+                return Ok(());
+            }
+            diff = op.operation().diff(at).await?;
+            if !diff.differs() {
+                return Ok(());
+            }
+        }
     }
 
     /// Two looks with fresh eyes; neither may write.

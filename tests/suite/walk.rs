@@ -1,13 +1,13 @@
 //! The walk: what a failure, a gate, an interrupt and a dry run mean for everything else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use kolla::error::HostCause;
-use kolla::host::fake::Fake;
-use kolla::host::{Ask, ContainerSpec, Observer};
+use kolla::host::fake::{Fake, FakeFile, World};
+use kolla::host::{self, ContainerSpec, Observer, Output};
 use kolla::op::container::Container;
-use kolla::op::probe::Probe;
+use kolla::op::probe::{Ask, Probe};
 use kolla::op::volume::Volume;
 use kolla::op::{Op, Peer, Shared, Want};
 use kolla::plan::{Gate, Node, Plan};
@@ -68,12 +68,17 @@ impl Cloud {
 
     /// A container that runs its first image and is wanted with its second: to be replaced through a gate.
     async fn gated(&mut self, host: &str, last: bool) -> usize {
+        self.member(host, last, "2", Ask::Running).await
+    }
+
+    /// The same with the version it is wanted in, and what it takes to be ready.
+    async fn member(&mut self, host: &str, last: bool, wanted: &str, ready: Ask) -> usize {
         let fake = self.fakes[host].clone();
         for version in ["1", "2"] {
             fake.world().publish(&format!("reg/web:{version}"), version);
             fake.machine().pull(&format!("reg/web:{version}"), None, &|_, _| {}).await.unwrap();
         }
-        let container = |version: &str| Container {
+        let container = |version: &str, ask: Ask| Container {
             spec: ContainerSpec {
                 name: "web".into(),
                 image: format!("reg/web:{version}"),
@@ -82,15 +87,54 @@ impl Cloud {
             },
             role: "r".into(),
             service: "web".into(),
-            ready: Probe { within: 30, ..Probe::default() },
+            ready: Probe { ask, within: 30, ..Probe::default() },
             ..Container::default()
         };
         let mut old = Self { fakes: self.fakes.clone(), plan: Plan::default() };
-        old.add(host, Op::Container(container("1")), &[]);
+        old.add(host, Op::Container(container("1", Ask::Running)), &[]);
         assert_eq!(old.walk(false, 0, CancellationToken::new(), None).await.0.changed, 1);
-        let index = self.add(host, Op::Container(container("2")), &[]);
+        let index = self.add(host, Op::Container(container(wanted, ready)), &[]);
         self.plan.nodes[index].gate = Some(Gate { key: "web".into(), at_once: 1, on_create: false, last });
         index
+    }
+
+    /// Three members that run, of which none gets ready again before all have been started a second time: as
+    /// RabbitMQ, where each waits for the one that stopped last.
+    async fn of_members_that_need_each_other(wanted: &str) -> Self {
+        let mut cloud = Self::new(&["a", "b", "c"]);
+        for host in ["a", "b", "c"] {
+            cloud.member(host, false, wanted, Ask::Exec { argv: vec!["all there".into()] }).await;
+        }
+        let back: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        for (host, fake) in &cloud.fakes {
+            let (host, back) = (host.clone(), back.clone());
+            let before = fake.world().containers["web"].started;
+            fake.on_exec(move |world, container, argv, _| {
+                let mut back = back.lock().unwrap();
+                if world.containers[container].started != before {
+                    back.insert(host.clone());
+                }
+                (argv == ["all there"]).then(|| Output { code: u32::from(back.len() < 3), ..Output::default() })
+            });
+        }
+        cloud
+    }
+
+    /// What a killed `kolla stop` leaves: all members were told to stop, and still run when the next one looks.
+    fn tell_all_to_stop(&self) {
+        for fake in self.fakes.values() {
+            let id = fake.world().containers["web"].id.clone();
+            let note = FakeFile::new(
+                format!(
+                    "{id}
+"
+                )
+                .into_bytes(),
+                0o644,
+                "root",
+            );
+            fake.world().put("/etc/kolla/.applied/web.stopping", note);
+        }
     }
 
     async fn walk(
@@ -104,7 +148,8 @@ impl Cloud {
         let mut machines = BTreeMap::new();
         for (name, fake) in &self.fakes {
             let host = Observer::new(fake.machine());
-            let look = host.look(&Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() }).await.unwrap();
+            let look =
+                host.look(&host::Ask { folders: vec!["/etc/kolla".into()], ..Default::default() }).await.unwrap();
             peers.insert(name.clone(), Peer::new(host, look));
             machines.insert(name.clone(), fake.machine());
             fake.forget_calls();
@@ -215,6 +260,48 @@ async fn a_member_that_is_about_to_end_comes_before_those_that_serve() {
     let (summary, lines) = cloud.deploy().await;
     assert_eq!(summary.changed, 3, "{lines:?}");
     assert!(ended(&lines)[0].starts_with("c/"), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_that_are_all_down_are_started_together_also_in_a_new_version() {
+    let cloud = Cloud::of_members_that_need_each_other("2").await;
+    for fake in cloud.fakes.values() {
+        fake.machine().stop("web", 1).await.unwrap();
+    }
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.changed, summary.failed, summary.skipped), (3, 0, 0), "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_that_were_all_told_to_stop_are_started_together() {
+    let cloud = Cloud::of_members_that_need_each_other("1").await;
+    cloud.tell_all_to_stop();
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.changed, summary.failed, summary.skipped), (3, 0, 0), "{lines:?}");
+}
+
+/// They are started as they were, together; what is left then is done one at a time.
+#[tokio::test(start_paused = true)]
+async fn members_that_were_all_told_to_stop_are_replaced_once_they_are_up() {
+    let cloud = Cloud::of_members_that_need_each_other("2").await;
+    cloud.tell_all_to_stop();
+    let beside: Arc<Mutex<usize>> = Arc::default();
+    for (host, fake) in &cloud.fakes {
+        let mut others = cloud.fakes.clone();
+        others.remove(host);
+        let beside = beside.clone();
+        fake.on_exec(move |world, _, _, _| {
+            let replaced = |world: &World| usize::from(world.containers.contains_key("web_previous"));
+            let at_once: usize = others.values().map(|other| replaced(&other.world())).sum();
+            let mut beside = beside.lock().unwrap();
+            *beside = (*beside).max(replaced(world) * at_once);
+            None
+        });
+    }
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.changed, summary.failed, summary.skipped), (3, 0, 0), "{lines:?}");
+    assert!(lines.contains(&"a/container web: replaced image".to_owned()), "{lines:?}");
+    assert_eq!(*beside.lock().unwrap(), 0, "more than one was replaced at a time");
 }
 
 #[tokio::test(start_paused = true)]

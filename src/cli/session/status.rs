@@ -86,7 +86,7 @@ async fn container_row(container: &Container, view: &View) -> StatusRow {
         (Some(now), _) if now.unhealthy() => ("unhealthy", engine, Vec::new()),
         (Some(_), Ok(Diff::Same(_))) => ("running", engine, Vec::new()),
         (Some(_), Ok(Diff::Replace(parts) | Diff::Update(parts))) => ("running", engine, parts),
-        (Some(_), Ok(Diff::Run(why))) => ("running", engine, vec![why]),
+        (Some(_), Ok(Diff::Run(why) | Diff::Settle(why))) => ("running", engine, vec![why]),
         (Some(_), Ok(_)) => ("running", engine, vec!["its state".into()]),
     };
     StatusRow {

@@ -204,7 +204,7 @@ impl Container {
 
     async fn diff_running(&self, at: &View) -> Result<Diff> {
         if at.me.container(&self.previous()).is_some() || at.me.container(&self.next()).is_some() {
-            return Ok(Diff::Run("settles a replacement that was interrupted".into()));
+            return Ok(Diff::Settle("settles a replacement that was interrupted".into()));
         }
         let Some(state) = at.me.container(&self.spec.name) else {
             return Ok(Diff::Create(Vec::new()));
@@ -217,7 +217,7 @@ impl Container {
                 .with_hint("remove it, or replace it with `--adopt`"));
         }
         if told_to_stop(&state, &at.me) {
-            return Ok(Diff::Run("its stop was ordered by a run that was killed".into()));
+            return Ok(Diff::Settle("its stop was ordered by a run that was killed".into()));
         }
         let image = self.image_digest(at, Some(&state)).await?;
         let differences = self.differences(&state, image.as_deref());
@@ -228,7 +228,7 @@ impl Container {
             return Ok(Diff::Start);
         }
         if self.retiring(at).is_some() {
-            return Ok(Diff::Run("the container it takes over from is still there".into()));
+            return Ok(Diff::Settle("the container it takes over from is still there".into()));
         }
         if self.marked(at, &state.id) && self.installed(at) {
             return Ok(Diff::Same("running, image and configuration match".into()));
@@ -236,7 +236,7 @@ impl Container {
         Ok(if self.reload.is_some() {
             Diff::Update(vec!["configuration, reloaded".into()])
         } else {
-            Diff::Run("was not ready when last seen".into())
+            Diff::Settle("was not ready when last seen".into())
         })
     }
 
@@ -289,20 +289,20 @@ impl Operation for Container {
         if self.retiring(at).is_some_and(|state| state.running()) {
             return Turn::Last;
         }
+        if self.down(&at.me) {
+            return Turn::Down;
+        }
         if let Some(probe) = &self.last
             && matches!(probe.once(at.host(), &self.spec.name).await, Ok(Answer::Right))
         {
             return Turn::Last;
         }
-        if self.down(&at.me) || !at.peers.values().any(|peer| self.down(peer)) {
-            return Turn::Any;
-        }
-        Turn::AfterThoseDown
+        if at.peers.values().any(|peer| self.down(peer)) { Turn::AfterThoseDown } else { Turn::Any }
     }
 
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
         let done = match diff {
-            Diff::Same(_) | Diff::Skip(_) => Ok(()),
+            Diff::Same(_) | Diff::Skip(_) | Diff::Run(_) => Ok(()),
             Diff::Create(_) => self.create(at, host).await,
             Diff::Start => {
                 // It would else start with the files it was stopped with.
@@ -313,7 +313,7 @@ impl Operation for Container {
             }
             Diff::Update(_) => self.reload(at, host).await,
             Diff::Replace(_) => self.replace(at, host).await,
-            Diff::Run(_) => self.settle(at, host).await,
+            Diff::Settle(_) => self.settle(at, host).await,
             Diff::Stop | Diff::Remove => self.away(*diff == Diff::Remove, at, host).await,
         };
         at.me.refresh_containers().await?;

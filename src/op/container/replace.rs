@@ -11,7 +11,7 @@ use crate::host::{ContainerSpec, ContainerState, Look, PutFile, Remote};
 use crate::op::files::{APPLIED, SETS, digest_of, keep_sets};
 use crate::op::image::Image;
 use crate::op::probe::Answer;
-use crate::op::{Diff, Operation, Peer, Tell, View};
+use crate::op::{Peer, View};
 
 /// Log lines of a failed container that its error shows.
 const LOG_LINES: usize = 12;
@@ -292,7 +292,7 @@ impl Container {
         crate::op::files::install(at, host, &set, &reload.folder, &files).await
     }
 
-    /// After a run that was killed: first what is there is brought in order, then compared again.
+    /// After a run that was killed: brings in order what is there, so that it can be compared.
     pub(super) async fn settle(&self, at: &View, host: &Remote) -> Result<()> {
         let there = host.containers().await?;
         let prepared = there.contains_key(&self.next());
@@ -340,17 +340,7 @@ impl Container {
             }
             (None, false) => {}
         }
-        host.act().remove(&self.next()).await?;
-        at.me.refresh_containers().await?;
-        match self.diff(at).await? {
-            Diff::Same(_) | Diff::Skip(_) => Ok(()),
-            // Settled: the second comparison cannot ask for it again.
-            Diff::Run(_) => match self.ready.until_right(host, &self.spec.name).await? {
-                Answer::Right => self.note_ready(host, at).await,
-                answer => Err(self.failure(answer, host).await),
-            },
-            diff => self.apply(&diff, at, host, &Tell::nobody()).await,
-        }
+        host.act().remove(&self.next()).await
     }
 
     pub(super) async fn reload(&self, at: &View, host: &Remote) -> Result<()> {

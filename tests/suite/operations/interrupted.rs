@@ -77,7 +77,7 @@ async fn one_that_ends_before_its_turn_is_started() {
     assert!(site.killed(&stop, 1).await.flatten().is_some());
     let at = site.view(&wanted).await;
     let diff = wanted.operation().diff(&at).await.unwrap();
-    assert!(matches!(diff, Diff::Run(_)), "{diff:?}");
+    assert!(matches!(diff, Diff::Settle(_)), "{diff:?}");
     site.me().machine().stop("web", 1).await.unwrap();
     site.apply(&wanted, &diff, &at).await.unwrap();
     assert_eq!(site.me().world().containers["web"].state, "running");
