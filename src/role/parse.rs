@@ -114,11 +114,11 @@ impl Parser<'_> {
         Layer { name: format!("role {role}"), vars: found, secret: false }
     }
 
-    /// The rules of variables: those that are written down, and those that follow from names.
+    /// The rules of variables: those that are written down, and those that follow from names and defaults.
     fn values(&mut self, vars: &Layer, written: &[(&str, &Entry)]) -> BTreeMap<String, Rule> {
-        let by_name =
-            |(name, sourced): (&String, &Sourced)| Some((name.clone(), Rule::by_name(name, &sourced.node.data)?));
-        let mut rules: BTreeMap<String, Rule> = vars.vars.iter().filter_map(by_name).collect();
+        let implied =
+            |(name, sourced): (&String, &Sourced)| Some((name.clone(), Rule::implied(name, &sourced.node.data)?));
+        let mut rules: BTreeMap<String, Rule> = vars.vars.iter().filter_map(implied).collect();
         for (name, entry) in written {
             // Some of the whole site's have no default.
             if !vars.vars.contains_key(*name) && !examples::variables().any(|(_, known)| known == *name) {

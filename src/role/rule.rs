@@ -11,9 +11,16 @@ use crate::source::{Data, Fields, Node};
 /// How a variable of Kolla's is called that holds a port.
 const PORT: &str = "_port";
 
+/// What the filter `bool` takes for a truth value, in lower case.
+const FLAGS: [&str; 12] = ["true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "1", "0"];
+
 /// What a variable may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rule {
+    /// A truth value, or a word for one.
+    Flag,
+    /// A whole number.
+    Number,
     /// A port.
     Port,
     /// An IP address.
@@ -25,14 +32,18 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The one that a variable has by its name, unless its default is something else.
-    pub(super) fn by_name(name: &str, default: &Data) -> Option<Self> {
-        let port = match default {
-            Data::Int(_) => true,
-            Data::Str(text) => text.contains("{{") || text.contains("{%") || text.parse::<u16>().is_ok(),
-            _ => false,
-        };
-        (port && name.ends_with(PORT)).then_some(Self::Port)
+    /// The one that a variable has by its name and its default.
+    pub(super) fn implied(name: &str, default: &Data) -> Option<Self> {
+        let template = |text: &str| text.contains("{{") || text.contains("{%");
+        match default {
+            Data::Bool(_) => Some(Self::Flag),
+            Data::Int(_) if name.ends_with(PORT) => Some(Self::Port),
+            Data::Int(_) => Some(Self::Number),
+            Data::Str(text) if name.ends_with(PORT) && (template(text) || text.parse::<u16>().is_ok()) => {
+                Some(Self::Port)
+            }
+            _ => None,
+        }
     }
 
     /// The one that a role writes down.
@@ -73,6 +84,8 @@ impl Rule {
         let plain = !value.starts_with(['+', '0']) || value == "0";
         let number = value.parse::<i64>().ok().filter(|_| plain);
         let (holds, what) = match self {
+            Self::Flag => (FLAGS.contains(&value.to_lowercase().as_str()), "true or false".to_owned()),
+            Self::Number => (number.is_some(), "a whole number".to_owned()),
             Self::Port => (matches!(number, Some(1..=65535)), "a port, from 1 to 65535".to_owned()),
             Self::Address => (value.parse::<IpAddr>().is_ok(), "an IP address".to_owned()),
             Self::OneOf(words) => {
@@ -104,6 +117,12 @@ impl Rule {
             ] })
         };
         match self {
+            // Ansible takes these words for truth values wherever one is asked for.
+            Self::Flag => json!({ "anyOf": [
+                { "type": "boolean" },
+                { "enum": ["yes", "no", "on", "off", "true", "false", "True", "False", "Yes", "No", 0, 1] },
+            ] }),
+            Self::Number => json!({ "anyOf": [{ "type": "integer" }, { "type": "string", "pattern": "^-?[0-9]+$" }] }),
             Self::Port => number(1, 65535),
             Self::Within(from, to) => number(*from, *to),
             Self::Address => {

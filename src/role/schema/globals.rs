@@ -56,16 +56,8 @@ fn template() -> Value {
 fn like(default: &Data) -> Value {
     let template = template();
     match default {
-        Data::Null => json!({}),
-        // Ansible takes these words for truth values wherever one is asked for.
-        Data::Bool(_) => json!({ "anyOf": [
-            { "type": "boolean" },
-            { "enum": ["yes", "no", "on", "off", "true", "false", "True", "False", "Yes", "No", 0, 1] },
-            template,
-        ] }),
-        Data::Int(_) => {
-            json!({ "anyOf": [{ "type": "integer" }, { "type": "string", "pattern": "^-?[0-9]+$" }, template] })
-        }
+        // Truth values and whole numbers have rules.
+        Data::Null | Data::Bool(_) | Data::Int(_) => json!({}),
         Data::Float(_) => {
             json!({ "anyOf": [{ "type": "number" }, { "type": "string", "pattern": "^-?[0-9.]+$" }, template] })
         }
