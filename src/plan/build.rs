@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
 
+use super::lacks::Lacks;
 use super::overrides::Searched;
 use super::service::ServiceOnHost;
 use super::values::Values;
@@ -54,6 +55,7 @@ pub(super) struct Builder<'a> {
     /// The operator's files.
     pub(super) overrides: &'a Searched<'a>,
     pub(super) errors: Vec<InputError>,
+    pub(super) lacks: Lacks<'a>,
     nodes: Vec<Node>,
     ids: BTreeMap<String, usize>,
     /// The milestone that says a role is ready.
@@ -73,6 +75,8 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
         builder.role(role, &enabled);
     }
     let questions = enabled.iter().flat_map(|role| builder.questions(role, &enabled)).collect();
+    let lacking = builder.lacking();
+    builder.errors.extend(lacking);
     let errors = broken.before(builder.errors);
     if !errors.is_empty() {
         return Err(Error::Input(errors));
@@ -96,6 +100,7 @@ impl<'a> Builder<'a> {
             input,
             overrides,
             errors: Vec::new(),
+            lacks: Lacks::new(),
             nodes: Vec::new(),
             ids: BTreeMap::new(),
             ready: BTreeMap::new(),

@@ -6,6 +6,7 @@
 mod build;
 mod checks;
 mod config;
+mod lacks;
 mod overrides;
 pub mod phase;
 mod questions;

@@ -1,7 +1,8 @@
 //! What `kolla status` asks of a cloud beyond its containers: each role's questions, for the hosts they are for.
 
 use super::build::Builder;
-use super::steps::{find, identity, needs, no_service};
+use super::lacks::Need;
+use super::steps::{identity, no_service};
 use super::values::Values;
 use crate::op::api::{Identity, Listing};
 use crate::role::{Role, StatusItem, StatusKind};
@@ -65,7 +66,7 @@ impl<'a> Builder<'a> {
         host: &str,
     ) -> Option<Question> {
         let used_by = format!("status of role {} on {host}", role.name);
-        let keystone = find(enabled, |service| service.identity.is_some());
+        let keystone = Need::Catalog.find(enabled);
         let ask = match &item.kind {
             StatusKind::Exec { service, command, expect } => {
                 let service = role.services.get(service)?;
@@ -84,7 +85,7 @@ impl<'a> Builder<'a> {
             })?,
             StatusKind::Api(node) => {
                 let Some((keystone, service)) = keystone else {
-                    self.errors.push(needs(role, &item.node, "a catalog", "identity"));
+                    self.lack(role, &item.node, Need::Catalog);
                     return None;
                 };
                 let identity = self.values(keystone, host, used_by.clone(), |values| identity(service, values));

@@ -1,6 +1,7 @@
 //! What is done once a deployment, in the role's order.
 
 use super::build::Builder;
+use super::lacks::Need;
 use super::service::image_reference;
 use super::values::Values;
 use crate::error::{InputError, Kind, nearest};
@@ -40,16 +41,16 @@ impl<'a> Builder<'a> {
         // It runs on the first host that answers, of the service it talks to.
         let (at_role, service) = match &step.kind {
             // What Keystone knows is noted in the database.
-            StepKind::Database(_) | StepKind::Catalog(_) => find(enabled, |service| service.sql.is_some()),
-            StepKind::MessageQueue(_) => find(enabled, |service| service.management.is_some()),
+            StepKind::Database(_) | StepKind::Catalog(_) => self.met(Need::Database, role, enabled, step)?,
+            StepKind::MessageQueue(_) => self.met(Need::MessageQueue, role, enabled, step)?,
             StepKind::Task { service, .. } | StepKind::Exec { service, .. } => {
-                role.services.get(service).map(|service| (role, service))
+                let Some(found) = role.services.get(service) else {
+                    self.errors.push(no_service(role, &step.node, service));
+                    return None;
+                };
+                (role, found)
             }
-        }
-        .or_else(|| {
-            self.errors.push(nobody(role, step));
-            None
-        })?;
+        };
         let host = self.hosts_of(&service.group).first().cloned()?;
         let used_by = format!("step of role {} on {host}", role.name);
         let wanted = self.values(role, &host, used_by.clone(), |values| values.flag(step.when.as_ref(), true));
@@ -66,11 +67,7 @@ impl<'a> Builder<'a> {
                 self.values(role, &host, used_by, |values| message_queue(node, management, values))
             }
             StepKind::Catalog(node) => {
-                let Some((keystone, service_of)) = find(enabled, |service| service.identity.is_some()) else {
-                    let error = needs(role, &step.node, "a catalog", "identity");
-                    self.errors.push(error);
-                    return None;
-                };
+                let (keystone, service_of) = self.met(Need::Catalog, role, enabled, step)?;
                 let sql = self.values(at_role, &host, used_by.clone(), |values| sql(service, values));
                 let identity = self.values(keystone, &host, used_by.clone(), |values| identity(service_of, values));
                 self.values(role, &host, used_by, |values| catalog(node, identity, sql, values))
@@ -83,7 +80,7 @@ impl<'a> Builder<'a> {
                 })
             }),
             StepKind::Task { env, name, command, .. } => {
-                let (sql_role, sql_service) = find(enabled, |service| service.sql.is_some())?;
+                let (sql_role, sql_service) = self.met(Need::Database, role, enabled, step)?;
                 let sql = self.values(sql_role, &host, used_by.clone(), |values| sql(sql_service, values));
                 let on = self.service_on_host(role, service, &host)?;
                 self.values(role, &host, used_by, |values| {
@@ -98,21 +95,27 @@ impl<'a> Builder<'a> {
         };
         Some((host, op))
     }
+
+    /// The service that a step needs, and its role.
+    fn met(
+        &mut self,
+        need: Need,
+        role: &'a Role,
+        enabled: &[&'a Role],
+        step: &'a Step,
+    ) -> Option<(&'a Role, &'a Service)> {
+        let found = need.find(enabled);
+        if found.is_none() {
+            self.lack(role, &step.node, need);
+        }
+        found
+    }
 }
 
 /// A command that finds the service's files in place, by the contract that all images honour.
 fn with_files(words: Vec<String>) -> Vec<String> {
     let prepare = ["sh", "-c", "sudo -E kolla_set_configs && exec \"$@\"", "task"];
     prepare.map(str::to_owned).into_iter().chain(words).collect()
-}
-
-/// Why there is no service that could do a step.
-fn nobody(role: &Role, step: &Step) -> InputError {
-    match &step.kind {
-        StepKind::Database(_) | StepKind::Catalog(_) => needs(role, &step.node, "a database", "sql"),
-        StepKind::MessageQueue(_) => needs(role, &step.node, "a message queue", "management"),
-        StepKind::Task { service, .. } | StepKind::Exec { service, .. } => no_service(role, &step.node, service),
-    }
 }
 
 /// A role names a service that it does not have.
@@ -125,17 +128,6 @@ pub(super) fn no_service(role: &Role, node: &Node, service: &str) -> InputError 
     };
     let place = role.document.place(node);
     InputError::new(format!("role {} has no service `{service}`", role.name)).of(Kind::UnknownName).at(place).hint(hint)
-}
-
-pub(super) fn needs(role: &Role, node: &Node, what: &str, key: &str) -> InputError {
-    InputError::new(format!("no enabled role has {what} for this"))
-        .of(Kind::RoleRule)
-        .at(role.document.place(node))
-        .hint(format!("enable one that has: its service has the key `{key}`"))
-}
-
-pub(super) fn find<'a>(enabled: &[&'a Role], is: impl Fn(&Service) -> bool) -> Option<(&'a Role, &'a Service)> {
-    enabled.iter().find_map(|role| role.services.values().find(|service| is(service)).map(|service| (*role, service)))
 }
 
 pub(super) fn sql(service: &Service, values: &mut Values<'_>) -> Sql {

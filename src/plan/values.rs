@@ -11,6 +11,11 @@ use crate::template::{Scope, Value};
 /// Seconds that a probe waits where the role does not say.
 const WITHIN: u64 = 60;
 
+/// What stands between braces, of a value that is nothing else: a variable's name, mostly.
+pub(super) fn variable_of(node: &Node) -> Option<&str> {
+    Some(node.as_str()?.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim())
+}
+
 /// The eyes of one host on one role.
 pub(super) struct Values<'a> {
     pub(super) scope: &'a Scope,
@@ -47,8 +52,7 @@ impl Values<'_> {
 
     /// A value that is nothing but a variable is wrong where the variable is set.
     fn with_origin(&self, node: &Node, error: InputError) -> InputError {
-        let name = node.as_str().and_then(|text| text.trim().strip_prefix("{{")?.strip_suffix("}}"));
-        let Some(name) = name.map(str::trim).filter(|_| error.hint.is_none()) else { return error };
+        let Some(name) = variable_of(node).filter(|_| error.hint.is_none()) else { return error };
         let here = error.place.as_ref().is_some_and(|place| *place == self.document.place(node));
         match self.scope.explain(name).into_iter().next().filter(|_| here) {
             Some(origin) => error.hint(format!("correct `{name}`, which is set at {}", origin.place)),

@@ -1,0 +1,84 @@
+//! What steps need of other roles' services, and what is said where no enabled role has it: once for all that need it.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexSet;
+
+use super::build::Builder;
+use super::values::variable_of;
+use crate::error::{InputError, Kind, Place};
+use crate::role::{Role, Service};
+use crate::source::Node;
+
+/// What a step needs of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Need {
+    /// Statements are run in it.
+    Database,
+    /// It has users and virtual hosts.
+    MessageQueue,
+    /// It knows services and where they are.
+    Catalog,
+}
+
+/// Needs that are not met: where that showed first, and the roles that have them.
+pub(super) type Lacks<'a> = BTreeMap<Need, (Place, IndexSet<&'a str>)>;
+
+impl Need {
+    /// What it is called, and the key of a service that meets it.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Database => ("database", "sql"),
+            Self::MessageQueue => ("message queue", "management"),
+            Self::Catalog => ("catalog", "identity"),
+        }
+    }
+
+    fn met_by(self, service: &Service) -> bool {
+        match self {
+            Self::Database => service.sql.is_some(),
+            Self::MessageQueue => service.management.is_some(),
+            Self::Catalog => service.identity.is_some(),
+        }
+    }
+
+    /// The service that meets it, and its role.
+    pub(super) fn find<'a>(self, roles: &[&'a Role]) -> Option<(&'a Role, &'a Service)> {
+        let met = |role: &&'a Role| role.services.values().find(|service| self.met_by(service));
+        roles.iter().find_map(|role| met(role).map(|service| (*role, service)))
+    }
+}
+
+impl<'a> Builder<'a> {
+    /// Notes what an enabled role needs at a node and no enabled role has.
+    pub(super) fn lack(&mut self, role: &'a Role, node: &Node, need: Need) {
+        let lack = self.lacks.entry(need).or_insert_with(|| (role.document.place(node), IndexSet::new()));
+        lack.1.insert(&role.name);
+    }
+
+    /// An error for each need that is not met.
+    pub(super) fn lacking(&mut self) -> Vec<InputError> {
+        let lacks = std::mem::take(&mut self.lacks);
+        lacks.into_iter().map(|(need, (place, roles))| self.lacking_one(need, place, &roles)).collect()
+    }
+
+    fn lacking_one(&self, need: Need, place: Place, roles: &IndexSet<&str>) -> InputError {
+        let (what, key) = need.words();
+        let verb = if roles.len() == 1 { "needs" } else { "need" };
+        let roles: Vec<&str> = roles.iter().copied().collect();
+        let message = format!("no enabled role has a {what}, which {} {verb}", roles.join(", "));
+        let all: Vec<&Role> = self.input.roles.0.values().collect();
+        let hint = match need.find(&all) {
+            None => format!("add a role that has one: its service has the key `{key}`"),
+            Some((role, _)) => {
+                let switch = role.enabled.as_ref().and_then(variable_of);
+                let set = switch.zip(self.input.hosts.first()).and_then(|(name, host)| {
+                    let origin = self.scope(host).explain(name).into_iter().next()?;
+                    Some(format!(": `{name}` is set at {}", origin.place))
+                });
+                format!("enable {}, which has one{}", role.name, set.unwrap_or_default())
+            }
+        };
+        InputError::new(message).of(Kind::RoleRule).at(place).hint(hint)
+    }
+}
