@@ -13,7 +13,7 @@ use super::reads::{self, READ_HERE};
 use super::upstream;
 use crate::error::{InputError, Kind, Names, Place, numbered};
 use crate::role::Roles;
-use crate::site::{Read, Site, Trace, place_of};
+use crate::site::{Read, Site, Trace, misspelt, place_of};
 use crate::source::Data;
 use crate::template::{Mentions, Sourced};
 
@@ -89,7 +89,9 @@ impl Strangers {
         let trace = Trace::of(site);
         let of_roles = roles.0.values().flat_map(reads::by_role);
         let read = trace.read(of_roles.chain(reads::by_overrides(overrides)).chain([reads::by_program()]));
-        let unread = |(name, _): &(&str, &[&Sourced])| !name.starts_with("ansible_") && !read.has(name);
+        // Ansible's own are many; what is certain is a slip in one that says how a host is reached.
+        let ours = |name: &str| !name.starts_with("ansible_") || misspelt(name).is_some();
+        let unread = |(name, _): &(&str, &[&Sourced])| !read.has(name) && ours(name);
         let unread: Vec<_> = trace.set().filter(unread).collect();
         if unread.is_empty() {
             return Self::default();
@@ -279,6 +281,9 @@ impl<'a> Known<'a> {
     }
 
     fn fault(&self, name: &str, values: &[&Sourced]) -> Fault {
+        if let Some(near) = misspelt(name) {
+            return Fault::Unknown { near: near.to_owned(), read: true };
+        }
         if let Some(to) = upstream::here(name) {
             return Fault::Renamed { to: to.to_owned(), read: true, here: true };
         }

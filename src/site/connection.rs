@@ -3,8 +3,40 @@
 use std::path::{Path, PathBuf};
 
 use super::{HostSpec, SiteOptions, words};
-use crate::error::{InputError, nearest};
+use crate::error::{InputError, Names, nearest};
 use crate::template::{Scope, Value};
+
+/// Ansible's variables that say how a host is reached: those read here, and some of which others are one slip away.
+const NAMES: &[&str] = &[
+    "ansible_become",
+    "ansible_become_pass",
+    "ansible_become_password",
+    "ansible_connection",
+    "ansible_group_priority",
+    "ansible_host",
+    "ansible_password",
+    "ansible_port",
+    "ansible_private_key_file",
+    "ansible_scp_extra_args",
+    "ansible_sftp_extra_args",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+    "ansible_ssh_host",
+    "ansible_ssh_pass",
+    "ansible_ssh_port",
+    "ansible_ssh_private_key_file",
+    "ansible_ssh_user",
+    "ansible_user",
+];
+
+/// How many letters of such a name may be wrong: what else Ansible calls so is farther from them.
+const SLIPS: usize = 2;
+
+/// The connection variable that is meant by a name that is none.
+pub fn misspelt(name: &str) -> Option<&'static str> {
+    let other = name.starts_with("ansible_") && !NAMES.contains(&name);
+    other.then(|| Names::of(NAMES.iter().copied()).nearest(name, SLIPS)).flatten()
+}
 
 /// Reads a host's connection variables.
 pub(super) struct Connection<'a> {

@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
+pub use connection::misspelt;
 pub use listing::Listing;
 pub use passwords::{MergeFiles, Merged, Password, genpwd, key_pair, mergepwd};
 pub use trace::{Read, Trace, place_of};

@@ -91,6 +91,7 @@ HERE = {
     "cron_logrotate_log_maxsize": "cron_logrotate_max_size",
     "dhcp_agents_per_network": "neutron_dhcp_agents_per_network",
     "docker_custom_config": "host_engine_custom_options",
+    "enable_loadbalancer": "enable_haproxy",
     "fernet_key_rotation_interval": "keystone_fernet_rotation_interval",
     "fernet_token_allow_expired_window": "keystone_token_allow_expired_window",
     "fernet_token_expiry": "keystone_token_expiration",
