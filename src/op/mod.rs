@@ -81,7 +81,8 @@ pub trait Operation: Send + Sync {
 /// When one of several members that must not be touched at once is to be touched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Turn {
-    /// It is down, so nobody misses it; and others may need it to get up. At once, together with all that are down.
+    /// It is down, so nobody misses it, and others may need it to get up: together with all that are down, or one of
+    /// these after the other where they may not even be made at once.
     Down,
     /// Whenever it comes.
     #[default]

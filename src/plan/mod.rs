@@ -61,9 +61,9 @@ pub struct Gate {
     pub key: String,
     /// How many at once.
     pub at_once: usize,
-    /// Also when they are first made.
+    /// Also when they are first made, and when they are down.
     pub on_create: bool,
-    /// After the others, as far as could be told when the plan was made.
+    /// After the others while it serves, as far as could be told when the plan was made.
     pub last: bool,
 }
 

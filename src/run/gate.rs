@@ -1,4 +1,5 @@
-//! Members of a service that must not all be touched at once: permits, who goes last, and a stop when one fails.
+//! Members of a service of which not all that serve may be touched at once: permits, who goes last, and a stop when one
+//! fails. Those that are down need no permit, and are up again before one that serves is touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +14,8 @@ pub(super) struct Gates(BTreeMap<String, GateState>);
 
 struct GateState {
     permits: Semaphore,
+    /// Also those that are down need one.
+    on_create: bool,
     members: Mutex<Members>,
     changed: Notify,
 }
@@ -21,9 +24,11 @@ struct GateState {
 struct Members {
     /// Those that are not done.
     left: BTreeSet<usize>,
+    /// Those of them that were down and are at it, without a permit.
+    down: BTreeSet<usize>,
     /// Those of them that let others go first.
     waiting: BTreeMap<usize, Turn>,
-    /// The first that failed while it held a permit.
+    /// The first that failed.
     failed: Option<String>,
 }
 
@@ -34,6 +39,7 @@ impl Gates {
             if let Some(gate) = &node.gate {
                 let state = gates.entry(gate.key.clone()).or_insert_with(|| GateState {
                     permits: Semaphore::new(gate.at_once),
+                    on_create: gate.on_create,
                     members: Mutex::default(),
                     changed: Notify::new(),
                 });
@@ -43,7 +49,8 @@ impl Gates {
         Self(gates)
     }
 
-    /// Waits for a member's turn. The error is the member whose failure stopped the others.
+    /// Waits for a member's turn, again for what is left after one. The error is the member whose failure stopped those
+    /// that serve.
     pub(super) async fn enter(
         &self,
         key: &str,
@@ -55,18 +62,26 @@ impl Gates {
             let changed = gate.changed.notified();
             {
                 let mut members = gate.members.lock().unwrap_or_else(PoisonError::into_inner);
+                if turn == Turn::Down && !gate.on_create {
+                    members.down.insert(index);
+                    return Ok(None);
+                }
+                if members.down.remove(&index) {
+                    gate.changed.notify_waiters();
+                }
                 if let Some(failed) = &members.failed {
                     return Err(failed.clone());
                 }
-                if turn <= Turn::Any {
+                let alone = members.down.is_empty();
+                if turn <= Turn::Any && alone {
                     break;
                 }
                 // The others that wait may now be free to go.
-                if members.waiting.insert(index, turn).is_none() {
+                if members.waiting.insert(index, turn) != Some(turn) {
                     gate.changed.notify_waiters();
                 }
                 let later = |other: &usize| members.waiting.get(other).is_some_and(|other| *other >= turn);
-                if members.left.iter().all(later) {
+                if alone && members.left.iter().all(later) {
                     break;
                 }
             }
@@ -83,12 +98,14 @@ impl Gates {
     /// A member is done, in whatever way.
     pub(super) fn leave(&self, key: &str, index: usize) {
         if let Some(gate) = self.0.get(key) {
-            gate.members.lock().unwrap_or_else(PoisonError::into_inner).left.remove(&index);
+            let mut members = gate.members.lock().unwrap_or_else(PoisonError::into_inner);
+            members.left.remove(&index);
+            members.down.remove(&index);
             gate.changed.notify_waiters();
         }
     }
 
-    /// A member failed after it was let in: no other one is touched.
+    /// A member failed: no other one that serves is touched.
     pub(super) fn fail(&self, key: &str, who: &str) {
         if let Some(gate) = self.0.get(key) {
             gate.members.lock().unwrap_or_else(PoisonError::into_inner).failed.get_or_insert_with(|| who.to_owned());

@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod event;
 mod gate;
+mod node;
 mod tally;
 mod walk;
 

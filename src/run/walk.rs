@@ -10,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Outcome, Sink, Summary};
 use super::gate::Gates;
+use super::node::Work;
 use crate::error::{Error, HostCause};
 use crate::host::{Machine, Remote};
-use crate::op::{Diff, Operation, Peer, Shared, Tell, Told, Turn, View};
-use crate::plan::{Gate, Node, Plan};
+use crate::op::{Diff, Peer, Shared, Tell, Told, View};
+use crate::plan::{Node, Plan};
 
 /// Operations at once on one host: enough to keep it busy, few enough to leave it usable.
 const AT_ONCE: usize = 8;
@@ -40,22 +41,22 @@ pub struct WalkOptions {
     pub stop: CancellationToken,
 }
 
-struct Walk {
+pub(super) struct Walk {
     crew: Crew,
-    options: WalkOptions,
-    sink: Arc<dyn Sink>,
-    gates: Gates,
-    hosts: BTreeMap<String, Semaphore>,
-    forks: Semaphore,
+    pub(super) options: WalkOptions,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) gates: Gates,
+    pub(super) hosts: BTreeMap<String, Semaphore>,
+    pub(super) forks: Semaphore,
     lost: Mutex<BTreeSet<String>>,
-    begin: Instant,
+    pub(super) begin: Instant,
 }
 
 /// How a node ended: its outcome, and on whose account those after it cannot go on.
-struct Ended {
-    index: usize,
-    outcome: Outcome,
-    blame: Option<String>,
+pub(super) struct Ended {
+    pub(super) index: usize,
+    pub(super) outcome: Outcome,
+    pub(super) blame: Option<String>,
 }
 
 /// Walks a plan to its end and says how it went.
@@ -107,7 +108,7 @@ pub async fn walk(plan: &Plan, crew: &Crew, options: &WalkOptions, sink: Arc<dyn
             Err(error) => {
                 let index = running.remove(&error.id()).unwrap_or_default();
                 let failure = Error::operation("the program made a mistake here").because(error.to_string());
-                walk.failed(index, &nodes[index], 0, 0, &failure)
+                walk.failed(index, &nodes[index], (0, 0), &failure)
             }
         };
         walk.settle(&ended, &nodes[ended.index], &mut front);
@@ -144,21 +145,8 @@ impl Front {
     }
 }
 
-fn millis(since: Instant) -> u64 {
+pub(super) fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// When a member may be touched; none where that takes nothing from anyone.
-async fn turn(gate: &Gate, operation: &dyn Operation, diff: &Diff, view: &View) -> Option<Turn> {
-    if !gate.on_create && matches!(diff, Diff::Create(_) | Diff::Start) {
-        return None;
-    }
-    match operation.turn(view).await {
-        Turn::Down if !gate.on_create => None,
-        Turn::Down => Some(Turn::Down),
-        _ if gate.last => Some(Turn::Last),
-        turn => Some(turn),
-    }
 }
 
 impl Walk {
@@ -194,83 +182,11 @@ impl Walk {
             return self.skip(index, node, "its host was lost", Some(format!("host {}", node.host)));
         }
         let view = View { me: me.clone(), peers: self.crew.peers.clone(), shared: self.crew.shared.clone() };
-        let at_ms = millis(self.begin);
-        let started = Instant::now();
-        let operation = op.operation();
-        let mut diff = match operation.diff(&view).await {
-            Ok(diff) => diff,
-            Err(error) => return self.failed(index, node, at_ms, millis(started), &error),
-        };
-        if !diff.differs() || self.options.check {
-            return self.done(index, node, &diff, at_ms, millis(started));
-        }
-        let mut began = None;
-        let mut permit = None;
-        loop {
-            if permit.is_none()
-                && let Some(gate) = &node.gate
-                && let Some(turn) = turn(gate, operation, &diff, &view).await
-            {
-                match self.gates.enter(&gate.key, index, turn).await {
-                    Ok(entered) => permit = entered,
-                    Err(failed) => return self.skip(index, node, &format!("waits for {failed}"), Some(failed)),
-                }
-                if self.options.stop.is_cancelled() {
-                    return self.skip(index, node, "interrupted", None);
-                }
-                // The others' turns may have changed what this one sees.
-                diff = match operation.diff(&view).await {
-                    Ok(diff) if diff.differs() => diff,
-                    Ok(diff) => return self.done(index, node, &diff, at_ms, millis(started)),
-                    Err(error) => {
-                        self.gates.fail(&gate.key, &name(node));
-                        return self.failed(index, node, at_ms, millis(started), &error);
-                    }
-                };
-            }
-            let _fork = self.forks.acquire().await;
-            let _turn = match self.hosts.get(&node.host) {
-                Some(turns) => turns.acquire().await.ok(),
-                None => None,
-            };
-            // It may have waited for its turn for long.
-            if self.options.stop.is_cancelled() {
-                return self.skip(index, node, "interrupted", None);
-            }
-            let (at_ms, started) = *began.get_or_insert_with(|| self.begins(node, operation));
-            let result = operation.apply(&diff, &view, &Remote::new(machine.clone()), &self.tell(node)).await;
-            let left = match (result, &diff) {
-                (Ok(()), Diff::Settle(_)) => operation.diff(&view).await,
-                (Ok(()), _) => return self.done(index, node, &diff, at_ms, millis(started)),
-                (Err(error), _) => Err(error),
-            };
-            match left {
-                Ok(left) if left.differs() => diff = left,
-                Ok(_) => return self.done(index, node, &diff, at_ms, millis(started)),
-                Err(error) => {
-                    if let Some(gate) = &node.gate {
-                        self.gates.fail(&gate.key, &name(node));
-                    }
-                    return self.failed(index, node, at_ms, millis(started), &error);
-                }
-            }
-        }
+        let host = Remote::new(machine.clone());
+        Work::new(self, (index, node), op.operation(), &view, &host).run().await
     }
 
-    /// Tells that it begins, and when that was.
-    fn begins(&self, node: &Node, operation: &dyn Operation) -> (u64, Instant) {
-        let (at_ms, started) = (millis(self.begin), Instant::now());
-        self.sink.event(&Event::Started {
-            node: node.id.clone(),
-            host: node.host.clone(),
-            role: node.role.clone(),
-            subject: operation.subject(),
-            at_ms,
-        });
-        (at_ms, started)
-    }
-
-    fn tell(&self, node: &Node) -> Tell {
+    pub(super) fn tell(&self, node: &Node) -> Tell {
         let (sink, id, host) = (self.sink.clone(), node.id.clone(), node.host.clone());
         Tell::new(move |told| {
             sink.event(&match told {
@@ -280,7 +196,7 @@ impl Walk {
         })
     }
 
-    fn done(&self, index: usize, node: &Node, diff: &Diff, at_ms: u64, took_ms: u64) -> Ended {
+    pub(super) fn done(&self, index: usize, node: &Node, diff: &Diff, times: (u64, u64)) -> Ended {
         let (outcome, reason, details) = match diff {
             Diff::Same(reason) => (Outcome::Same, reason.clone(), Vec::new()),
             Diff::Create(details) => (Outcome::Created, String::new(), details.clone()),
@@ -293,17 +209,17 @@ impl Walk {
             Diff::Run(reason) | Diff::Settle(reason) => (Outcome::Ran, reason.clone(), Vec::new()),
             Diff::Skip(reason) => (Outcome::Skipped, reason.clone(), Vec::new()),
         };
-        self.finished(node, outcome, reason, details, at_ms, took_ms);
+        self.finished(node, outcome, reason, details, times);
         // What cannot be told here is no reason for others not to go on.
         Ended { index, outcome, blame: None }
     }
 
-    fn skip(&self, index: usize, node: &Node, reason: &str, blame: Option<String>) -> Ended {
-        self.finished(node, Outcome::Skipped, reason.to_owned(), Vec::new(), millis(self.begin), 0);
+    pub(super) fn skip(&self, index: usize, node: &Node, reason: &str, blame: Option<String>) -> Ended {
+        self.finished(node, Outcome::Skipped, reason.to_owned(), Vec::new(), (millis(self.begin), 0));
         Ended { index, outcome: Outcome::Skipped, blame: Some(blame.unwrap_or_else(|| name(node))) }
     }
 
-    fn failed(&self, index: usize, node: &Node, at_ms: u64, took_ms: u64, error: &Error) -> Ended {
+    pub(super) fn failed(&self, index: usize, node: &Node, times: (u64, u64), error: &Error) -> Ended {
         if let Error::Host(host) = error
             && matches!(host.cause, HostCause::Lost(_) | HostCause::Unreachable(_))
         {
@@ -336,11 +252,19 @@ impl Walk {
             }
             _ => {}
         }
-        self.finished(node, Outcome::Failed, error.to_string(), details, at_ms, took_ms);
+        self.finished(node, Outcome::Failed, error.to_string(), details, times);
         Ended { index, outcome: Outcome::Failed, blame: Some(name(node)) }
     }
 
-    fn finished(&self, node: &Node, outcome: Outcome, reason: String, details: Vec<String>, at_ms: u64, took_ms: u64) {
+    /// Tells how it ended; when it was begun and how long it took, in milliseconds.
+    pub(super) fn finished(
+        &self,
+        node: &Node,
+        outcome: Outcome,
+        reason: String,
+        details: Vec<String>,
+        (at_ms, took_ms): (u64, u64),
+    ) {
         self.sink.event(&Event::Finished {
             node: node.id.clone(),
             host: node.host.clone(),
@@ -356,6 +280,6 @@ impl Walk {
 }
 
 /// `control02 container glance_api`, as messages name a node.
-fn name(node: &Node) -> String {
+pub(super) fn name(node: &Node) -> String {
     node.id.replacen('/', " ", 1)
 }

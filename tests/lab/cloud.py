@@ -169,12 +169,12 @@ def agents_replaced(lab):
     address = Api(lab).floating(Api(lab).demo())
     qemu = lab.on("compute01", "cat $(find /etc/kolla -name qemu.conf | head -n 1)")
     before = {host: lab.containers(host) for host in lab.hosts}
-    for path, text in {**AGENTS, "nova/qemu.conf": qemu + "\n# another\n"}.items():
+    for path, text in {**AGENTS, "nova/qemu.conf.j2": qemu + "\n# another\n"}.items():
         lab.write(f"config/{path}", text)
     with Ping(address) as ping:
         lab.kolla("reconfigure")
     after = {host: lab.containers(host) for host in lab.hosts}
-    for path in [*AGENTS, "nova/qemu.conf"]:
+    for path in [*AGENTS, "nova/qemu.conf.j2"]:
         lab.write(f"config/{path}", None)
     with Ping(address) as again:
         lab.kolla("reconfigure")

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use kolla::error::HostCause;
 use kolla::host::fake::{Fake, FakeFile, World};
@@ -120,9 +121,9 @@ impl Cloud {
         cloud
     }
 
-    /// What a killed `kolla stop` leaves: all members were told to stop, and still run when the next one looks.
-    fn tell_all_to_stop(&self) {
-        for fake in self.fakes.values() {
+    /// What a killed `kolla stop` leaves: members were told to stop, and still run when the next one looks.
+    fn tell_to_stop(&self, hosts: &[&str]) {
+        for fake in hosts.iter().map(|host| &self.fakes[*host]) {
             let id = fake.world().containers["web"].id.clone();
             let note = FakeFile::new(
                 format!(
@@ -134,6 +135,16 @@ impl Cloud {
                 "root",
             );
             fake.world().put("/etc/kolla/.applied/web.stopping", note);
+        }
+    }
+
+    /// The engines do, after a while.
+    async fn carry_out_stops(&self) {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for fake in self.fakes.values() {
+            if fake.world().content("/etc/kolla/.applied/web.stopping").is_some() {
+                fake.machine().stop("web", 1).await.unwrap();
+            }
         }
     }
 
@@ -275,8 +286,8 @@ async fn members_that_are_all_down_are_started_together_also_in_a_new_version() 
 #[tokio::test(start_paused = true)]
 async fn members_that_were_all_told_to_stop_are_started_together() {
     let cloud = Cloud::of_members_that_need_each_other("1").await;
-    cloud.tell_all_to_stop();
-    let (summary, lines) = cloud.deploy().await;
+    cloud.tell_to_stop(&["a", "b", "c"]);
+    let ((summary, lines), ()) = tokio::join!(cloud.deploy(), cloud.carry_out_stops());
     assert_eq!((summary.changed, summary.failed, summary.skipped), (3, 0, 0), "{lines:?}");
 }
 
@@ -284,24 +295,72 @@ async fn members_that_were_all_told_to_stop_are_started_together() {
 #[tokio::test(start_paused = true)]
 async fn members_that_were_all_told_to_stop_are_replaced_once_they_are_up() {
     let cloud = Cloud::of_members_that_need_each_other("2").await;
-    cloud.tell_all_to_stop();
+    cloud.tell_to_stop(&["a", "b", "c"]);
     let beside: Arc<Mutex<usize>> = Arc::default();
     for (host, fake) in &cloud.fakes {
         let mut others = cloud.fakes.clone();
         others.remove(host);
-        let beside = beside.clone();
+        let (beside, asked) = (beside.clone(), Mutex::new(0));
         fake.on_exec(move |world, _, _, _| {
+            let mut asked = asked.lock().unwrap();
             let replaced = |world: &World| usize::from(world.containers.contains_key("web_previous"));
             let at_once: usize = others.values().map(|other| replaced(&other.world())).sum();
             let mut beside = beside.lock().unwrap();
             *beside = (*beside).max(replaced(world) * at_once);
-            None
+            // The first answer is no, so that each one is at it for a while.
+            *asked += replaced(world);
+            (replaced(world) == 1 && *asked == 1).then(|| Output { code: 1, ..Output::default() })
         });
     }
-    let (summary, lines) = cloud.deploy().await;
+    let ((summary, lines), ()) = tokio::join!(cloud.deploy(), cloud.carry_out_stops());
     assert_eq!((summary.changed, summary.failed, summary.skipped), (3, 0, 0), "{lines:?}");
     assert!(lines.contains(&"a/container web: replaced image".to_owned()), "{lines:?}");
     assert_eq!(*beside.lock().unwrap(), 0, "more than one was replaced at a time");
+}
+
+/// A member that was told to stop is started anew, which takes it a while. Another one that serves comes to its turn when
+/// that one already runs again, and waits until it is ready.
+#[tokio::test(start_paused = true)]
+async fn one_that_serves_is_not_touched_while_another_gets_up() {
+    let mut cloud = Cloud::new(&["a", "b"]);
+    cloud.member("a", false, "1", Ask::Exec { argv: vec!["slow".into()] }).await;
+    cloud.tell_to_stop(&["a"]);
+    let begin = tokio::time::Instant::now();
+    cloud.fakes["a"].on_exec(move |_, _, _, _| {
+        Some(Output { code: u32::from(begin.elapsed() < Duration::from_secs(20)), ..Output::default() })
+    });
+    let late = Container {
+        spec: ContainerSpec { name: "late".into(), image: "reg/web:1".into(), restart: true, ..Default::default() },
+        ready: Probe { within: 30, ..Probe::default() },
+        ..Container::default()
+    };
+    cloud.gated("b", false).await;
+    let late = cloud.add("a", Op::Container(late), &[]);
+    cloud.plan.nodes.swap(1, late);
+    cloud.plan.nodes[late].after = vec![1];
+    let ((summary, lines), ()) = tokio::join!(cloud.deploy(), cloud.carry_out_stops());
+    assert_eq!((summary.changed, summary.failed), (3, 0), "{lines:?}");
+    let at = |line: &str| lines.iter().position(|other| other.starts_with(line));
+    assert!(at("a/container late: created") < at("a/container web: ran"), "b came first: {lines:?}");
+    assert!(at("a/container web: ran") < at("b/container web: started"), "{lines:?}");
+}
+
+/// What it settled by then is told.
+#[tokio::test(start_paused = true)]
+async fn one_that_was_settled_and_may_not_go_on_says_both() {
+    let mut cloud = Cloud::new(&["a", "b"]);
+    for host in ["a", "b"] {
+        cloud.gated(host, false).await;
+    }
+    cloud.tell_to_stop(&["a"]);
+    let stop = CancellationToken::new();
+    let (walked, ()) =
+        tokio::join!(cloud.walk(false, 0, stop, Some("a/container web: started")), cloud.carry_out_stops());
+    let (summary, lines) = walked;
+    assert_eq!((summary.changed, summary.skipped), (1, 1), "{lines:?}");
+    let settled = "a/container web: ran its stop was ordered by a run that was killed; what is left: interrupted";
+    assert!(lines.contains(&settled.to_owned()), "{lines:?}");
+    assert_eq!(cloud.fakes["a"].world().containers["web"].state, "running");
 }
 
 #[tokio::test(start_paused = true)]

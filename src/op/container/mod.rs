@@ -6,6 +6,7 @@
 
 mod balance;
 mod replace;
+mod settle;
 
 use std::collections::BTreeMap;
 
@@ -240,12 +241,15 @@ impl Container {
         })
     }
 
-    /// A host has a member that does not run, or soon will not, or whose replacement was interrupted: only its own turn
-    /// starts it again.
+    /// A host has a member that does not run, or soon will not: only its own turn starts it again.
     fn down(&self, at: &Peer) -> bool {
-        at.container(&self.previous()).is_some()
-            || at.container(&self.next()).is_some()
-            || at.container(&self.spec.name).is_some_and(|state| !state.running() || told_to_stop(&state, at))
+        at.container(&self.spec.name).is_some_and(|state| !state.running() || told_to_stop(&state, at))
+            || at.container(&self.spec.name).is_none() && at.container(&self.previous()).is_some()
+    }
+
+    /// A host has a member whose replacement was interrupted.
+    fn interrupted(&self, at: &Peer) -> bool {
+        at.container(&self.previous()).is_some() || at.container(&self.next()).is_some()
     }
 
     /// The container it takes over from, if that is there.
@@ -289,7 +293,8 @@ impl Operation for Container {
         if self.retiring(at).is_some_and(|state| state.running()) {
             return Turn::Last;
         }
-        if self.down(&at.me) {
+        // It may have come up since the last look: what starts takes its time.
+        if self.down(&at.me) && (at.me.refresh_containers().await.is_err() || self.down(&at.me)) {
             return Turn::Down;
         }
         if let Some(probe) = &self.last
@@ -297,7 +302,9 @@ impl Operation for Container {
         {
             return Turn::Last;
         }
-        if at.peers.values().any(|peer| self.down(peer)) { Turn::AfterThoseDown } else { Turn::Any }
+        let me = self.interrupted(&at.me);
+        let first = |peer: &Peer| self.down(peer) || !me && self.interrupted(peer);
+        if at.peers.values().any(first) { Turn::AfterThoseDown } else { Turn::Any }
     }
 
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {

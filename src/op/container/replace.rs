@@ -61,7 +61,7 @@ async fn start_anew(name: &str, at: &View, host: &Remote) -> Result<()> {
     host.act().start(name).await
 }
 
-async fn drop_note(name: &str, at: &View, host: &Remote) -> Result<()> {
+pub(super) async fn drop_note(name: &str, at: &View, host: &Remote) -> Result<()> {
     let path = stopping(name);
     let there = at.me.look(|look| look.files.contains_key(&path));
     if there { drop_files(&[path], at, host).await } else { Ok(()) }
@@ -81,7 +81,7 @@ async fn drop_files(paths: &[String], at: &View, host: &Remote) -> Result<()> {
 }
 
 impl Container {
-    fn stop_timeout(&self) -> u32 {
+    pub(super) fn stop_timeout(&self) -> u32 {
         if self.spec.stop_timeout == 0 { STOP_TIMEOUT } else { self.spec.stop_timeout }
     }
 
@@ -127,7 +127,7 @@ impl Container {
     }
 
     /// Waits until the load balancers send to it.
-    async fn until_sent_to(&self, at: &View) -> Result<()> {
+    pub(super) async fn until_sent_to(&self, at: &View) -> Result<()> {
         match &self.balanced {
             Some(balanced) => balanced.wait(at).await,
             None => Ok(()),
@@ -135,13 +135,13 @@ impl Container {
     }
 
     /// It answers as it should: once it is sent to, too, that is noted.
-    async fn note_ready(&self, host: &Remote, at: &View) -> Result<()> {
+    pub(super) async fn note_ready(&self, host: &Remote, at: &View) -> Result<()> {
         self.until_sent_to(at).await?;
         self.mark_ready(host, at).await
     }
 
     /// Marks the container as having been ready, and drops sets of files that nothing uses any more.
-    async fn mark_ready(&self, host: &Remote, at: &View) -> Result<()> {
+    pub(super) async fn mark_ready(&self, host: &Remote, at: &View) -> Result<()> {
         let Some(state) = host.containers().await?.remove(&self.spec.name) else {
             return Err(Error::operation(format!("container {} vanished", self.spec.name)));
         };
@@ -222,14 +222,14 @@ impl Container {
         }
     }
 
-    async fn start_again(&self, at: &View, host: &Remote) -> Result<()> {
+    pub(super) async fn start_again(&self, at: &View, host: &Remote) -> Result<()> {
         self.doubt(at, host).await?;
         revive(&self.spec.name, self.stop_timeout(), at, host).await
     }
 
     /// The one before, running again if it ran, and in its place. In this order a run that is killed here leaves
     /// a container that the next one knows to have run.
-    async fn put_back(&self, start: bool, at: &View, host: &Remote) -> Result<()> {
+    pub(super) async fn put_back(&self, start: bool, at: &View, host: &Remote) -> Result<()> {
         let never_lost_its_name = !host.containers().await?.contains_key(&self.previous());
         if !never_lost_its_name {
             host.act().remove(&self.spec.name).await?;
@@ -265,14 +265,14 @@ impl Container {
         note(path, format!("{} unsure\n", words.join(" ")), at, host).await
     }
 
-    async fn undrain(&self, at: &View) {
+    pub(super) async fn undrain(&self, at: &View) {
         if let Some(balanced) = &self.balanced {
             balanced.tell(at, "ready").await;
         }
     }
 
     /// A folder that is always the same gets the files again with which its container was ready.
-    async fn put_back_files(&self, at: &View, host: &Remote) -> Result<()> {
+    pub(super) async fn put_back_files(&self, at: &View, host: &Remote) -> Result<()> {
         let Some(reload) = &self.reload else { return Ok(()) };
         let mark = host.read(&self.mark("").0).await?.unwrap_or_default();
         let mark = String::from_utf8_lossy(&mark).into_owned();
@@ -290,57 +290,6 @@ impl Container {
             return Ok(());
         }
         crate::op::files::install(at, host, &set, &reload.folder, &files).await
-    }
-
-    /// After a run that was killed: brings in order what is there, so that it can be compared.
-    pub(super) async fn settle(&self, at: &View, host: &Remote) -> Result<()> {
-        let there = host.containers().await?;
-        let prepared = there.contains_key(&self.next());
-        // What this one takes over from has the same data and ports: only one of the two may run.
-        let retiring = self.retires.as_ref().and_then(|name| there.get(name)).is_some_and(ContainerState::running);
-        match (there.get(&self.spec.name), there.contains_key(&self.previous())) {
-            (Some(new), true) => {
-                let good = new.running()
-                    && !told_to_stop(new, &at.me)
-                    && self.differences(new, None).is_empty()
-                    && self.ready.until_right(host, &self.spec.name).await? == Answer::Right
-                    && self.until_sent_to(at).await.is_ok();
-                if good {
-                    self.mark_ready(host, at).await?;
-                    host.act().remove(&self.previous()).await?;
-                } else {
-                    self.put_back(!retiring, at, host).await?;
-                }
-            }
-            (None, true) => self.put_back(!retiring, at, host).await?,
-            // The new one was made and had not taken its place; the old one may have been stopped for it.
-            (Some(old), false) if prepared => {
-                if (told_to_stop(old, &at.me) || !old.running()) && !retiring {
-                    self.put_back_files(at, host).await?;
-                    self.start_again(at, host).await?;
-                    self.ready.until_right(host, &self.spec.name).await?;
-                }
-                self.undrain(at).await;
-            }
-            (Some(_), false) if retiring => {
-                host.act().stop(&self.spec.name, self.stop_timeout()).await?;
-                at.me.refresh_containers().await?;
-                return self.start(at, host).await;
-            }
-            // It may have ended since the run's first look, too. Whether it is what is wanted shows below.
-            (Some(old), false) if !old.alive() || told_to_stop(old, &at.me) => {
-                self.start_again(at, host).await?;
-                self.ready.until_right(host, &self.spec.name).await?;
-            }
-            (Some(_), false) => {
-                return match self.ready.until_right(host, &self.spec.name).await? {
-                    Answer::Right => self.note_ready(host, at).await,
-                    answer => Err(self.failure(answer, host).await),
-                };
-            }
-            (None, false) => {}
-        }
-        host.act().remove(&self.next()).await
     }
 
     pub(super) async fn reload(&self, at: &View, host: &Remote) -> Result<()> {
@@ -467,7 +416,7 @@ impl Container {
             .with_hint(format!("end it by hand and remove {}, then run the same again", state.name)))
     }
 
-    async fn failure(&self, answer: Answer, host: &Remote) -> Error {
+    pub(super) async fn failure(&self, answer: Answer, host: &Remote) -> Error {
         let name = &self.spec.name;
         let log = host.logs(name, LOG_LINES).await.unwrap_or_default();
         let (message, causes) = match answer {

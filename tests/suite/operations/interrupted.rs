@@ -83,6 +83,21 @@ async fn one_that_ends_before_its_turn_is_started() {
     assert_eq!(site.me().world().containers["web"].state, "running");
 }
 
+/// The run was killed before the engine had the order.
+#[tokio::test(start_paused = true)]
+async fn one_whose_stop_never_comes_is_left_alone() {
+    let (table, site) = running("container.yml", &Value::Null).await;
+    let stop = operation(&table.base, &json!({ "want": "stopped" }));
+    let wanted = operation(&table.base, &Value::Null);
+    let before = site.me().world().containers["web"].started;
+    assert!(site.killed(&stop, 1).await.is_some());
+    let at = site.view(&wanted).await;
+    let diff = wanted.operation().diff(&at).await.unwrap();
+    site.apply(&wanted, &diff, &at).await.unwrap();
+    assert_eq!(site.me().world().containers["web"].started, before);
+    assert!(!site.diff(&wanted).await.unwrap().differs());
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_that_the_load_balancer_does_not_send_to_gives_way_to_the_one_before() {
     let balanced =
