@@ -1,8 +1,8 @@
 //! The closed vocabulary of idempotent operations: each file is data, `diff` and `apply`.
 //!
-//! The law of operations, kept by a table test: after `apply`, `diff` is [`Diff::Same`], but for [`Diff::Settle`],
-//! after which it tells what is left to do; two `diff`s in a row change nothing; equal operations have equal JSON. `diff` holds an [`Observer`](crate::host::Observer)
-//! only, so a dry run cannot write.
+//! The law of operations, kept by a table test: after `apply`, `diff` is [`Diff::Same`], but for [`Diff::Settle`], after
+//! which it tells what is left to do; two `diff`s in a row change nothing; equal operations have equal JSON. `diff` holds
+//! an [`Observer`](crate::host::Observer) only, so a dry run cannot write.
 
 pub mod api;
 pub mod catalog;

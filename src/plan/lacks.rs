@@ -1,4 +1,4 @@
-//! What steps need of other roles' services, and what is said where no enabled role has it: once for all that need it.
+//! What steps and questions need of other roles' services, and what is said where no enabled role has it: once for all that need it.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::error::{InputError, Kind, Place};
 use crate::role::{Role, Service};
 use crate::source::Node;
 
-/// What a step needs of a service.
+/// What a step or a question needs of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Need {
     /// Statements are run in it.
@@ -74,7 +74,9 @@ impl<'a> Builder<'a> {
                 let switch = role.enabled.as_ref().and_then(variable_of);
                 let set = switch.zip(self.input.hosts.first()).and_then(|(name, host)| {
                     let origin = self.scope(host).explain(name).into_iter().next()?;
-                    Some(format!(": `{name}` is set at {}", origin.place))
+                    let default = origin.layer.starts_with("role ");
+                    let here = if default { "is off by default".into() } else { format!("is set at {}", origin.place) };
+                    Some(format!(": `{name}` {here}"))
                 });
                 format!("enable {}, which has one{}", role.name, set.unwrap_or_default())
             }

@@ -2,7 +2,7 @@
 //! fails. Those that are down need no permit, and are up again before one that serves is touched.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -32,6 +32,45 @@ struct Members {
     failed: Option<String>,
 }
 
+impl GateState {
+    fn lock(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a member may ask for a permit; false where it is down and needs none.
+    async fn may_go(&self, index: usize, turn: Turn) -> Result<bool, String> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut members = self.lock();
+                if turn == Turn::Down && !self.on_create {
+                    members.down.insert(index);
+                    return Ok(false);
+                }
+                if members.down.remove(&index) {
+                    self.changed.notify_waiters();
+                }
+                if let Some(failed) = &members.failed {
+                    return Err(failed.clone());
+                }
+                let alone = members.down.is_empty();
+                if turn <= Turn::Any && alone {
+                    return Ok(true);
+                }
+                // The others that wait may now be free to go.
+                if members.waiting.insert(index, turn) != Some(turn) {
+                    self.changed.notify_waiters();
+                }
+                let later = |other: &usize| members.waiting.get(other).is_some_and(|other| *other >= turn);
+                if alone && members.left.iter().all(later) {
+                    return Ok(true);
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
 impl Gates {
     pub(super) fn of(plan: &Plan) -> Self {
         let mut gates: BTreeMap<String, GateState> = BTreeMap::new();
@@ -59,46 +98,24 @@ impl Gates {
     ) -> Result<Option<SemaphorePermit<'_>>, String> {
         let Some(gate) = self.0.get(key) else { return Ok(None) };
         loop {
-            let changed = gate.changed.notified();
-            {
-                let mut members = gate.members.lock().unwrap_or_else(PoisonError::into_inner);
-                if turn == Turn::Down && !gate.on_create {
-                    members.down.insert(index);
-                    return Ok(None);
-                }
-                if members.down.remove(&index) {
-                    gate.changed.notify_waiters();
-                }
-                if let Some(failed) = &members.failed {
-                    return Err(failed.clone());
-                }
-                let alone = members.down.is_empty();
-                if turn <= Turn::Any && alone {
-                    break;
-                }
-                // The others that wait may now be free to go.
-                if members.waiting.insert(index, turn) != Some(turn) {
-                    gate.changed.notify_waiters();
-                }
-                let later = |other: &usize| members.waiting.get(other).is_some_and(|other| *other >= turn);
-                if alone && members.left.iter().all(later) {
-                    break;
-                }
+            if !gate.may_go(index, turn).await? {
+                return Ok(None);
             }
-            changed.await;
-        }
-        let permit = gate.permits.acquire().await.ok();
-        let members = gate.members.lock().unwrap_or_else(PoisonError::into_inner);
-        match &members.failed {
-            Some(failed) => Err(failed.clone()),
-            None => Ok(permit),
+            let permit = gate.permits.acquire().await.ok();
+            let members = gate.lock();
+            match &members.failed {
+                Some(failed) => return Err(failed.clone()),
+                // One that was down may have come while it waited for the permit.
+                None if members.down.is_empty() => return Ok(permit),
+                None => {}
+            }
         }
     }
 
     /// A member is done, in whatever way.
     pub(super) fn leave(&self, key: &str, index: usize) {
         if let Some(gate) = self.0.get(key) {
-            let mut members = gate.members.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut members = gate.lock();
             members.left.remove(&index);
             members.down.remove(&index);
             gate.changed.notify_waiters();
@@ -108,7 +125,7 @@ impl Gates {
     /// A member failed: no other one that serves is touched.
     pub(super) fn fail(&self, key: &str, who: &str) {
         if let Some(gate) = self.0.get(key) {
-            gate.members.lock().unwrap_or_else(PoisonError::into_inner).failed.get_or_insert_with(|| who.to_owned());
+            gate.lock().failed.get_or_insert_with(|| who.to_owned());
         }
     }
 }

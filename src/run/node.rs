@@ -12,12 +12,12 @@ use crate::run::event::{Event, Outcome};
 
 /// A node under way.
 pub(super) struct Work<'a> {
-    pub(super) walk: &'a Walk,
-    pub(super) index: usize,
-    pub(super) node: &'a Node,
-    pub(super) operation: &'a dyn Operation,
-    pub(super) view: &'a View,
-    pub(super) host: &'a Remote,
+    walk: &'a Walk,
+    index: usize,
+    node: &'a Node,
+    operation: &'a dyn Operation,
+    view: &'a View,
+    host: &'a Remote,
     /// When it was begun, in milliseconds since the walk was.
     at_ms: Option<u64>,
     /// How long it took, without the time it waited for others.
@@ -47,11 +47,11 @@ impl<'a> Work<'a> {
 
     /// Carries it out; how it ended.
     pub(super) async fn run(mut self) -> Ended {
-        let started = Instant::now();
+        let (at_ms, started) = (millis(self.walk.begin), Instant::now());
         let mut diff = match self.operation.diff(self.view).await {
             Ok(diff) if diff.differs() && !self.walk.options.check => diff,
             other => {
-                (self.at_ms, self.took) = (Some(millis(self.walk.begin)), started.elapsed());
+                (self.at_ms, self.took) = (Some(at_ms), started.elapsed());
                 return match other {
                     Ok(diff) => self.done(&diff),
                     Err(error) => self.failed(&error),

@@ -125,15 +125,7 @@ impl Cloud {
     fn tell_to_stop(&self, hosts: &[&str]) {
         for fake in hosts.iter().map(|host| &self.fakes[*host]) {
             let id = fake.world().containers["web"].id.clone();
-            let note = FakeFile::new(
-                format!(
-                    "{id}
-"
-                )
-                .into_bytes(),
-                0o644,
-                "root",
-            );
+            let note = FakeFile::new(format!("{id}\n").into_bytes(), 0o644, "root");
             fake.world().put("/etc/kolla/.applied/web.stopping", note);
         }
     }

@@ -74,12 +74,10 @@ impl Container {
                 self.put_back_files(at, host).await?;
             }
             self.start_again(at, host).await?;
-            self.ready.until_right(host, &self.spec.name).await?;
+            self.gets_ready(host).await?;
         } else if !prepared && !told {
-            return match self.ready.until_right(host, &self.spec.name).await? {
-                Answer::Right => self.note_ready(host, at).await,
-                answer => Err(self.failure(answer, host).await),
-            };
+            self.gets_ready(host).await?;
+            return self.note_ready(host, at).await;
         }
         if prepared {
             self.undrain(at).await;
@@ -106,9 +104,14 @@ impl Container {
     /// The one before in its place again, and ready, if it is to run.
     async fn give_back(&self, start: bool, at: &View, host: &Remote) -> Result<()> {
         self.put_back(start, at, host).await?;
-        if start {
-            self.ready.until_right(host, &self.spec.name).await?;
+        if start { self.gets_ready(host).await } else { Ok(()) }
+    }
+
+    /// One that runs and does not serve must not be taken for one that does.
+    async fn gets_ready(&self, host: &Remote) -> Result<()> {
+        match self.ready.until_right(host, &self.spec.name).await? {
+            Answer::Right => Ok(()),
+            answer => Err(self.failure(answer, host).await),
         }
-        Ok(())
     }
 }
