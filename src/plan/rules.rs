@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::Input;
 use super::values::text_of;
 use crate::error::{InputError, Kind};
-use crate::role::Role;
+use crate::role::{ENABLE, Role};
 
 /// Values that break rules.
 #[derive(Default)]
@@ -25,7 +25,10 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
     let (mut seen, mut same) = (HashSet::new(), HashSet::new());
     for host in input.hosts {
         let scope = input.scopes.host(host);
-        for (name, rule) in enabled.iter().flat_map(|role| &role.values) {
+        // Whether a role is enabled is asked of all of them.
+        let switches =
+            input.roles.0.values().flat_map(|role| &role.values).filter(|(name, _)| name.starts_with(ENABLE));
+        for (name, rule) in switches.chain(enabled.iter().flat_map(|role| &role.values)) {
             if same.contains(name) {
                 continue;
             }
@@ -72,8 +75,9 @@ impl Broken {
     pub(super) fn before(self, others: Vec<InputError>) -> Vec<InputError> {
         // A short one, as `0`, is in many messages: as a word of its own it counts.
         let names = |message: &str, value: &String| {
+            let value = value.trim();
             message.split(|c: char| !c.is_alphanumeric() && c != '.').any(|word| word == value) && !value.is_empty()
-                || value.len() > 4 && message.contains(value.as_str())
+                || value.len() > 4 && message.contains(value)
         };
         let follows = |error: &InputError| {
             let of_nothing = error.message.ends_with("found nothing") && self.values.contains("");

@@ -12,13 +12,10 @@ use super::overrides::Overrides;
 use super::reads::{self, READ_HERE};
 use super::upstream;
 use crate::error::{InputError, Kind, Names, Place, numbered};
-use crate::role::Roles;
+use crate::role::{ENABLE, Roles};
 use crate::site::{Read, Site, Trace, misspelt, place_of};
 use crate::source::Data;
 use crate::template::{Mentions, Sourced};
-
-/// How the names of variables start that say whether something is wanted.
-const ENABLE: &str = "enable_";
 
 /// How many of a kind are named where only a word is to be said.
 const NAMED: usize = 5;

@@ -1,5 +1,9 @@
 //! Errors as an operator reads them: what, where, why, what to do next.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::paint::{Paint, clean};
 use crate::error::{Error, HostCause, HostError, InputError, OperationError, Place, numbered};
 
@@ -7,6 +11,17 @@ use crate::error::{Error, HostCause, HostError, InputError, OperationError, Plac
 const EXCERPT: usize = 110;
 /// Lines of a command's stderr that are shown.
 const STDERR_LINES: usize = 10;
+
+/// A variable or an option that is called a secret, and what is after it.
+static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let name = r"\w*secret\w*|\w*(?:password|passwd|pass|token|cookie)";
+    Regex::new(&format!(r#"(?i)\b(?:{name})["']?[ \t]*[:=][ \t]*["']?([^"' \t].{{0,2}})"#)).ok()
+});
+
+/// The line gives one a value that is no template.
+fn sets_a_secret(line: &str) -> bool {
+    SECRET.as_ref().is_some_and(|secret| secret.captures_iter(line).any(|found| !found[1].starts_with("{{")))
+}
 
 /// The whole text of an error, each line ended by a newline.
 pub fn error(error: &Error, color: bool) -> String {
@@ -62,10 +77,12 @@ impl Text {
         self.hint(error.hint.as_deref());
     }
 
-    /// The source line with carets under the word that is meant; never of a file of passwords, whose lines are secrets.
+    /// The source line with carets under the word that is meant; never of a file of passwords, whose lines are secrets,
+    /// nor one that sets what is called a secret.
     fn excerpt(&mut self, place: &Place) {
         let secret = place.file.file_name().is_some_and(|name| name.to_string_lossy().contains("password"));
-        let Some(line) = place.excerpt.as_deref().filter(|line| !secret && !line.trim().is_empty()) else { return };
+        let shown = |line: &&str| !secret && !line.trim().is_empty() && !sets_a_secret(line);
+        let Some(line) = place.excerpt.as_deref().filter(shown) else { return };
         let mut before: Vec<char> = line.chars().collect();
         let at = place.column.saturating_sub(1).min(before.len());
         let after = before.split_off(at);

@@ -16,7 +16,7 @@ use include_dir::{Dir, include_dir};
 use indexmap::IndexMap;
 
 pub use file::{FileSpec, Merge, Source};
-pub use rule::Rule;
+pub use rule::{ENABLE, Rule};
 
 use crate::error::{Error, InputError, Kind, Place, Result, nearest};
 use crate::source::{Data, Document, Node};

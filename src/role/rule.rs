@@ -1,4 +1,4 @@
-//! What a variable may hold, where its default does not say it.
+//! What a variable may hold: what its role writes down, or what its name and its default say.
 
 use std::net::IpAddr;
 
@@ -8,19 +8,29 @@ use super::parse::Parser;
 use crate::error::{InputError, Kind, nearest};
 use crate::source::{Data, Fields, Node};
 
+/// How variables are called that say whether something is wanted.
+pub const ENABLE: &str = "enable_";
+
 /// How a variable of Kolla's is called that holds a port.
 const PORT: &str = "_port";
 
-/// What the filter `bool` takes for a truth value, in lower case.
-const FLAGS: [&str; 12] = ["true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "1", "0"];
+/// What means the same wherever a truth value is asked for, in lower case: `y` and `t` are none for the filter `bool`.
+const FLAGS: [&str; 8] = ["true", "false", "yes", "no", "on", "off", "1", "0"];
+
+/// The kernel takes it for the name of an interface.
+fn is_interface(name: &str) -> bool {
+    (1..=15).contains(&name.len()) && !name.contains(|c: char| c.is_whitespace() || c == '/')
+}
 
 /// What a variable may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rule {
     /// A truth value, or a word for one.
     Flag,
-    /// A whole number.
+    /// A whole number, 0 or more.
     Number,
+    /// The name of an interface.
+    Interface,
     /// A port.
     Port,
     /// An IP address.
@@ -37,6 +47,7 @@ impl Rule {
         let template = |text: &str| text.contains("{{") || text.contains("{%");
         match default {
             Data::Bool(_) => Some(Self::Flag),
+            Data::Str(_) if name.starts_with(ENABLE) => Some(Self::Flag),
             Data::Int(_) if name.ends_with(PORT) => Some(Self::Port),
             Data::Int(_) => Some(Self::Number),
             Data::Str(text) if name.ends_with(PORT) && (template(text) || text.parse::<u16>().is_ok()) => {
@@ -51,6 +62,7 @@ impl Rule {
         match &node.data {
             Data::Str(word) if word == "port" => Some(Self::Port),
             Data::Str(word) if word == "address" => Some(Self::Address),
+            Data::Str(word) if word == "interface" => Some(Self::Interface),
             Data::Seq(words) if !words.is_empty() && words.iter().all(|word| word.as_str().is_some()) => {
                 Some(Self::OneOf(words.iter().filter_map(Node::as_str).map(str::to_owned).collect()))
             }
@@ -71,7 +83,8 @@ impl Rule {
                 None
             }
             _ => {
-                let message = "expected `port`, `address`, a list of words, or a mapping with `from` and `to`";
+                let message =
+                    "expected `port`, `address`, `interface`, a list of words, or a mapping with `from` and `to`";
                 parser.fail(node, message, Kind::RoleRule);
                 None
             }
@@ -85,7 +98,8 @@ impl Rule {
         let number = value.parse::<i64>().ok().filter(|_| plain);
         let (holds, what) = match self {
             Self::Flag => (FLAGS.contains(&value.to_lowercase().as_str()), "true or false".to_owned()),
-            Self::Number => (number.is_some(), "a whole number".to_owned()),
+            Self::Number => (number.is_some_and(|number| number >= 0), "a whole number".to_owned()),
+            Self::Interface => (is_interface(value), "the name of an interface".to_owned()),
             Self::Port => (matches!(number, Some(1..=65535)), "a port, from 1 to 65535".to_owned()),
             Self::Address => (value.parse::<IpAddr>().is_ok(), "an IP address".to_owned()),
             Self::OneOf(words) => {
@@ -120,9 +134,14 @@ impl Rule {
             // Ansible takes these words for truth values wherever one is asked for.
             Self::Flag => json!({ "anyOf": [
                 { "type": "boolean" },
-                { "enum": ["yes", "no", "on", "off", "true", "false", "True", "False", "Yes", "No", 0, 1] },
+                { "type": "string", "pattern": "^([Tt]rue|TRUE|[Ff]alse|FALSE|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF|1|0)$" },
+                { "enum": [0, 1] },
             ] }),
-            Self::Number => json!({ "anyOf": [{ "type": "integer" }, { "type": "string", "pattern": "^-?[0-9]+$" }] }),
+            Self::Number => json!({ "anyOf": [
+                { "type": "integer", "minimum": 0 },
+                { "type": "string", "pattern": "^[0-9]+$" },
+            ] }),
+            Self::Interface => json!({ "type": "string", "pattern": "^[^ \\t/]{1,15}$" }),
             Self::Port => number(1, 65535),
             Self::Within(from, to) => number(*from, *to),
             Self::Address => {

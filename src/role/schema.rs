@@ -112,7 +112,7 @@ fn of(shape: &Shape, examples: &[&Node]) -> Value {
         Shape::Either(one, other) => json!({ "anyOf": [of(one, examples), of(other, examples)] }),
         Shape::Check => check(examples),
         Shape::Rule => json!({ "anyOf": [
-            { "enum": ["port", "address"] },
+            { "enum": ["port", "address", "interface"] },
             { "type": "array", "items": { "type": "string" } },
             of_keys(&RANGE, examples),
         ] }),

@@ -6,7 +6,7 @@ use super::{HostSpec, SiteOptions, words};
 use crate::error::{InputError, Names, nearest};
 use crate::template::{Scope, Value};
 
-/// Ansible's variables that say how a host is reached: those read here, and some of which others are one slip away.
+/// Ansible's variables that say how a host is reached: those read here, and others that are like one of them.
 const NAMES: &[&str] = &[
     "ansible_become",
     "ansible_become_pass",
@@ -26,6 +26,8 @@ const NAMES: &[&str] = &[
     "ansible_ssh_port",
     "ansible_ssh_private_key_file",
     "ansible_ssh_user",
+    "ansible_su_pass",
+    "ansible_su_user",
     "ansible_user",
 ];
 

@@ -421,7 +421,7 @@ fn warnings_name_what_changed_its_meaning_and_files_of_nobody() {
     let folder = Folder::new(&[
         (
             "hosts",
-            "[control]\nc1 api_interface=em1\nc2 api_interface=eth0 ansible_password=x\n[netwrok]\nc1\n[gpu]\nc2\n[mariabd]\nc1\n[prod]\nc1\n[nova1]\nc1\n",
+            "[control]\nc1 api_interface=em1\nc2 api_interface=eth0 ansible_password=x\n[netwrok]\nc1\n[gpu]\nc2\n[mariabd]\nc1\n[prod]\nc1\n[nova1]\nc1\n[kolla_logs]\nc1\n[storage]\nprod\n",
         ),
         ("globals.yml", "api_interface: eth0\n"),
         ("group_vars/contrl.yml", "a: 1\n"),
@@ -436,6 +436,7 @@ fn warnings_name_what_changed_its_meaning_and_files_of_nobody() {
         [
             "`api_interface` is set in globals.yml:1 and for host c1 in hosts:2: the more specific one wins, unlike in Kolla-Ansible",
             "hosts:3: `ansible_password` is not used: logins are by key, sudo without a password",
+            "`prod` is a group and also a host; a section that lists groups is called `[NAME:children]`",
             "no service runs on the inventory's group `netwrok`; did you mean `network`?",
             "no service runs on the inventory's group `mariabd`; did you mean `mariadb`?",
             "group_vars/contrl.yml: the inventory has no group `contrl`; did you mean `control`?",

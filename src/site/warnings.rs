@@ -16,6 +16,9 @@ use crate::template::{Layer, Sourced};
 const PASSWORD_LOGIN: &[&str] =
     &["ansible_password", "ansible_ssh_pass", "ansible_become_password", "ansible_become_pass"];
 
+/// Groups that newer inventories of Kolla-Ansible's have under other names than those of its services here.
+const WRITTEN_OTHERWISE: &[&str] = &["kolla_logs", "kolla_toolbox"];
+
 /// All warnings of a site.
 pub(super) fn of(
     layers: &Layers,
@@ -34,9 +37,16 @@ pub(super) fn of(
         }
     }
     let group_known = |name: &str| groups.names().any(|group| group == name);
+    // As in `[mariadb]` with a line `control`, which makes it a host.
+    for name in layers.hosts.keys().filter(|name| group_known(name)) {
+        let message =
+            format!("`{name}` is a group and also a host; a section that lists groups is called `[NAME:children]`");
+        warnings.push(InputError::new(message).of(Kind::UnknownName));
+    }
     // Without its group a service runs nowhere, and nothing else would say so.
     let missing = |name: &&str| !group_known(name);
-    for name in groups.names().filter(|name| !COARSE.contains(name) && parents(name).is_none()) {
+    let unserved = |name: &&str| !COARSE.contains(name) && !WRITTEN_OTHERWISE.contains(name) && parents(name).is_none();
+    for name in groups.names().filter(unserved) {
         // Short ones, as `prod`, and `nova1` are names of an operator's own.
         let numbered = parents(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-')).is_some();
         let services = tree().map(|(name, _)| name).filter(|_| name.len() > 5 && !numbered);

@@ -54,6 +54,13 @@ fn too_much(error: &serde_yaml::Error) -> Option<InputError> {
             format!("aliases repeat more than {MOST_REPEATED} values"),
             "leave some of them out: aliases of aliases make much of little",
         ),
+        Yaml::MultipleDocuments { .. } => {
+            return Some(
+                InputError::new("a second document begins here")
+                    .of(Kind::Syntax)
+                    .hint("take out the `---` or `...` that is not at the file's beginning"),
+            );
+        }
         Yaml::RecursiveReferencesRequireWeakTypes { .. } => {
             ("an alias stands in the value that it repeats".to_owned(), "write out what is meant")
         }

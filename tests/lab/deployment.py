@@ -121,7 +121,7 @@ def put_back(lab):
     """the old container comes back when the new one fails"""
     host = "control01"
     before = lab.containers(host)["memcached"]
-    lab.option("cache", memcached_max_memory="64 --no-such-option")
+    lab.option("cache", memcached_connection_limit=0)
     text = lab.kolla("deploy", "--tags", "memcached", "--limit", host, code=1)
     expect("the container that was there before is back" in text, f"not told:\n{text}")
     after = lab.containers(host)["memcached"]

@@ -30,9 +30,9 @@ impl Kept {
     /// # Errors
     /// When it cannot be read, decrypted or understood. None shows a line of it.
     pub(super) fn read(file: &Path, keys: &VaultKeys) -> Result<Self> {
+        let mut text = files::read(file)?;
         // A link stays a link: what it points to is replaced.
         let path = fs::canonicalize(file).map_err(|error| Error::local(format!("read {}", file.display()), error))?;
-        let mut text = files::read(file)?;
         let mut seal = None;
         if vault::is_sealed(&text) {
             let (opened, how) = vault::open_file(file, &text, keys)?;

@@ -88,10 +88,9 @@ pub(super) fn stays_empty(name: &str) -> bool {
 /// # Errors
 /// A file that cannot be read, decrypted or written, or that is no mapping in YAML.
 pub fn genpwd(file: &Path, keys: &VaultKeys, check: bool) -> Result<usize> {
-    let kept = Kept::read(file, keys).map_err(|error| match error {
-        Error::Local { .. } => error.with_hint("copy etc/passwords.yml there first"),
-        error => error,
-    })?;
+    let missing = !file.exists();
+    let hint = |error: Error| if missing { error.with_hint("copy etc/passwords.yml there first") } else { error };
+    let kept = Kept::read(file, keys).map_err(hint)?;
     let entries = kept.entries()?;
     let empty: Vec<_> = entries.iter().filter(|(name, entry)| is_empty(name, entry)).collect();
     if empty.is_empty() && !check {

@@ -171,5 +171,5 @@ fn mergepwd_refuses_what_it_cannot_take_over() {
         assert!(!folder.path("final").exists());
     }
     fs::remove_file(folder.path("old")).unwrap();
-    assert!(matches!(folder.merge(false), Err(Error::Local { .. })));
+    assert!(matches!(folder.merge(false), Err(Error::Input(_))));
 }
