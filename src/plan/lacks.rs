@@ -1,4 +1,5 @@
-//! What steps and questions need of other roles' services, and what is said where no enabled role has it: once for all that need it.
+//! What steps and questions need of other roles' services, and what is said where no enabled role has it: once for all
+//! that need it.
 
 use std::collections::BTreeMap;
 
@@ -56,7 +57,7 @@ impl<'a> Builder<'a> {
         lack.1.insert(&role.name);
     }
 
-    /// An error for each need that is not met.
+    /// An error for each need that is not met, and none of them any more.
     pub(super) fn lacking(&mut self) -> Vec<InputError> {
         let lacks = std::mem::take(&mut self.lacks);
         lacks.into_iter().map(|(need, (place, roles))| self.lacking_one(need, place, &roles)).collect()

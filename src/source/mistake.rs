@@ -32,6 +32,10 @@ fn syntax_hint(line: &str) -> Option<&'static str> {
 
 /// The error of a file, without its place; `line` is the text where the parser stopped.
 pub(super) fn of(error: &serde_yaml::Error, line: &str) -> InputError {
+    if matches!(error.without_snippet(), serde_yaml::Error::MultipleDocuments { .. }) {
+        let hint = "take out the `---` or `...` that is not at the file's beginning";
+        return InputError::new("a second document begins here").of(Kind::Syntax).hint(hint);
+    }
     too_much(error).unwrap_or_else(|| {
         let (text, hint) = error_text(error);
         let hint = hint.or_else(|| syntax_hint(line).map(str::to_owned));
@@ -54,13 +58,6 @@ fn too_much(error: &serde_yaml::Error) -> Option<InputError> {
             format!("aliases repeat more than {MOST_REPEATED} values"),
             "leave some of them out: aliases of aliases make much of little",
         ),
-        Yaml::MultipleDocuments { .. } => {
-            return Some(
-                InputError::new("a second document begins here")
-                    .of(Kind::Syntax)
-                    .hint("take out the `---` or `...` that is not at the file's beginning"),
-            );
-        }
         Yaml::RecursiveReferencesRequireWeakTypes { .. } => {
             ("an alias stands in the value that it repeats".to_owned(), "write out what is meant")
         }
