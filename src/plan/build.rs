@@ -1,8 +1,8 @@
 //! The graph of everything a site wants.
 //!
 //! Edges: image, volume and files -> container; a role's files -> its steps -> its containers -> its later
-//! steps; what a role needs -> its steps and containers. Nothing else: late roles pull images and write files
-//! while early ones start.
+//! steps; what a role needs -> its containers, and those of its steps that speak to it. Nothing else: late roles
+//! pull images, write files and make their schemas while early ones start.
 
 use std::collections::BTreeMap;
 
@@ -61,8 +61,8 @@ pub(super) struct Builder<'a> {
     /// The milestone that says a role is ready.
     ready: BTreeMap<String, usize>,
     scopes: BTreeMap<String, Scope>,
-    /// The service that sends to all that have a `proxy`.
-    pub(super) balancer: Option<&'a Service>,
+    /// The service that sends to all that have a `proxy`, and its role.
+    pub(super) balancer: Option<(&'a Role, &'a Service)>,
 }
 
 pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
@@ -113,8 +113,8 @@ impl<'a> Builder<'a> {
                 enabled.push(role);
             }
         }
-        let mut services = enabled.iter().flat_map(|role| role.services.values());
-        builder.balancer = services.find(|service| service.balancer.is_some());
+        let mut services = enabled.iter().flat_map(|role| role.services.values().map(|service| (*role, service)));
+        builder.balancer = services.find(|(_, service)| service.balancer.is_some());
         let proxies = builder.proxies(&enabled);
         for host in input.hosts {
             let scope = input.scopes.host(host).with(vec![("proxies".into(), proxies.clone())]);
@@ -265,8 +265,13 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// The milestones that say that roles are ready.
+    pub(super) fn ready_of<'n>(&self, roles: impl IntoIterator<Item = &'n str>) -> Vec<usize> {
+        roles.into_iter().filter_map(|role| self.ready.get(role).copied()).collect()
+    }
+
     fn role(&mut self, role: &'a Role, enabled: &[&'a Role]) {
-        let needs: Vec<usize> = role.needs.iter().filter_map(|need| self.ready.get(need).copied()).collect();
+        let needs = self.ready_of(role.needs.iter().map(String::as_str));
         let begin = self.milestone(&role.name, "begin", needs);
         let mut files = Vec::new();
         let mut members = Vec::new();
@@ -293,8 +298,9 @@ impl<'a> Builder<'a> {
             }
             members.push((service, containers));
         }
-        let begin = self.milestone(&role.name, "files", files.into_iter().chain([begin]));
-        let before = self.steps(role, enabled, false, begin);
+        let files = self.milestone(&role.name, "files", files);
+        let before = self.steps(role, enabled, false, files);
+        let before = self.milestone(&role.name, "prepared", [begin, before]);
         let (later, sooner): (Vec<_>, Vec<_>) = members.into_iter().partition(|(service, _)| service.after_steps);
         let running = self.containers(role, sooner, "running", before);
         let ready = self.steps(role, enabled, true, running);

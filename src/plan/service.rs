@@ -49,7 +49,7 @@ impl<'a> Builder<'a> {
             Data::Map(proxy) => proxy.get("mode").and_then(|mode| mode.value.as_str()) != Some("tcp"),
             _ => true,
         });
-        let programs = self.balancer.and_then(|service| Some((service, service.balancer.as_ref()?)));
+        let programs = self.balancer.and_then(|(_, service)| Some((service, service.balancer.as_ref()?)));
         let balanced = programs.zip(backend).map(|((balancer, programs), backend)| Balanced {
             container: balancer.container.clone(),
             ask: programs.ask.clone(),

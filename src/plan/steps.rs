@@ -1,5 +1,7 @@
 //! What is done once a deployment, in the role's order.
 
+use indexmap::IndexSet;
+
 use super::build::Builder;
 use super::lacks::Need;
 use super::service::image_reference;
@@ -18,11 +20,13 @@ use crate::shell::Secret;
 use crate::source::{Fields, Node};
 
 impl<'a> Builder<'a> {
-    /// The role's steps of one time, chained; the last one, or `after` where there are none.
+    /// The role's steps of one time, chained; the last one, or `after` where there are none. A step waits for those of the
+    /// role's `needs` that it speaks to, not for all: schemas are made while other roles' containers start.
     pub(super) fn steps(&mut self, role: &'a Role, enabled: &[&'a Role], ready: bool, after: usize) -> usize {
         let mut last = after;
         for step in role.steps.iter().filter(|step| step.after_ready == ready) {
             if let Some((host, op)) = self.step(role, enabled, step) {
+                let needs = self.ready_of(self.spoken_to(role, enabled, step));
                 // A one-shot container may come before any other of its image.
                 let image = match &op {
                     Op::Task(task) => {
@@ -31,10 +35,31 @@ impl<'a> Builder<'a> {
                     }
                     _ => None,
                 };
-                last = self.add(&host, &role.name, op, [last].into_iter().chain(image));
+                last = self.add(&host, &role.name, op, [last].into_iter().chain(image).chain(needs));
             }
         }
         last
+    }
+
+    /// The roles that a step speaks to.
+    fn spoken_to(&self, role: &'a Role, enabled: &[&'a Role], step: &'a Step) -> IndexSet<&'a str> {
+        let mut roles: IndexSet<&str> = step.needs.iter().map(String::as_str).collect();
+        let mut speaks_to = |need: Need| roles.extend(need.find(enabled).map(|(role, _)| role.name.as_str()));
+        match &step.kind {
+            StepKind::Database(_) => speaks_to(Need::Database),
+            StepKind::MessageQueue(_) => speaks_to(Need::MessageQueue),
+            // Its receipts are in the database.
+            StepKind::Catalog(_) => [Need::Catalog, Need::Database].into_iter().for_each(speaks_to),
+            // Its program reaches the database as the service does: through the load balancer, where that has it.
+            StepKind::Task { .. } => {
+                speaks_to(Need::Database);
+                let behind = Need::Database.find(enabled).is_some_and(|(_, service)| service.proxy.is_some());
+                roles.extend(self.balancer.filter(|_| behind).map(|(role, _)| role.name.as_str()));
+            }
+            // What it runs may speak to anything that its service does.
+            StepKind::Exec { .. } => roles.extend(role.needs.iter().map(String::as_str)),
+        }
+        roles
     }
 
     fn step(&mut self, role: &'a Role, enabled: &[&'a Role], step: &'a Step) -> Option<(String, Op)> {

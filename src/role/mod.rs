@@ -250,6 +250,8 @@ pub struct Step {
     pub when: Option<Node>,
     /// After the role's containers are ready, instead of before them.
     pub after_ready: bool,
+    /// Of the role's `needs`, those that it waits for beside what it speaks to by its kind.
+    pub needs: Vec<String>,
     /// What is done.
     pub kind: StepKind,
 }

@@ -56,7 +56,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
         services.insert(service.to_owned(), parser.service(service, &entry.value));
     }
     let host = top.list("host").iter().filter_map(|node| parser.host_item(node)).collect();
-    let steps = top.list("steps").iter().filter_map(|node| parser.step(node)).collect();
+    let steps = top.list("steps").iter().filter_map(|node| parser.step(node, &needs)).collect();
     let checks = top.list("checks").iter().filter_map(|node| parser.check(node)).collect();
     let status = top.list("status").iter().filter_map(|node| parser.status(node)).collect();
     let layer = parser.vars(name, &services, &vars);
@@ -238,7 +238,7 @@ impl Parser<'_> {
         Some(HostItem { node: node.clone(), group, when, kind: kinds.pop()? })
     }
 
-    fn step(&mut self, node: &Node) -> Option<Step> {
+    fn step(&mut self, node: &Node, role_needs: &[String]) -> Option<Step> {
         let mut fields = Fields::of(self.document, node);
         let after_ready = match fields.text("when").as_deref() {
             None | Some("before") => false,
@@ -249,6 +249,10 @@ impl Parser<'_> {
             }
         };
         let condition = fields.take("if").cloned();
+        let needs = texts(&mut fields, "needs");
+        for need in needs.iter().filter(|need| !role_needs.contains(need)) {
+            fields.against(node, format!("the step needs `{need}`, which is not among the role's own `needs`"));
+        }
         let mut kinds = Vec::new();
         if let Some(inner) = fields.take("database") {
             kinds.push(StepKind::Database(inner.clone()));
@@ -279,7 +283,7 @@ impl Parser<'_> {
             fields.against(node, "a step has exactly one of `database`, `message_queue`, `catalog`, `task`, `exec`");
         }
         self.errors.extend(fields.finish());
-        Some(Step { node: node.clone(), when: condition, after_ready, kind: kinds.pop()? })
+        Some(Step { node: node.clone(), when: condition, after_ready, needs, kind: kinds.pop()? })
     }
 
     fn check(&mut self, node: &Node) -> Option<Check> {

@@ -1,6 +1,6 @@
 //! Plans: a new service needs no Rust, the built-in roles' graph is as reviewed, and phases select what they say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -143,23 +143,76 @@ c1/image kolla/toy:2025.1-debian-trixie
 c1/volume toy
 c1/files toy
 c1/ready toy
-toy/begin
-    after memcached/running
 toy/files
     after c1/files toy
+toy/begin
+    after memcached/running
+toy/prepared
     after toy/begin
+    after toy/files
 c1/container toy
     after c1/files toy
     after c1/image kolla/toy:2025.1-debian-trixie
     after c1/volume toy
-    after toy/files
+    after toy/prepared
 toy/running
     after c1/container toy
-    after toy/files
+    after toy/prepared
 c1/exec toy touch /data/x
+    after memcached/running
     after toy/running
 "
     );
+}
+
+/// Everything that has to be done before a node may start.
+fn before<'a>(plan: &'a Plan, id: &str) -> BTreeSet<&'a str> {
+    let mut open: Vec<usize> = plan.nodes.iter().position(|node| node.id == id).into_iter().collect();
+    assert!(!open.is_empty(), "there is no {id}");
+    let mut found = BTreeSet::new();
+    while let Some(index) = open.pop() {
+        for other in &plan.nodes[index].after {
+            if found.insert(plan.nodes[*other].id.as_str()) {
+                open.push(*other);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_step_waits_for_the_roles_that_it_speaks_to_and_containers_for_all_needs() {
+    let folder = Folder::new("[control]\nc1\n[network]\nc1\n[compute]\nc1\n");
+    folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\nneutron_external_interface: eth1\n");
+    let plan = folder.plan().unwrap();
+    let (database, balancer, keystone) = ("c1/container mariadb", "c1/container haproxy", "c1/container keystone");
+    let waits = |id: &str| {
+        let before = before(&plan, id);
+        [database, balancer, keystone, "c1/container rabbitmq"].map(|other| before.contains(other))
+    };
+    // The database directly, then also through the load balancer; what Keystone is to know; the role's `needs`.
+    assert_eq!(waits("c1/database nova"), [true, false, false, false]);
+    assert_eq!(waits("c1/task nova_api_task"), [true, true, false, false]);
+    assert_eq!(waits("c1/catalog nova"), [true, true, true, false]);
+    assert_eq!(waits("c1/container nova_scheduler"), [true; 4]);
+}
+
+#[test]
+fn a_step_waits_for_what_it_names_and_names_only_needs_of_its_role() {
+    let folder = Folder::new("[control]\nc1\n[network]\nc1\n");
+    let role = |needs: &str, step: &str| {
+        format!(
+            "about: A toy.\nneeds: [{needs}]\nservices:\n  toy: {{ group: control, command: toy }}\nsteps:\n\
+             \x20 - task: {{ service: toy, name: seed }}\n    needs: [{step}]\n"
+        )
+    };
+    folder.write("roles/toy/role.yml", &role("mariadb, rabbitmq, memcached", "rabbitmq"));
+    let plan = folder.plan().unwrap();
+    let before = before(&plan, "c1/task toy_seed");
+    assert!(before.contains("c1/container rabbitmq") && !before.contains("c1/container memcached"));
+    folder.write("roles/toy/role.yml", &role("mariadb", "rabbitmq"));
+    let Err(Error::Input(errors)) = folder.plan() else { panic!("it was taken") };
+    assert_eq!(errors[0].message, "the step needs `rabbitmq`, which is not among the role's own `needs`");
 }
 
 /// `KOLLA_BLESS=1` writes the graph as it is now; read what changed in it.

@@ -181,6 +181,7 @@ pub(super) const STEP: Keys = Keys {
     all: &[
         ("when", Shape::Word(&["before", "ready"])),
         ("if", Shape::Flag),
+        ("needs", Shape::List(&Shape::Text)),
         (
             "database",
             Shape::Keys(&keys(
