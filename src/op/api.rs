@@ -249,6 +249,22 @@ impl Api {
         Ok(text(&self.send(host, "POST", path, body).await?["id"]))
     }
 
+    /// Makes an object that others may be making at the same moment; the id of the one that is there then. `path` lists
+    /// those of its name.
+    ///
+    /// # Errors
+    /// As of [`Self::send`].
+    pub async fn make_shared(&self, host: &Remote, path: &str, body: &Value) -> Result<String> {
+        let kind = path.split('?').next().unwrap_or(path);
+        let answer = host.act().http(&self.ask("POST", kind, body), WITHIN).await?;
+        if answer.status == 409
+            && let Some(id) = self.id(host, path).await?
+        {
+            return Ok(id);
+        }
+        Ok(text(&object(self.value("POST", kind, &answer)?)["id"]))
+    }
+
     /// Sends a file of this machine as it is.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! What Keystone is to know of a service: the service, its endpoints, and the user as whom it asks others.
 //!
 //! A receipt in the database says what was last made so: a run with nothing to do asks Keystone nothing. What is there
-//! is compared and changed only when the receipt differs.
+//! is compared and changed only when the receipt differs. Steps of several services run at the same time, and share a
+//! project and roles: one that finds such an object made by another in between takes that.
 
 use std::collections::BTreeMap;
 
@@ -107,9 +108,8 @@ impl Catalog {
         if self.user.is_empty() {
             return Ok(found);
         }
-        let named = |kind: &str, name: &str| format!("/{kind}?name={}&domain_id=default", escape(name));
-        found.user = keystone.id(host, &named("users", &self.user)).await?;
-        found.project = keystone.id(host, &named("projects", &self.project)).await?;
+        found.user = keystone.id(host, &of_default_domain("users", &self.user)).await?;
+        found.project = keystone.id(host, &of_default_domain("projects", &self.project)).await?;
         for role in keystone.find(host, "/roles").await? {
             if let (Some(name), Some(id)) = (role["name"].as_str(), role["id"].as_str()) {
                 found.roles.insert(name.to_owned(), id.to_owned());
@@ -154,7 +154,7 @@ impl Catalog {
             id
         } else {
             let body = json!({ "project": { "name": self.project, "domain_id": "default" } });
-            keystone.make(host, "/projects", &body).await?
+            keystone.make_shared(host, &of_default_domain("projects", &self.project), &body).await?
         };
         let password = self.password.reveal();
         let user = if let Some(id) = found.user {
@@ -170,7 +170,10 @@ impl Catalog {
         for name in &self.roles {
             let role = match found.roles.get(name) {
                 Some(id) => id.clone(),
-                None => keystone.make(host, "/roles", &json!({ "role": { "name": name } })).await?,
+                None => {
+                    let path = format!("/roles?name={}", escape(name));
+                    keystone.make_shared(host, &path, &json!({ "role": { "name": name } })).await?
+                }
             };
             if !found.granted.contains(&role) {
                 let path = format!("/projects/{project}/users/{user}/roles/{role}");
@@ -179,6 +182,11 @@ impl Catalog {
         }
         Ok(())
     }
+}
+
+/// Where those of a name are listed.
+fn of_default_domain(kind: &str, name: &str) -> String {
+    format!("/{kind}?name={}&domain_id=default", escape(name))
 }
 
 #[async_trait]

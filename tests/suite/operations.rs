@@ -332,6 +332,8 @@ async fn keystone_learns_what_changed_and_nothing_twice() {
     let fake = Fake::new("control01");
     teach(&fake);
     let keystone = super::world::keystone(&fake);
+    // Catalog steps of several services run at the same time, and share a project and roles.
+    keystone.lock().unwrap().rivals.extend(["projects", "roles"].map(str::to_owned));
     fake.world().publish("reg/db:1", "v1");
     let base = serde_json::json!({
         "kind": "container", "role": "db", "service": "db", "ready": { "ask": "running", "within": 5 },

@@ -219,6 +219,8 @@ impl Queue {
 pub(super) struct Keystone {
     pub(super) objects: BTreeMap<String, Vec<Value>>,
     pub(super) granted: BTreeSet<String>,
+    /// Kinds of objects of which another service makes the next one just before.
+    pub(super) rivals: BTreeSet<String>,
 }
 
 impl Keystone {
@@ -251,6 +253,9 @@ impl Keystone {
                 let mut made = inner;
                 made["id"] = format!("{kind}{}", objects.len()).into();
                 objects.push(made.clone());
+                if self.rivals.remove(kind) {
+                    return json(409, json!({ "error": { "message": "duplicate entry" } }));
+                }
                 json(201, json!({ "made": made }))
             }
             "PATCH" => {
