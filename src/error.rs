@@ -358,6 +358,16 @@ pub enum HostCause {
         /// The engine's message.
         message: String,
     },
+    /// A registry, asked through the engine, does not tell what was asked for.
+    #[error("registry {registry} {}: {message}", answered(*.status))]
+    Registry {
+        /// Its address, as `10.0.0.10:4000`.
+        registry: String,
+        /// HTTP status: the registry's own where it is one of 400 to 499; else nobody knows more than the message says.
+        status: u16,
+        /// What the engine says of it.
+        message: String,
+    },
     /// A command failed.
     #[error("exit code {code}{}", tail(.stderr))]
     Exit {
@@ -392,6 +402,7 @@ impl HostCause {
             Self::ForwardingRefused(_) => Kind::ForwardingRefused,
             Self::NoEngine(_) => Kind::NoEngine,
             Self::Engine { .. } => Kind::Engine,
+            Self::Registry { .. } => Kind::Registry,
             Self::Exit { .. } => Kind::CommandFailed,
             Self::TimedOut(_) => Kind::TimedOut,
             Self::Locked(_) => Kind::Locked,
@@ -419,10 +430,23 @@ impl HostCause {
             Self::ForwardingRefused(_) => {
                 "set `AllowStreamLocalForwarding yes` and `AllowTcpForwarding yes` in sshd_config".into()
             }
+            Self::Registry { status: 401 | 403, .. } => {
+                "set `docker_registry_username` and `docker_registry_password` to who may pull from there".into()
+            }
+            Self::Registry { status: 404, .. } => {
+                "build and push it with `kolla build`, or correct `openstack_tag` and `docker_registry`".into()
+            }
+            Self::Registry { registry, .. } => {
+                format!("see that it runs, as by `curl http://{registry}/v2/` on the host")
+            }
             Self::Locked(_) => "wait for it to end; the lock goes when that run's SSH session ends".into(),
             _ => return None,
         })
     }
+}
+
+fn answered(status: u16) -> String {
+    if (400..500).contains(&status) { format!("answered {status}") } else { "cannot be asked".into() }
 }
 
 fn tail(stderr: &str) -> String {

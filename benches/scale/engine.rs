@@ -96,7 +96,7 @@ async fn answer(request: &Request, fake: &Fake) -> Result<(u16, Value), Error> {
             (200, json!({ "Descriptor": descriptor, "Platforms": [] }))
         }
         ("GET", "images", name, "json") => match fake.image(name).await? {
-            Some(id) => (200, json!({ "Id": id })),
+            Some(image) => (200, json!({ "Id": image.id })),
             None => (404, json!({ "message": format!("No such image: {name}") })),
         },
         ("POST", "images", "create", _) => {

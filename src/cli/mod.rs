@@ -180,7 +180,7 @@ impl Invocation {
 
     /// Prints a warning on stderr.
     pub fn warn(&self, message: &str) {
-        self.screen.err(&text::warning(&self.screen.hide(message), self.screen.paint_err.0));
+        self.screen.warn(message);
     }
 }
 

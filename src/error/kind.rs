@@ -84,8 +84,8 @@ Unsupported "unsupported"
     "Ansible or Kolla-Ansible knows this; this program does not."
     "Do as the hint says, or leave it out.";
 SavedPlan "saved-plan"
-    "A saved plan is no more the one that would be made now."
-    "Read it anew with `kolla plan --save`.";
+    "Hosts, registry or site are not as they were when a plan was saved, or another version of this program saved it."
+    "Put back what the message names, or read a new plan with `kolla plan --save`.";
 
 "Warnings":
 Shadowed "shadowed-value"
@@ -136,6 +136,9 @@ NoEngine "no-engine"
 Engine "engine"
     "The container engine refused."
     "Its own words say why.";
+Registry "registry"
+    "A registry cannot be reached, fails, does not know who asks, or does not have an image."
+    "Its own words say which: see that it runs, set `docker_registry_username`, or build and push the image.";
 CommandFailed "command-failed"
     "A command on a host failed."
     "Its last lines on stderr say why.";

@@ -12,8 +12,8 @@ use super::docker::{Access, Engine};
 use super::http::{self, place};
 use super::wire::{self, Command, OpenFailure, Reply, Wire};
 use super::{
-    Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, Look, Machine, Observe, Output, Progress, PutFile, Reach,
-    RegistryLogin, RequestRecord, files, look,
+    Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, ImageState, Look, Machine, Observe, Output, Progress,
+    PutFile, Reach, RegistryLogin, RequestRecord, files, look,
 };
 use crate::error::{Error, HostCause, Result};
 use crate::shell;
@@ -172,11 +172,11 @@ impl Machine for Connected {
         self.twice(format!("list volumes with {label}"), || self.engine.volumes(label)).await
     }
 
-    async fn image(&self, reference: &str) -> Result<Option<String>> {
+    async fn image(&self, reference: &str) -> Result<Option<ImageState>> {
         self.twice(format!("look for image {reference}"), || self.engine.image(reference)).await
     }
 
-    async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<Option<String>> {
+    async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String> {
         let what = format!("ask the registry for {reference}");
         self.twice(what, || self.engine.registry_digest(reference, login)).await
     }
@@ -323,9 +323,9 @@ impl Told for String {
     }
 }
 
-impl Told for Option<String> {
+impl Told for Option<ImageState> {
     fn told(&self) -> String {
-        self.clone().unwrap_or_else(|| "none".to_owned())
+        self.as_ref().map_or_else(|| "none".to_owned(), |image| image.id.clone())
     }
 }
 

@@ -26,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
 
 use super::wire::{self, OpenFailure, Wire};
-use super::{ContainerSpec, ContainerState, Output, Progress, RegistryLogin};
+use super::{ContainerSpec, ContainerState, ImageState, Output, Progress, RegistryLogin, registry, repository};
 use crate::error::HostCause;
 
 /// How long the engine may take to begin an answer.
@@ -139,18 +139,29 @@ impl Engine {
         Ok(names)
     }
 
-    pub(super) async fn image(&self, reference: &str) -> Answer<Option<String>> {
-        let inspected = self.docker.inspect_image(reference).await;
-        self.or_missing(inspected).map(|image| image.and_then(|image| image.id))
+    pub(super) async fn image(&self, reference: &str) -> Answer<Option<ImageState>> {
+        let Some(image) = self.or_missing(self.docker.inspect_image(reference).await)? else { return Ok(None) };
+        let digests = image.repo_digests.unwrap_or_default();
+        let mut digests = digests.iter().filter_map(|known| known.split_once('@'));
+        let digest = digests.find(|(name, _)| *name == repository(reference)).map(|(_, digest)| digest.to_owned());
+        Ok(Some(ImageState { id: image.id.unwrap_or_default(), digest }))
     }
 
-    pub(super) async fn registry_digest(
-        &self,
-        reference: &str,
-        login: Option<&RegistryLogin>,
-    ) -> Answer<Option<String>> {
+    pub(super) async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Answer<String> {
         let inspected = self.docker.inspect_registry_image(reference, credentials(reference, login)).await;
-        self.or_missing(inspected).map(|found| found.and_then(|found| found.descriptor.digest))
+        let found = inspected.map_err(|error| match self.cause(&error) {
+            // The engine hands on what the registry answers from 400 to 499, and calls all else 500.
+            HostCause::Engine { status, message } => {
+                HostCause::Registry { registry: registry(reference).to_owned(), status, message }
+            }
+            HostCause::TimedOut(seconds) => HostCause::Registry {
+                registry: registry(reference).to_owned(),
+                status: 504,
+                message: format!("no answer within {seconds} s"),
+            },
+            cause => cause,
+        })?;
+        found.descriptor.digest.ok_or_else(|| HostCause::Answer("the engine tells no digest".into()))
     }
 
     pub(super) async fn logs(&self, container: &str, lines: usize) -> Answer<Vec<String>> {

@@ -18,8 +18,8 @@ use async_trait::async_trait;
 pub use world::{Behaviour, FakeContainer, FakeFile, World};
 
 use super::{
-    Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, Look, Machine, Output, Progress, PutFile, Reach,
-    RegistryLogin,
+    Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, ImageState, Look, Machine, Output, Progress, PutFile,
+    Reach, RegistryLogin,
 };
 use crate::error::{Error, HostCause, Result};
 
@@ -205,12 +205,13 @@ impl Machine for Fake {
         Ok(world.volumes.iter().filter(|(_, labels)| labelled(labels)).map(|(name, _)| name.clone()).collect())
     }
 
-    async fn image(&self, reference: &str) -> Result<Option<String>> {
-        Ok(self.enter("image", reference, 1)?.image_id(reference))
+    async fn image(&self, reference: &str) -> Result<Option<ImageState>> {
+        Ok(self.enter("image", reference, 1)?.image(reference))
     }
 
-    async fn registry_digest(&self, reference: &str, _: Option<&RegistryLogin>) -> Result<Option<String>> {
-        Ok(self.enter("registry_digest", reference, 1)?.registry.get(reference).map(|(digest, _)| digest.clone()))
+    async fn registry_digest(&self, reference: &str, _: Option<&RegistryLogin>) -> Result<String> {
+        let digest = self.enter("registry_digest", reference, 1)?.registry_digest(reference);
+        self.engine("registry_digest", reference, digest)
     }
 
     async fn logs(&self, container: &str, lines: usize) -> Result<Vec<String>> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, Look, Output, Progress, PutFile, Reach, RegistryLogin,
+    Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, ImageState, Look, Output, Progress, PutFile, Reach,
+    RegistryLogin,
 };
 use crate::error::{Error, HostCause, Result};
 
@@ -29,10 +30,11 @@ pub trait Machine: Send + Sync {
     async fn containers(&self) -> Result<BTreeMap<String, ContainerState>>;
     /// Names of the volumes with a label, as `kolla.site=kolla`.
     async fn volumes(&self, label: &str) -> Result<Vec<String>>;
-    /// Id of an image that the engine has: by reference, or by `name@sha256:...`.
-    async fn image(&self, reference: &str) -> Result<Option<String>>;
-    /// Digest of the manifest a reference names in its registry, asked through the host's engine.
-    async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<Option<String>>;
+    /// An image that the engine has: by reference, or by `name@sha256:...`.
+    async fn image(&self, reference: &str) -> Result<Option<ImageState>>;
+    /// Digest of the manifest a reference names in its registry, asked through the host's engine. Where the registry does
+    /// not tell, also because it does not have it, the cause is [`HostCause::Registry`].
+    async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String>;
     /// The last lines a container wrote.
     async fn logs(&self, container: &str, lines: usize) -> Result<Vec<String>>;
     /// A file's content; `None` when there is none.
@@ -115,12 +117,12 @@ impl Observer {
     }
 
     /// See [`Machine::image`].
-    pub async fn image(&self, reference: &str) -> Result<Option<String>> {
+    pub async fn image(&self, reference: &str) -> Result<Option<ImageState>> {
         self.0.image(reference).await
     }
 
     /// See [`Machine::registry_digest`].
-    pub async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<Option<String>> {
+    pub async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String> {
         self.0.registry_digest(reference, login).await
     }
 

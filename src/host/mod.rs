@@ -169,6 +169,15 @@ pub struct FileState {
     pub link: Option<String>,
 }
 
+/// An image that the engine has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageState {
+    /// The engine's id.
+    pub id: String,
+    /// The manifest's digest in the repository by whose name it was asked for; none where it was never pulled or pushed.
+    pub digest: Option<String>,
+}
+
 /// A container as the engine lists it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerState {
@@ -338,6 +347,23 @@ pub enum Reach {
     TimedOut,
     /// The host could not try (forwarding is forbidden).
     Unknown,
+}
+
+/// The repository of a reference, which may end with a tag or a digest.
+pub fn repository(reference: &str) -> &str {
+    let name = reference.split('@').next().unwrap_or(reference);
+    match name.rsplit_once(':') {
+        Some((before, after)) if !after.contains('/') => before,
+        _ => name,
+    }
+}
+
+/// The address of a reference's registry.
+pub fn registry(reference: &str) -> &str {
+    match reference.split_once('/') {
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => first,
+        _ => "docker.io",
+    }
 }
 
 /// Credentials for a registry.

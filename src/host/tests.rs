@@ -4,6 +4,8 @@
 //! skipped silently.
 #![allow(clippy::disallowed_types)]
 
+mod registry;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -418,7 +420,7 @@ async fn image(machine: &dyn Machine, name: &str) -> String {
     );
     let made = machine.run(&script, b"").await.unwrap();
     assert_eq!(made.code, 0, "{}", made.stderr);
-    machine.image(name).await.unwrap().unwrap()
+    machine.image(name).await.unwrap().unwrap().id
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Diff, Operation, Tell, View};
+use super::{Diff, InRegistry, Operation, Tell, View};
 use crate::error::{Error, Result, numbered};
 use crate::host::{Reach, Remote};
 
@@ -183,8 +183,10 @@ impl Operation for Check {
             Self::ImagesPresent { references } => {
                 let mut missing = Vec::new();
                 for reference in references {
-                    if at.shared.image_digest(reference, at.host()).await?.is_none() {
-                        missing.push(reference.as_str());
+                    match at.shared.in_registry(reference, at.host()).await {
+                        InRegistry::Has(_) => {}
+                        InRegistry::Lacks(_) => missing.push(reference.as_str()),
+                        InRegistry::Unknown(error) => return Err(error),
                     }
                 }
                 if missing.is_empty() {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Diff, Operation, Tell, View};
+use super::{Diff, InRegistry, Operation, Tell, View};
 use crate::error::{Error, HostCause, Result};
-use crate::host::Remote;
+use crate::host::{Remote, repository};
 
 /// The label that says of which digest a container was made.
 pub const IMAGE_LABEL: &str = "kolla.image";
@@ -27,11 +27,7 @@ pub struct Image {
 impl Image {
     /// `name@sha256:...`, by which the image is used once it is there.
     pub fn pinned(reference: &str, digest: &str) -> String {
-        let name = match reference.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => name,
-            _ => reference,
-        };
-        format!("{name}@{digest}")
+        format!("{}@{digest}", repository(reference))
     }
 }
 
@@ -54,19 +50,12 @@ impl Operation for Image {
     }
 
     async fn diff(&self, at: &View) -> Result<Diff> {
-        let digest = match at.shared.image_digest(&self.reference, at.host()).await {
-            Ok(Some(digest)) => digest,
-            Ok(None) => {
-                return Err(Error::operation(format!("image `{}` is not in its registry", self.reference)).with_hint(
-                    "build and push it with `kolla build`, or correct `openstack_tag` and `docker_registry`",
-                ));
-            }
-            // A registry that is away must not stop what does not need it.
-            Err(error) if at.host().image(&self.reference).await?.is_some() => {
-                return Ok(Diff::Same(format!("present; its registry does not answer: {error}")));
-            }
-            Err(error) => return Err(error),
-        };
+        let known = at.shared.in_registry(&self.reference, at.host()).await;
+        // A registry that is away must not stop what does not need it.
+        if matches!(known, InRegistry::Unknown(_)) && at.host().image(&self.reference).await?.is_some() {
+            return Ok(Diff::Same("present; its registry cannot be asked".into()));
+        }
+        let digest = known.digest()?;
         let in_use = at
             .me
             .look(|look| look.containers.values().any(|container| container.labels.get(IMAGE_LABEL) == Some(&digest)));
@@ -91,7 +80,7 @@ impl Operation for Image {
                 Err(error) => return Err(error),
             }
         }
-        if let Some(digest) = at.shared.image_digest(&self.reference, at.host()).await?
+        if let Ok(digest) = at.shared.in_registry(&self.reference, at.host()).await.digest()
             && at.host().image(&Self::pinned(&self.reference, &digest)).await?.is_none()
         {
             return Err(Error::operation(format!("`{}` was pushed anew while it was pulled", self.reference))

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::host::Remote;
 
-pub use view::{Peer, Shared, Tell, Told, View};
+pub use view::{InRegistry, Peer, Shared, Tell, Told, View};
 
 /// What differs between a host as it is and as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,10 +27,11 @@ pub struct Task {
 }
 
 impl Task {
-    async fn digest(&self, at: &View) -> Result<String> {
-        let image = at.shared.image_digest(&self.spec.image, at.host()).await.ok().flatten().unwrap_or_default();
+    /// Of image and input: what its receipt says once it was done; none where nobody can tell which image it is.
+    async fn digest(&self, at: &View) -> Option<String> {
+        let image = at.image_digest(&self.spec.image).await.ok()?.unwrap_or_default();
         let environment: Vec<_> = self.spec.env.iter().collect();
-        Ok(digest_of(format!("{image}\n{environment:?}\n{:?}", self.spec.command).as_bytes()))
+        Some(digest_of(format!("{image}\n{environment:?}\n{:?}", self.spec.command).as_bytes()))
     }
 }
 
@@ -39,7 +40,7 @@ impl Task {
 /// # Errors
 /// An exit code other than 0, with the last lines.
 pub(super) async fn run_once(spec: &ContainerSpec, at: &View, host: &Remote, tell: &Tell) -> Result<Vec<String>> {
-    let digest = at.shared.image_digest(&spec.image, at.host()).await.ok().flatten();
+    let digest = at.image_digest(&spec.image).await?;
     let image = digest.map_or_else(|| spec.image.clone(), |digest| Image::pinned(&spec.image, &digest));
     let labels = BTreeMap::from([(SITE_LABEL.to_owned(), at.shared.site.clone())]);
     let spec = ContainerSpec { image, labels, restart: false, ..spec.clone() };
@@ -91,15 +92,17 @@ impl Operation for Task {
         if !at.me.container(&self.sql.container).is_some_and(|state| state.running()) {
             return Ok(Diff::Run("the database does not run yet".into()));
         }
-        Ok(match at.shared.database(&self.sql, at.host()).await?.receipts.get(&self.subject()) {
-            Some(digest) if *digest == self.digest(at).await? => Diff::Same("done with this image and input".into()),
+        let inventory = at.shared.database(&self.sql, at.host()).await?;
+        let Some(receipt) = inventory.receipts.get(&self.subject()) else { return Ok(Diff::Run("never done".into())) };
+        Ok(match self.digest(at).await {
+            None => Diff::Same("done; its image is neither here nor can its registry be asked".into()),
+            Some(digest) if *receipt == digest => Diff::Same("done with this image and input".into()),
             Some(_) => Diff::Run("image or input changed".into()),
-            None => Diff::Run("never done".into()),
         })
     }
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
         run_once(&self.spec, at, host, tell).await?;
-        self.sql.note(at, host, &self.subject(), &self.digest(at).await?).await
+        self.sql.note(at, host, &self.subject(), &self.digest(at).await.unwrap_or_default()).await
     }
 }

@@ -1,13 +1,13 @@
 //! What an operation sees when its turn comes: its host's look, its peers, and what a run asks only once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::OnceCell;
 
 use super::database::{Inventory, Sql};
 use crate::error::{Error, HostCause, Result};
-use crate::host::{ContainerState, FileState, Look, Observer, RegistryLogin};
+use crate::host::{ContainerState, FileState, Look, Observer, RegistryLogin, registry};
 
 /// A host as others see it.
 #[derive(Clone)]
@@ -74,6 +74,50 @@ impl Peer {
     }
 }
 
+/// What a registry says of a reference.
+#[derive(Debug, Clone)]
+pub enum InRegistry {
+    /// It has it, by this digest.
+    Has(String),
+    /// It does not have it: what that is as an error.
+    Lacks(Error),
+    /// It does not tell, which says nothing of what it has.
+    Unknown(Error),
+}
+
+impl InRegistry {
+    /// What an answer means for all hosts.
+    ///
+    /// # Errors
+    /// Where another host may get another answer.
+    fn of(reference: &str, answer: Result<String>) -> Result<Self> {
+        let error = match answer {
+            Ok(digest) => return Ok(Self::Has(digest)),
+            Err(error) => error,
+        };
+        let Error::Host(host) = &error else { return Err(error) };
+        match &host.cause {
+            cause @ HostCause::Registry { status: 404, .. } => {
+                let lacks = Error::operation(format!("image `{reference}` is not in its registry"));
+                Ok(Self::Lacks(lacks.because(cause.to_string()).with_hint(cause.hint().unwrap_or_default())))
+            }
+            HostCause::Registry { status: 400..500, .. } => Ok(Self::Unknown(error)),
+            _ => Err(error),
+        }
+    }
+
+    /// The digest.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub fn digest(self) -> Result<String> {
+        match self {
+            Self::Has(digest) => Ok(digest),
+            Self::Lacks(error) | Self::Unknown(error) => Err(error),
+        }
+    }
+}
+
 /// What is asked once a run, whoever asks first.
 pub struct Shared {
     /// Name of the site, on every container of ours.
@@ -86,9 +130,13 @@ pub struct Shared {
     pub login: Option<RegistryLogin>,
     /// The host whose engine asks the registry, so that the others are not asked at all.
     pub asks: Option<Observer>,
-    digests: Mutex<BTreeMap<String, Arc<OnceCell<Option<String>>>>>,
-    /// Registries that did not answer two hosts, and what became of it: no third one waits for that.
-    silent: Mutex<BTreeMap<String, String>>,
+    /// Told what concerns no single operation.
+    pub tell: Tell,
+    digests: Mutex<BTreeMap<String, Arc<OnceCell<InRegistry>>>>,
+    /// Registries that did not answer two hosts, and why: no third one waits for that.
+    silent: Mutex<BTreeMap<String, HostCause>>,
+    /// Registries of which it was told that they do not.
+    told: Mutex<BTreeSet<String>>,
     databases: Mutex<Arc<OnceCell<Arc<Inventory>>>>,
     positions: Mutex<BTreeMap<String, String>>,
 }
@@ -102,8 +150,10 @@ impl Shared {
             adopt,
             login,
             asks: None,
+            tell: Tell::nobody(),
             digests: Mutex::default(),
             silent: Mutex::default(),
+            told: Mutex::default(),
             databases: Mutex::default(),
             positions: Mutex::default(),
         }
@@ -133,38 +183,44 @@ impl Shared {
         self.positions.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
     }
 
-    /// The digest that an image reference names in its registry, asked once through the engine of the host that
-    /// asks for all, or of `host` where that one cannot; `None` when the registry does not have it.
-    ///
-    /// # Errors
-    /// When the registry cannot be asked; it is not asked again in this run.
-    pub async fn image_digest(&self, reference: &str, host: &Observer) -> Result<Option<String>> {
+    /// What the registry of an image reference says of it, asked once through the engine of the host that asks for all, or
+    /// of `host` where that one cannot. A registry that does not answer is not asked again in this run, and told once.
+    pub async fn in_registry(&self, reference: &str, host: &Observer) -> InRegistry {
         let cell = {
             let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
             digests.entry(reference.to_owned()).or_default().clone()
         };
-        let registry = reference.split('/').next().unwrap_or_default();
+        let address = registry(reference);
         let ask = async || {
-            let silent = || self.silent.lock().unwrap_or_else(PoisonError::into_inner).get(registry).cloned();
-            if let Some(why) = silent() {
-                return Err(Error::operation(format!("registry {registry} was asked in vain")).because(why));
+            let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner).get(address).cloned();
+            if let Some(cause) = silent {
+                return Err(Error::host(host.name(), format!("ask the registry for {reference}"), cause));
             }
             if let Some(first) = &self.asks
-                && let Ok(digest) = first.registry_digest(reference, self.login.as_ref()).await
+                && let Ok(known) =
+                    InRegistry::of(reference, first.registry_digest(reference, self.login.as_ref()).await)
             {
-                return Ok(digest);
+                return Ok(known);
             }
-            let answer = host.registry_digest(reference, self.login.as_ref()).await;
+            let answer = InRegistry::of(reference, host.registry_digest(reference, self.login.as_ref()).await);
             // An engine that does not answer says nothing of the registry.
-            if let Err(error @ Error::Host(host)) = &answer
-                && matches!(host.cause, HostCause::Engine { .. } | HostCause::TimedOut(_))
+            if let Err(Error::Host(error)) = &answer
+                && let cause @ HostCause::Registry { .. } = &error.cause
             {
                 let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-                silent.insert(registry.to_owned(), error.to_string());
+                silent.insert(address.to_owned(), cause.clone());
             }
             answer
         };
-        cell.get_or_try_init(ask).await.cloned()
+        let known = cell.get_or_try_init(ask).await.map_or_else(InRegistry::Unknown, InRegistry::clone);
+        if let InRegistry::Unknown(Error::Host(error)) = &known
+            && let cause @ HostCause::Registry { .. } = &error.cause
+            && self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_owned())
+        {
+            let hint = cause.hint().unwrap_or_default();
+            self.tell.warn(format!("{cause}; images are taken as the hosts have them ({hint})"));
+        }
+        known
     }
 }
 
@@ -183,6 +239,18 @@ impl View {
     /// The reading half of its own host.
     pub fn host(&self) -> &Observer {
         &self.me.host
+    }
+
+    /// The digest of the image that a reference stands for: as its registry says or, where that does not tell, of the one
+    /// that this host has; none where nobody gave that one a digest.
+    ///
+    /// # Errors
+    /// What the registry said, where the host does not have it either.
+    pub async fn image_digest(&self, reference: &str) -> Result<Option<String>> {
+        match self.shared.in_registry(reference, self.host()).await.digest() {
+            Ok(digest) => Ok(Some(digest)),
+            Err(error) => self.host().image(reference).await?.map(|image| image.digest).ok_or(error),
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use indicatif::MultiProgress;
 
-use super::lock;
 use super::paint::Paint;
+use super::{lock, text};
 use crate::shell::Mask;
 
 type Stream = Mutex<Option<Box<dyn Write + Send>>>;
@@ -51,6 +51,11 @@ impl Screen {
     pub fn keep_to_itself(&self, secrets: Mask) {
         // The site of a process stays the same.
         let _ = self.secrets.set(secrets);
+    }
+
+    /// Warns of something that stops nothing.
+    pub fn warn(&self, message: &str) {
+        self.err(&text::warning(&self.hide(message), self.paint_err.0));
     }
 
     /// The text without the site's secrets, as far as they are known.

@@ -9,6 +9,7 @@ mod oracle;
 mod overrides;
 mod passwords;
 mod plans;
+mod registry;
 mod schemas;
 mod walk;
 mod world;

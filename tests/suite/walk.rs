@@ -10,7 +10,7 @@ use kolla::host::{self, ContainerSpec, Observer, Output};
 use kolla::op::container::Container;
 use kolla::op::probe::{Ask, Probe};
 use kolla::op::volume::Volume;
-use kolla::op::{Op, Peer, Shared, Want};
+use kolla::op::{Op, Peer, Shared, Tell, Told, Want};
 use kolla::plan::{Gate, Node, Plan};
 use kolla::run::event::{Event, Outcome, Sink, Summary};
 use kolla::run::{Crew, WalkOptions, walk};
@@ -34,6 +34,7 @@ impl Sink for Notes {
                 };
                 format!("{node}: {word} {reason}").trim_end().to_owned()
             }
+            Event::Warning { message, .. } => format!("warning: {message}"),
             _ => return,
         };
         if let Some((word, stop)) = &self.cancel_at
@@ -45,18 +46,18 @@ impl Sink for Notes {
     }
 }
 
-struct Cloud {
-    fakes: BTreeMap<String, Fake>,
-    plan: Plan,
+pub(super) struct Cloud {
+    pub(super) fakes: BTreeMap<String, Fake>,
+    pub(super) plan: Plan,
 }
 
 impl Cloud {
-    fn new(hosts: &[&str]) -> Self {
+    pub(super) fn new(hosts: &[&str]) -> Self {
         let fakes = hosts.iter().map(|name| ((*name).to_owned(), Fake::new(*name))).collect();
         Self { fakes, plan: Plan { phase: "deploy".into(), ..Plan::default() } }
     }
 
-    fn add(&mut self, host: &str, op: Op, after: &[usize]) -> usize {
+    pub(super) fn add(&mut self, host: &str, op: Op, after: &[usize]) -> usize {
         let id = format!("{host}/{}", op.operation().subject());
         let node = Node { id, host: host.into(), role: "r".into(), op: Some(op), after: after.to_vec(), gate: None };
         self.plan.nodes.push(node);
@@ -157,16 +158,21 @@ impl Cloud {
             machines.insert(name.clone(), fake.machine());
             fake.forget_calls();
         }
-        let shared = Arc::new(Shared::new("kolla", false, false, None));
-        let crew = Crew { machines: Arc::new(machines), peers: Arc::new(peers), shared };
         let cancel_at = cancel_at.map(|word| (word.to_owned(), stop.clone()));
         let notes = Arc::new(Notes { lines: Mutex::default(), cancel_at });
+        let (mut shared, sink) = (Shared::new("kolla", false, false, None), notes.clone());
+        shared.tell = Tell::new(move |told| {
+            if let Told::Warning(message) = told {
+                sink.event(&Event::Warning { host: String::new(), message });
+            }
+        });
+        let crew = Crew { machines: Arc::new(machines), peers: Arc::new(peers), shared: Arc::new(shared) };
         let summary = walk(&self.plan, &crew, &WalkOptions { check, forks, stop }, notes.clone()).await;
         let lines = notes.lines.lock().unwrap().clone();
         (summary, lines)
     }
 
-    async fn deploy(&self) -> (Summary, Vec<String>) {
+    pub(super) async fn deploy(&self) -> (Summary, Vec<String>) {
         self.walk(false, 0, CancellationToken::new(), None).await
     }
 }

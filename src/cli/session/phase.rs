@@ -16,7 +16,7 @@ use crate::host::Ask;
 use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL};
 use crate::op::files::{FileSet, SETS};
 use crate::op::volume::Volume;
-use crate::op::{Op, Want};
+use crate::op::{Op, Tell, Told, Want};
 use crate::plan::phase::{PHASES, named};
 use crate::plan::{Node, Phase, Plan, Selection};
 use crate::run::connect::{Connected, connect};
@@ -87,7 +87,13 @@ async fn run(
     selection.hosts = at.global.limit.is_some().then_some(limit);
     let mut plan = whole.select(phase, &selection);
     let first = hosts.first().map(String::as_str).unwrap_or_default();
-    let shared = shared(at, scopes.host(first))?;
+    let mut shared = shared(at, scopes.host(first))?;
+    let sink = reporting.sink.clone();
+    shared.tell = Tell::new(move |told| {
+        if let Told::Warning(message) = told {
+            sink.event(&Event::Warning { host: String::new(), message });
+        }
+    });
     let mut strays = strays(&whole, &connected, &shared.site, &selection, phase.want);
     for stray in &mut strays {
         let Some(Op::Container(container)) = &mut stray.op else { continue };

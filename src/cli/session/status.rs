@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::host::{Interface, Observer, Remote};
 use crate::op::api::Part;
 use crate::op::container::Container;
-use crate::op::{Diff, Op, Operation as _, Peer, View};
+use crate::op::{Diff, Op, Operation as _, Peer, Tell, Told, View};
 use crate::plan::phase::named;
 use crate::plan::{Asked, Plan, Question, Selection};
 use crate::run::Crew;
@@ -53,7 +53,14 @@ pub async fn status(at: &Invocation) -> Result<Status> {
     let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
     let whole = loaded.plan(&facts, &scopes, &hosts)?;
     let tags = loaded.tags(at)?;
-    let crew = crew(connected, shared(at, scopes.host(&first))?);
+    let mut shared = shared(at, scopes.host(&first))?;
+    let screen = at.screen.clone();
+    shared.tell = Tell::new(move |told| {
+        if let Told::Warning(message) = told {
+            screen.warn(&message);
+        }
+    });
+    let crew = crew(connected, shared);
     let wanted = |role: &String| (tags.tags.is_empty() || tags.tags.contains(role)) && !tags.skip_tags.contains(role);
     let questions: Vec<&Question> = whole.questions.iter().filter(|question| wanted(&question.role)).collect();
     let plan = whole.select(phase, &Selection { hosts: Some(limit.clone()), ..tags.clone() });

@@ -16,7 +16,8 @@ async fn a_container_goes_through_the_engines_states() {
     let host = Remote::new(fake.machine());
     assert!(host.act().create(&spec("glance_api", "reg:4000/kolla/glance-api:1")).await.is_err());
     host.act().pull("reg:4000/kolla/glance-api:1", None, &|_, _| {}).await.unwrap();
-    assert_eq!(host.image("reg:4000/kolla/glance-api:1").await.unwrap(), Some(id.clone()));
+    let digest = host.registry_digest("reg:4000/kolla/glance-api:1", None).await.ok();
+    assert_eq!(host.image("reg:4000/kolla/glance-api:1").await.unwrap(), Some(ImageState { id: id.clone(), digest }));
     host.act().create(&spec("glance_api", &id)).await.unwrap();
     assert_eq!(host.containers().await.unwrap()["glance_api"].state, "created");
     host.act().start("glance_api").await.unwrap();

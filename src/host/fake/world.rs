@@ -6,7 +6,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::super::{
-    Ask, ContainerSpec, ContainerState, Facts, FileState, HttpAnswer, HttpAsk, Interface, LockNote, Look, Output, Reach,
+    Ask, ContainerSpec, ContainerState, Facts, FileState, HttpAnswer, HttpAsk, ImageState, Interface, LockNote, Look,
+    Output, Reach, registry, repository,
 };
 use crate::error::HostCause;
 
@@ -123,6 +124,8 @@ pub struct World {
     pub images: BTreeMap<String, String>,
     /// What the registry has: manifest digest and image id by reference.
     pub registry: BTreeMap<String, (String, String)>,
+    /// What the engine says instead of asking the registry: status and message.
+    pub registry_fails: Option<(u16, String)>,
     /// Kernel parameters.
     pub sysctls: BTreeMap<String, String>,
     /// Installed packages and their versions.
@@ -276,6 +279,25 @@ impl World {
     pub(super) fn image_id(&self, reference: &str) -> Option<String> {
         let by_id = || self.images.values().find(|id| *id == reference);
         self.images.get(reference).or_else(by_id).cloned()
+    }
+
+    pub(super) fn image(&self, reference: &str) -> Option<ImageState> {
+        let id = self.image_id(reference)?;
+        let named = |(known, of): (&String, &String)| {
+            let (name, digest) = known.split_once('@')?;
+            (name == repository(reference) && *of == id).then(|| digest.to_owned())
+        };
+        let digest = self.images.iter().find_map(named);
+        Some(ImageState { id, digest })
+    }
+
+    pub(super) fn registry_digest(&self, reference: &str) -> Result<String, HostCause> {
+        let registry = registry(reference).to_owned();
+        if let Some((status, message)) = self.registry_fails.clone() {
+            return Err(HostCause::Registry { registry, status, message });
+        }
+        let found = self.registry.get(reference).map(|(digest, _)| digest.clone());
+        found.ok_or_else(|| HostCause::Registry { registry, status: 404, message: "manifest unknown".into() })
     }
 
     pub(super) fn container(&mut self, name: &str) -> Result<&mut FakeContainer, HostCause> {
@@ -447,14 +469,5 @@ impl FakeContainer {
             created: self.created,
             labels: self.spec.labels.clone(),
         }
-    }
-}
-
-/// A reference without its tag or digest.
-fn repository(reference: &str) -> &str {
-    let name = reference.split('@').next().unwrap_or(reference);
-    match name.rsplit_once(':') {
-        Some((before, after)) if !after.contains('/') => before,
-        _ => name,
     }
 }

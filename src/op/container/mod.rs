@@ -188,18 +188,12 @@ impl Container {
         })
     }
 
-    /// The digest of the wanted image; the running container's own where the registry does not answer.
+    /// The digest of the wanted image: of what is there as the registry says, else none; of what is to be made also as
+    /// this host has it.
     async fn image_digest(&self, at: &View, state: Option<&ContainerState>) -> Result<Option<String>> {
-        match at.shared.image_digest(&self.spec.image, at.host()).await {
-            Ok(Some(digest)) => Ok(Some(digest)),
-            Ok(None) | Err(_) if state.is_some() => Ok(None),
-            Ok(None) => Err(Error::operation(format!("image `{}` is not in its registry", self.spec.image))
-                .with_hint("build and push it with `kolla build`")),
-            Err(error) if at.host().image(&self.spec.image).await?.is_some() => {
-                let _ = error;
-                Ok(None)
-            }
-            Err(error) => Err(error),
+        match state {
+            Some(_) => Ok(at.shared.in_registry(&self.spec.image, at.host()).await.digest().ok()),
+            None => at.image_digest(&self.spec.image).await,
         }
     }
 

@@ -34,8 +34,12 @@ pub(super) struct Host {
     pub(super) registry: IndexMap<String, String>,
     /// References that the engine has pulled, as the registry has them.
     pub(super) images: Vec<String>,
+    /// References that the engine has no more.
+    pub(super) no_images: Vec<String>,
     /// References that vanish from the registry.
     pub(super) unpublished: Vec<String>,
+    /// What the registry answers instead, as `500 message`; empty where it answers as it should again.
+    pub(super) registry_says: Option<String>,
     pub(super) files: IndexMap<String, String>,
     pub(super) volumes: Vec<String>,
     pub(super) packages: Vec<String>,
@@ -140,8 +144,16 @@ impl Host {
             world.images.insert(reference.clone(), id.clone());
             world.images.insert(format!("{name}@{digest}"), id);
         }
+        for reference in &self.no_images {
+            let name = reference.rsplit_once(':').unwrap().0.to_owned();
+            world.images.retain(|known, _| known != reference && !known.starts_with(&format!("{name}@")));
+        }
         for reference in &self.unpublished {
             world.registry.remove(reference);
+        }
+        if let Some(says) = &self.registry_says {
+            let fails = says.split_once(' ');
+            world.registry_fails = fails.map(|(status, message)| (status.parse().unwrap(), message.to_owned()));
         }
         for (path, content) in &self.files {
             world.put(path, FakeFile::new(content.as_bytes(), 0o644, "root:root"));
