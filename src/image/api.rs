@@ -42,17 +42,20 @@ pub(super) async fn identity(address: &str, repository: &str, tag: &str) -> Opti
     Some(Identity { manifest: answer.digest?, config })
 }
 
-/// `REPOSITORY:TAG` of all images.
-pub(super) async fn images(address: &str) -> Vec<String> {
+/// `REPOSITORY:TAG` of all images; `None` where the registry does not tell.
+pub(super) async fn images(address: &str) -> Option<Vec<String>> {
+    let names = |answer: &Answer, key: &str| -> Vec<String> {
+        let names = answer.body[key].as_array().into_iter().flatten();
+        names.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
     let mut found = Vec::new();
-    let Some(catalog) = get(address, "/v2/_catalog?n=1000").await else { return found };
-    for repository in catalog.body["repositories"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        let tags = get(address, &format!("/v2/{repository}/tags/list")).await.map(|answer| answer.body);
-        let tags = tags.as_ref().and_then(|body| body["tags"].as_array());
-        found.extend(tags.into_iter().flatten().filter_map(Value::as_str).map(|tag| format!("{repository}:{tag}")));
+    let catalog = get(address, "/v2/_catalog?n=1000").await?;
+    for repository in names(&catalog, "repositories") {
+        let tags = get(address, &format!("/v2/{repository}/tags/list")).await?;
+        found.extend(names(&tags, "tags").into_iter().map(|tag| format!("{repository}:{tag}")));
     }
     found.sort();
-    found
+    Some(found)
 }
 
 async fn get(address: &str, path: &str) -> Option<Answer> {
@@ -69,9 +72,11 @@ async fn get(address: &str, path: &str) -> Option<Answer> {
             let body = response.into_body().collect().await.ok()?.to_bytes();
             Some(Answer { status, digest, body: serde_json::from_slice(&body).unwrap_or_default() })
         };
+        tokio::pin!(exchange);
+        // The connection does the work; a server that closes ends it, with an answer that is still to be read.
         tokio::select! {
-            answer = exchange => answer,
-            _ = connection => None,
+            answer = &mut exchange => answer,
+            _ = connection => exchange.await,
         }
     })
     .await
@@ -104,5 +109,29 @@ mod tests {
         let found = identity(&address, "kolla/base", "1").await.unwrap();
         assert_eq!(found, Identity { manifest: "sha256:m".into(), config: "sha256:c".into() });
         assert!(!answers("127.0.0.1:1").await);
+    }
+    /// As Python's and Go's servers do at the end of an answer, and proxies when they are busy.
+    #[tokio::test]
+    async fn an_answer_counts_also_when_the_server_closes_after_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 1024];
+                let count = stream.read(&mut request).await.unwrap();
+                let body: &[u8] = if request[..count].starts_with(b"GET /v2/_catalog") {
+                    br#"{"repositories": ["kolla/base"]}"#
+                } else {
+                    br#"{"tags": ["1"]}"#
+                };
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+            }
+        });
+        for _ in 0..50 {
+            assert_eq!(images(&address).await, Some(vec!["kolla/base:1".to_owned()]));
+        }
+        assert_eq!(images("127.0.0.1:1").await, None);
     }
 }

@@ -161,8 +161,7 @@ impl Registry {
     /// When the engine cannot be reached.
     pub async fn status(&self) -> Result<Status> {
         let exists = Engine::connect().await?.container(&self.name()).await?.is_some();
-        let answers = api::answers(&self.address()).await;
-        let images = if answers { api::images(&self.address()).await } else { Vec::new() };
-        Ok(Status { exists, answers, images })
+        let images = if api::answers(&self.address()).await { api::images(&self.address()).await } else { None };
+        Ok(Status { exists, answers: images.is_some(), images: images.unwrap_or_default() })
     }
 }
