@@ -1,17 +1,19 @@
 //! `kolla apply`: does what was reviewed, and nothing else.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
 use super::phases::{Request, exit};
 use super::{Exit, Invocation, session};
-use crate::error::{Error, InputError, Kind, Result};
+use crate::error::{InputError, Kind, Result};
 use crate::op::Want;
-use crate::plan::Plan;
 use crate::plan::phase::named;
 
-/// Makes the plan anew and walks it, unless it differs from the saved one. Limit and tags are to be given as they were.
+/// Changes what a saved plan says, if hosts and registry are as they were. Limit and tags are to be given as they were.
+///
+/// Looks at everything again first, and refuses, before anything is changed, what is neither as it was when the plan was
+/// saved nor as the plan makes it. So a run that was killed is resumed by the same command.
 #[derive(Debug, Args)]
 pub struct Apply {
     /// What `kolla plan --save` wrote
@@ -21,8 +23,10 @@ pub struct Apply {
 
 impl Apply {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let saved = read(&self.file)?;
-        if named(&saved.phase).is_none_or(|phase| phase.want != Want::Running || phase.looks) {
+        let saved = session::saved_plan(&self.file)?;
+        // What a recovery finds out decides what it does.
+        let applies = |phase: &crate::plan::Phase| phase.want == Want::Running && !phase.looks && !phase.recover;
+        if !named(&saved.phase).is_some_and(applies) {
             return Err(InputError::new(format!("a saved plan of `{}` cannot be applied", saved.phase))
                 .of(Kind::SavedPlan)
                 .hint(format!("run `kolla {}` itself", saved.phase))
@@ -33,15 +37,4 @@ impl Apply {
         let summary = session::phase(at, &request).await?;
         Ok(exit(summary, request.check && at.global.exit_code, at.stop.is_cancelled()))
     }
-}
-
-fn read(file: &Path) -> Result<Plan> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::local(format!("read the plan {}", file.display()), error))?;
-    serde_json::from_str(&text).map_err(|error| {
-        InputError::new(format!("{} is no plan: {error}", file.display()))
-            .of(Kind::Syntax)
-            .hint("`kolla plan --save FILE` writes one")
-            .into()
-    })
 }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::{Exit, Invocation, session};
 use crate::error::{InputError, Kind, Result};
-use crate::plan::Plan;
+use crate::plan::Saved;
 use crate::run::event::Summary;
 
 /// The word that commands which lose data want to hear.
@@ -77,8 +77,8 @@ pub struct Request {
     pub include_images: bool,
     /// `plan --save`.
     pub save: Option<PathBuf>,
-    /// `apply`: the plan that it must be.
-    pub saved: Option<Plan>,
+    /// `apply`: what it may change, and from which state.
+    pub saved: Option<Saved>,
 }
 
 impl PhaseCommand {

@@ -15,7 +15,7 @@ pub use super::api::Identity;
 use super::database::Sql;
 use super::files::digest_of;
 use super::message_queue::escape;
-use super::{Diff, Operation, Tell, View};
+use super::{Attributes, Diff, Operation, Tell, View};
 use crate::error::Result;
 use crate::host::Remote;
 use crate::shell::Secret;
@@ -204,6 +204,10 @@ impl Operation for Catalog {
             Some(_) => Diff::Update(Vec::new()),
             None => Diff::Create(Vec::new()),
         })
+    }
+
+    async fn attributes(&self, _diff: &Diff, at: &View) -> Result<Attributes> {
+        self.sql.receipt(at, &self.step(), &self.digest()).await
     }
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {

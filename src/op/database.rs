@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::digest_of;
 use super::patience::until_it_serves;
-use super::{Diff, Operation, Tell, View};
+use super::{Attribute, Attributes, Diff, Operation, Tell, View, attribute};
 use crate::error::{Error, Result};
 use crate::host::{Observer, Output, Remote};
 use crate::shell::Secret;
@@ -96,6 +96,20 @@ impl Sql {
             }
         }
         Ok(inventory)
+    }
+
+    /// Its receipt as a step's attributes: unknown while the database does not run.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn receipt(&self, at: &View, step: &str, digest: &str) -> Result<Attributes> {
+        let runs = at.me.container(&self.container).is_some_and(|state| state.running());
+        let receipt = if runs {
+            Some(at.shared.database(self, at.host()).await?.receipts.get(step).cloned().unwrap_or_default())
+        } else {
+            None
+        };
+        Ok(Attributes::from([("receipt".to_owned(), Attribute { before: receipt, after: digest.to_owned() })]))
     }
 
     /// Notes that a step was done.
@@ -208,6 +222,14 @@ impl Operation for Database {
             return Ok(Diff::Same("there, with its user".into()));
         }
         Ok(Diff::Update(vec!["password or rights".into()]))
+    }
+
+    async fn attributes(&self, diff: &Diff, at: &View) -> Result<Attributes> {
+        let mut found = self.sql.receipt(at, &self.subject(), &self.digest()).await?;
+        if found.values().all(|receipt| receipt.before.is_some()) {
+            found.extend(attribute::named(diff));
+        }
+        Ok(found)
     }
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {

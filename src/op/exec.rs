@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Diff, Operation, Tell, View};
+use super::{Attribute, Attributes, Diff, Operation, Tell, View};
 use crate::error::{Error, Result};
 use crate::host::Remote;
 
@@ -34,6 +34,16 @@ impl Operation for Exec {
         } else {
             Diff::Run(format!("`{}` says so", self.unless.join(" ")))
         })
+    }
+
+    async fn attributes(&self, diff: &Diff, at: &View) -> Result<Attributes> {
+        let runs = at.me.container(&self.container).is_some_and(|state| state.running());
+        let answer = match (runs, diff.differs()) {
+            (false, _) => Attribute::unknown("done"),
+            (true, true) => Attribute::new("", "done"),
+            (true, false) => Attribute::new("done", "done"),
+        };
+        Ok(Attributes::from([(self.unless.join(" "), answer)]))
     }
 
     async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {

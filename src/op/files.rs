@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Diff, Operation, Tell, View, Want};
+use super::{Attribute, Attributes, Diff, Operation, Tell, View, Want};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{FileState, PutFile, Remote};
 use crate::shell::quote;
@@ -108,22 +108,22 @@ impl FileSet {
     }
 
     fn linked(&self, at: &View) -> bool {
-        self.stable
-            || at.me.look(|look| look.files.get(&self.link()).and_then(|file| file.link.clone())) == Some(self.folder())
+        self.stable || self.linked_set(at) == Some(self.folder())
+    }
+
+    /// The set that the link names.
+    fn linked_set(&self, at: &View) -> Option<String> {
+        at.me.look(|look| look.files.get(&self.link()).and_then(|file| file.link.clone()))
     }
 
     /// The files that differ from those of the set in use, a line or a hunk each.
     async fn details(&self, at: &View) -> Result<Vec<String>> {
-        let before = at.me.look(|look| {
-            let link = look.files.get(&self.link()).and_then(|file| file.link.clone());
-            let folder = if self.stable { self.link() } else { link.unwrap_or_default() };
-            let prefix = format!("{folder}/");
-            look.files
-                .iter()
-                .filter_map(|(path, state)| Some((path.strip_prefix(&prefix)?.to_owned(), state.clone())))
-                .map(|(name, state)| (name.clone(), (format!("{prefix}{name}"), state)))
-                .collect::<BTreeMap<String, (String, FileState)>>()
-        });
+        let folder = if self.stable { self.link() } else { self.linked_set(at).unwrap_or_default() };
+        let prefix = format!("{folder}/");
+        let before: BTreeMap<String, (String, FileState)> = files_in(&folder, at)
+            .into_iter()
+            .map(|(name, state)| (name.clone(), (format!("{prefix}{name}"), state)))
+            .collect();
         let mut details = Vec::new();
         for file in &self.files {
             match before.get(&file.name) {
@@ -138,6 +138,20 @@ impl FileSet {
         }
         Ok(details)
     }
+}
+
+/// The files in a folder by name.
+fn files_in(folder: &str, at: &View) -> BTreeMap<String, FileState> {
+    let prefix = format!("{folder}/");
+    at.me.look(|look| {
+        let files = look.files.iter();
+        files.filter_map(|(path, state)| Some((path.strip_prefix(&prefix)?.to_owned(), state.clone()))).collect()
+    })
+}
+
+/// A file as a saved plan knows it.
+fn attribute(state: &FileState) -> String {
+    format!("{} {}", state.mode, state.digest)
 }
 
 /// `file x: update` and, where hunks are wanted, what changed in it.
@@ -183,6 +197,29 @@ impl Operation for FileSet {
         }
         let details = self.details(at).await?;
         Ok(if any { Diff::Update(details) } else { Diff::Create(details) })
+    }
+
+    async fn attributes(&self, diff: &Diff, at: &View) -> Result<Attributes> {
+        if self.want == Want::Absent {
+            let there = if diff.differs() { "there" } else { "" };
+            return Ok(Attributes::from([("files".to_owned(), Attribute::new(there, ""))]));
+        }
+        let mut found = Attributes::new();
+        let linked = self.linked_set(at);
+        // Until the link names the new set, what counts is the one that it names.
+        let other = linked.clone().filter(|folder| *folder != self.folder());
+        let mut now = files_in(other.as_ref().unwrap_or(&self.folder()), at);
+        if !self.stable {
+            found.insert("set".into(), Attribute::new(linked.unwrap_or_default(), self.folder()));
+        }
+        for file in &self.files {
+            let before = now.remove(&file.name).map(|state| attribute(&state)).unwrap_or_default();
+            found.insert(format!("file {}", file.name), Attribute::new(before, attribute(&file.state())));
+        }
+        for (name, state) in now.iter().filter(|_| other.is_some()) {
+            found.insert(format!("file {name}"), Attribute::new(attribute(state), ""));
+        }
+        Ok(found)
     }
 
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
@@ -380,6 +417,15 @@ impl Operation for HostFile {
             }
             (_, Some(_)) => Diff::Same("content, mode and owner match".into()),
         })
+    }
+
+    async fn attributes(&self, diff: &Diff, at: &View) -> Result<Attributes> {
+        if self.block {
+            return Ok(super::attribute::named(diff));
+        }
+        let now = at.me.look(|look| look.files.get(&self.file.name).map(attribute)).unwrap_or_default();
+        let after = if self.want == Want::Absent { String::new() } else { attribute(&self.file.state()) };
+        Ok(Attributes::from([("content".to_owned(), Attribute::new(now, after))]))
     }
 
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Diff, InRegistry, Operation, Tell, View};
+use super::{Attribute, Attributes, Diff, InRegistry, Operation, Tell, View};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Remote, repository};
 
@@ -66,6 +66,13 @@ impl Operation for Image {
             Some(_) => Diff::Same("present".into()),
             None => Diff::Create(vec![digest]),
         })
+    }
+
+    async fn attributes(&self, diff: &Diff, at: &View) -> Result<Attributes> {
+        let digest = at.image_digest(&self.reference).await;
+        let digest = if diff.differs() { digest? } else { digest.ok().flatten() }.unwrap_or_default();
+        let before = if diff.differs() { String::new() } else { digest.clone() };
+        Ok(Attributes::from([("digest".to_owned(), Attribute::new(before, digest))]))
     }
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::files::digest_of;
 use super::patience::{http_not_yet, until_it_serves};
-use super::{Diff, Operation, Tell, View};
+use super::{Attribute, Attributes, Diff, Operation, Tell, View, attribute};
 use crate::error::{Error, Result};
 use crate::host::{HttpAsk, Remote};
 use crate::shell::Secret;
@@ -171,6 +171,12 @@ impl Operation for MessageQueue {
         } else {
             Diff::Create(missing)
         })
+    }
+
+    async fn attributes(&self, diff: &Diff, at: &View) -> Result<Attributes> {
+        let runs = at.me.container(&self.management.container).is_some_and(|state| state.running());
+        let unknown = || Attributes::from([(format!("user {}", self.user), Attribute::unknown("as wanted"))]);
+        Ok(if runs { attribute::named(diff) } else { unknown() })
     }
 
     async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {

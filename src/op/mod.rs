@@ -1,10 +1,11 @@
 //! The closed vocabulary of idempotent operations: each file is data, `diff` and `apply`.
 //!
 //! The law of operations, kept by a table test: after `apply`, `diff` is [`Diff::Same`], but for [`Diff::Settle`], after
-//! which it tells what is left to do; two `diff`s in a row change nothing; equal operations have equal JSON. `diff` holds
-//! an [`Observer`](crate::host::Observer) only, so a dry run cannot write.
+//! which it tells what is left to do; two `diff`s in a row change nothing; `attributes` differ where `diff` does; equal
+//! operations have equal JSON. `diff` holds an [`Observer`](crate::host::Observer) only, so a dry run cannot write.
 
 pub mod api;
+mod attribute;
 pub mod catalog;
 pub mod check;
 pub mod container;
@@ -23,16 +24,20 @@ pub mod unit;
 mod view;
 pub mod volume;
 
+use std::fmt;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::host::Remote;
 
+pub use attribute::{Attribute, Attributes};
 pub use view::{InRegistry, Peer, Shared, Tell, Told, View};
 
 /// What differs between a host as it is and as it should be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Diff {
     /// Nothing; why not.
     Same(String),
@@ -61,6 +66,34 @@ impl Diff {
     pub fn differs(&self) -> bool {
         !matches!(self, Self::Same(_) | Self::Skip(_))
     }
+
+    /// The same without lines that may be those of a file.
+    #[must_use]
+    pub fn without_details(self) -> Self {
+        match self {
+            Self::Create(_) => Self::Create(Vec::new()),
+            Self::Update(_) => Self::Update(Vec::new()),
+            other => other,
+        }
+    }
+}
+
+/// In a word, and why.
+impl fmt::Display for Diff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same(why) => write!(f, "nothing ({why})"),
+            Self::Create(_) => write!(f, "create"),
+            Self::Update(_) => write!(f, "update"),
+            Self::Replace(parts) => write!(f, "replace ({})", parts.join(", ")),
+            Self::Start => write!(f, "start"),
+            Self::Stop => write!(f, "stop"),
+            Self::Remove => write!(f, "remove"),
+            Self::Run(why) => write!(f, "run ({why})"),
+            Self::Settle(why) => write!(f, "settle ({why})"),
+            Self::Skip(why) => write!(f, "skip ({why})"),
+        }
+    }
 }
 
 /// One idempotent operation on one host.
@@ -70,6 +103,11 @@ pub trait Operation: Send + Sync {
     fn subject(&self) -> String;
     /// What differs. Reads this host and, for clusters, its peers.
     async fn diff(&self, at: &View) -> Result<Diff>;
+    /// What it compares, each as it is and as it is to be, for who has to know whether that moved; `diff` is what comes of
+    /// it. Names, digests and states only. Where nothing is known of something yet, that is said, and is no difference.
+    async fn attributes(&self, diff: &Diff, _at: &View) -> Result<Attributes> {
+        Ok(attribute::named(diff))
+    }
     /// When its turn is among members that must not be touched at once.
     async fn turn(&self, _at: &View) -> Turn {
         Turn::Any

@@ -10,7 +10,7 @@ use super::container::SITE_LABEL;
 use super::database::Sql;
 use super::files::digest_of;
 use super::image::Image;
-use super::{Diff, Operation, Tell, View};
+use super::{Attributes, Diff, Operation, Tell, View};
 use crate::error::{Error, OperationError, Result};
 use crate::host::{ContainerSpec, ContainerState, Remote};
 
@@ -99,6 +99,16 @@ impl Operation for Task {
             Some(digest) if *receipt == digest => Diff::Same("done with this image and input".into()),
             Some(_) => Diff::Run("image or input changed".into()),
         })
+    }
+
+    async fn attributes(&self, _diff: &Diff, at: &View) -> Result<Attributes> {
+        let digest = self.digest(at).await;
+        let mut found = self.sql.receipt(at, &self.subject(), digest.as_deref().unwrap_or("done")).await?;
+        if digest.is_none() {
+            // What nobody can compare is as it is to be.
+            found.retain(|_, receipt| receipt.before.as_ref().is_none_or(String::is_empty));
+        }
+        Ok(found)
     }
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use super::files::{APPLIED, OneFile, digest_of, put, run};
-use super::{Diff, Operation, Tell, View};
+use super::{Attribute, Attributes, Diff, Operation, Tell, View};
 use crate::error::Result;
 use crate::host::{Ask, PutFile, Remote};
 use crate::shell::quote;
@@ -66,6 +66,21 @@ impl Operation for Unit {
         } else {
             Diff::Same("runs with its files as they are".into())
         })
+    }
+
+    async fn attributes(&self, _diff: &Diff, at: &View) -> Result<Attributes> {
+        let mark = self.mark();
+        let mut wanted: Vec<(&str, String)> =
+            self.files.iter().map(|file| (file.name.as_str(), file.digest.clone())).collect();
+        wanted.push((mark.path.as_str(), digest_of(&mark.content)));
+        Ok(at.me.look(|look| {
+            let now = |path: &str| look.files.get(path).map(|file| file.digest.clone()).unwrap_or_default();
+            let files =
+                wanted.into_iter().map(|(path, digest)| (format!("file {path}"), Attribute::new(now(path), digest)));
+            let engine = if look.facts.engine { "running" } else { "down" };
+            let engine = (self.name == "docker").then(|| ("engine".to_owned(), Attribute::new(engine, "running")));
+            files.chain(engine).collect()
+        }))
     }
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {

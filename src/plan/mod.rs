@@ -13,6 +13,7 @@ mod questions;
 pub mod reads;
 mod recipe;
 mod rules;
+pub mod saved;
 mod service;
 mod steps;
 mod strangers;
@@ -23,13 +24,13 @@ mod values;
 use std::collections::BTreeMap;
 
 use indexmap::{IndexMap, IndexSet};
-use serde::{Deserialize, Serialize};
 
 pub use build::Input;
 pub use config::{FileLine, FileSource, ServiceFile, service_files};
 pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
 pub use questions::{Asked, Question};
+pub use saved::{Saved, Seen};
 pub use strangers::{Fault, Stranger, Strangers};
 pub use unread::NAMED;
 
@@ -37,7 +38,7 @@ use crate::error::{Error, Kind, Result};
 use crate::op::{Op, Want};
 
 /// A vertex: an operation on a host, or a milestone that only orders others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// `control01/container glance_api`, unique in a plan.
     pub id: String,
@@ -50,12 +51,11 @@ pub struct Node {
     /// Positions of the nodes it waits for.
     pub after: Vec<usize>,
     /// How many of its kind may go at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
 }
 
 /// Members of a service that must not all be touched at once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gate {
     /// What they have in common: the service.
     pub key: String,
@@ -68,17 +68,15 @@ pub struct Gate {
 }
 
 /// A graph of operations, every node after those it waits for.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// The phase it was selected for.
     pub phase: String,
     /// The nodes.
     pub nodes: Vec<Node>,
     /// What it looked for among the operator's files; kept for a whole plan alone.
-    #[serde(skip)]
     pub lookups: Lookups,
     /// What is asked of the cloud beyond its containers; kept for a whole plan alone.
-    #[serde(skip)]
     pub questions: Vec<Question>,
 }
 
@@ -141,22 +139,6 @@ impl Plan {
             nodes = reversed(nodes);
         }
         Self { phase: phase.name.into(), nodes, ..Self::default() }
-    }
-
-    /// In what it differs from another one, told as if that one was before. Who goes last is not compared: it follows
-    /// the address and the writer, whom a plan does not move.
-    pub fn differences(&self, before: &Self) -> Vec<String> {
-        let operations = |plan: &Self| -> IndexMap<String, Option<serde_json::Value>> {
-            let nodes = plan.nodes.iter().filter(|node| node.op.is_some());
-            nodes.map(|node| (node.id.replacen('/', " ", 1), serde_json::to_value(&node.op).ok())).collect()
-        };
-        let (old, new) = (operations(before), operations(self));
-        let gone = old.keys().filter(|id| !new.contains_key(*id)).map(|id| format!("{id} is gone"));
-        let other = new.iter().filter_map(|(id, op)| match old.get(id) {
-            None => Some(format!("{id} is new")),
-            Some(was) => (was != op).then(|| format!("{id} is another one")),
-        });
-        gone.chain(other).collect()
     }
 
     /// Operations in it, milestones not counted.

@@ -8,4 +8,4 @@ mod tally;
 mod walk;
 
 pub use tally::{Act, Tally};
-pub use walk::{Crew, WalkOptions, walk};
+pub use walk::{Crew, WalkOptions, look, walk};

@@ -26,6 +26,12 @@ pub(super) struct Work<'a> {
     settled: Option<Diff>,
 }
 
+/// Something differs that was not to be changed.
+fn unplanned(diff: &Diff) -> Error {
+    Error::operation(format!("the saved plan does not change it, and now there is something to do: {diff}"))
+        .with_hint("read a new plan with `kolla plan --save`")
+}
+
 /// What comes next.
 enum Next {
     /// Something is left to do.
@@ -48,11 +54,15 @@ impl<'a> Work<'a> {
     /// Carries it out; how it ended.
     pub(super) async fn run(mut self) -> Ended {
         let (at_ms, started) = (millis(self.walk.begin), Instant::now());
-        let mut diff = match self.operation.diff(self.view).await {
-            Ok(diff) if diff.differs() && !self.walk.options.check => diff,
+        let first = self.operation.diff(self.view).await;
+        self.walk.see(self.node, self.operation, self.view, &first).await;
+        let differs = matches!(&first, Ok(diff) if diff.differs()) && !self.walk.options.check;
+        let mut diff = match first {
+            Ok(diff) if differs && self.walk.may_change(self.node) => diff,
             other => {
                 (self.at_ms, self.took) = (Some(at_ms), started.elapsed());
                 return match other {
+                    Ok(diff) if differs => self.failed(&unplanned(&diff)),
                     Ok(diff) => self.done(&diff),
                     Err(error) => self.failed(&error),
                 };

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::event::{Event, Outcome, Sink, Summary};
 use super::gate::Gates;
 use super::node::Work;
-use crate::error::{Error, HostCause};
+use crate::error::{Error, HostCause, Result};
 use crate::host::{Machine, Remote};
-use crate::op::{Diff, Peer, Shared, Tell, Told, View};
-use crate::plan::{Node, Plan};
+use crate::op::{Diff, Operation, Peer, Shared, Tell, Told, View};
+use crate::plan::{Node, Plan, Seen};
 
 /// Operations at once on one host: enough to keep it busy, few enough to leave it usable.
 const AT_ONCE: usize = 8;
@@ -31,7 +31,7 @@ pub struct Crew {
 }
 
 /// How a walk goes.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct WalkOptions {
     /// Only look: nothing is applied.
     pub check: bool,
@@ -39,6 +39,8 @@ pub struct WalkOptions {
     pub forks: usize,
     /// Cancelled when nothing new shall start.
     pub stop: CancellationToken,
+    /// The only nodes that may be changed, by id; all where it is absent.
+    pub only: Option<BTreeSet<String>>,
 }
 
 pub(super) struct Walk {
@@ -49,6 +51,8 @@ pub(super) struct Walk {
     pub(super) hosts: BTreeMap<String, Semaphore>,
     pub(super) forks: Semaphore,
     lost: Mutex<BTreeSet<String>>,
+    /// Kept of each node where somebody wants to know.
+    seen: Option<Mutex<Seen>>,
     pub(super) begin: Instant,
 }
 
@@ -61,6 +65,22 @@ pub(super) struct Ended {
 
 /// Walks a plan to its end and says how it went.
 pub async fn walk(plan: &Plan, crew: &Crew, options: &WalkOptions, sink: Arc<dyn Sink>) -> Summary {
+    whole(plan, crew, options, sink, None).await.0
+}
+
+/// Walks a plan without changing anything, and keeps what was seen on the way.
+pub async fn look(plan: &Plan, crew: &Crew, options: &WalkOptions, sink: Arc<dyn Sink>) -> (Summary, Seen) {
+    let options = WalkOptions { check: true, ..options.clone() };
+    whole(plan, crew, &options, sink, Some(Mutex::default())).await
+}
+
+async fn whole(
+    plan: &Plan,
+    crew: &Crew,
+    options: &WalkOptions,
+    sink: Arc<dyn Sink>,
+    seen: Option<Mutex<Seen>>,
+) -> (Summary, Seen) {
     let begin = Instant::now();
     sink.event(&Event::Begin {
         phase: plan.phase.clone(),
@@ -77,6 +97,7 @@ pub async fn walk(plan: &Plan, crew: &Crew, options: &WalkOptions, sink: Arc<dyn
         hosts: crew.machines.keys().map(|name| (name.clone(), Semaphore::new(AT_ONCE))).collect(),
         forks: Semaphore::new(if options.forks == 0 { Semaphore::MAX_PERMITS } else { options.forks }),
         lost: Mutex::default(),
+        seen,
         begin,
     });
     let nodes: Vec<Arc<Node>> = plan.nodes.iter().cloned().map(Arc::new).collect();
@@ -115,7 +136,8 @@ pub async fn walk(plan: &Plan, crew: &Crew, options: &WalkOptions, sink: Arc<dyn
     }
     let requests = crew.machines.iter().map(|(name, machine)| (name.clone(), machine.requests())).collect();
     sink.event(&Event::End { summary: front.summary, took_ms: millis(begin), requests });
-    front.summary
+    let seen = walk.seen.as_ref().map(|seen| std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner)));
+    (front.summary, seen.unwrap_or_default())
 }
 
 /// How far the walk has come.
@@ -184,6 +206,21 @@ impl Walk {
         let view = View { me: me.clone(), peers: self.crew.peers.clone(), shared: self.crew.shared.clone() };
         let host = Remote::new(machine.clone());
         Work::new(self, (index, node), op.operation(), &view, &host).run().await
+    }
+
+    /// Keeps what was seen of a node, if somebody wants to know.
+    pub(super) async fn see(&self, node: &Node, operation: &dyn Operation, view: &View, diff: &Result<Diff>) {
+        let Some(seen) = &self.seen else { return };
+        let found = match diff {
+            Ok(diff) => operation.attributes(diff, view).await.map(|attributes| (diff.clone(), attributes)),
+            Err(error) => Err(error.clone()),
+        };
+        seen.lock().unwrap_or_else(PoisonError::into_inner).insert(node.id.clone(), found);
+    }
+
+    /// A node may be changed.
+    pub(super) fn may_change(&self, node: &Node) -> bool {
+        self.options.only.as_ref().is_none_or(|only| only.contains(&node.id))
     }
 
     pub(super) fn tell(&self, node: &Node) -> Tell {

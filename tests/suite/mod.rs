@@ -10,6 +10,7 @@ mod overrides;
 mod passwords;
 mod plans;
 mod registry;
+mod saved;
 mod schemas;
 mod walk;
 mod world;

@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 use kolla::error::{Error, Result};
 use kolla::host::Remote;
 use kolla::host::fake::{Fake, FakeContainer};
-use kolla::op::{Diff, Kind, Op, Peer, Shared, Tell, Told, View};
+use kolla::op::{Attribute, Diff, Kind, Op, Peer, Shared, Tell, Told, View};
 use serde_json::Value;
 
 use self::table::{After, Case, Host, operation, question, tables};
@@ -130,7 +130,25 @@ impl Site {
         let second = op.operation().diff(&at).await;
         assert_eq!(self.me().writes(), Vec::<String>::new(), "a diff wrote");
         assert_eq!(first.as_ref().ok(), second.as_ref().ok(), "two diffs in a row differ");
+        if let Ok(diff) = &first {
+            attributes_say_the_same(op, diff, &at).await;
+        }
         first
+    }
+}
+
+/// Attributes differ where the diff does.
+async fn attributes_say_the_same(op: &Op, diff: &Diff, at: &View) {
+    // What cannot be had has none.
+    let Ok(attributes) = op.operation().attributes(diff, at).await else { return };
+    let differs = attributes.values().any(Attribute::differs);
+    let unknown = attributes.values().any(|attribute| attribute.before.is_none());
+    match diff {
+        Diff::Same(_) | Diff::Skip(_) => assert!(!differs, "{op:?}: {diff}, but {attributes:#?}"),
+        // What is not settled is in no state of its own, and a mark of readiness is none of the container.
+        Diff::Settle(_) => {}
+        Diff::Update(_) if op.kind() == Kind::Container => {}
+        _ => assert!(differs || unknown || attributes.is_empty(), "{op:?}: {diff}, but {attributes:#?}"),
     }
 }
 

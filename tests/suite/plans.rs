@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexSet;
 use kolla::error::{Error, Result};
 use kolla::host::fake::Fake;
-use kolla::op::Op;
+use kolla::op::{Attributes, Diff, Op};
 use kolla::plan::phase::named;
-use kolla::plan::{Input, Overrides, Plan, Selection};
+use kolla::plan::{Input, Overrides, Plan, Saved, Selection};
 use kolla::role::Roles;
 use kolla::site::{Site, SiteOptions, VaultKeys};
 use serde_json::Value;
@@ -349,25 +349,35 @@ fn the_annotated_role_has_every_key() {
     }
 }
 
+/// A plan of which nothing is there yet.
+fn saved(plan: &Plan) -> Saved {
+    let missing = || (Diff::Create(Vec::new()), Attributes::new());
+    Saved::of(plan, plan.nodes.iter().map(|node| (node.id.clone(), Ok(missing()))).collect()).unwrap()
+}
+
 #[test]
 fn a_saved_plan_is_compared_with_a_new_one() {
     let folder = Folder::new(INVENTORY);
-    let saved = serde_json::to_string(&folder.plan().unwrap()).unwrap();
-    assert!(!saved.contains("secret"), "a saved plan holds secrets");
-    let saved: Plan = serde_json::from_str(&saved).unwrap();
-    assert_eq!(folder.plan().unwrap().differences(&saved), [""; 0]);
+    let text = serde_json::to_string(&saved(&folder.plan().unwrap())).unwrap();
+    assert!(!text.contains("secret"), "a saved plan holds secrets");
+    let before: Saved = serde_json::from_str(&text).unwrap();
+    assert_eq!(before.moved(&saved(&folder.plan().unwrap())), [""; 0]);
     folder.write(
         "globals.yml",
         "kolla_internal_vip_address: 10.0.0.100\nenable_openstack_core: false\nmemcached_max_memory: 99\n",
     );
-    let found = folder.plan().unwrap().differences(&saved);
+    let found = before.moved(&saved(&folder.plan().unwrap()));
     assert_eq!(found.len(), 6, "{found:#?}");
-    assert!(found.contains(&"control01 container memcached is another one".to_owned()), "{found:#?}");
+    let other = "control01 container memcached is another one: the site, a role or this program changed";
+    assert!(found.contains(&other.to_owned()), "{found:#?}");
     folder.write(
         "globals.yml",
         "kolla_internal_vip_address: 10.0.0.100\nenable_openstack_core: false\nenable_memcached: false\n",
     );
-    assert!(folder.plan().unwrap().differences(&saved).contains(&"control01 container memcached is gone".to_owned()));
+    let found = before.moved(&saved(&folder.plan().unwrap()));
+    assert!(found.contains(&"control01 container memcached is not in the plan any more".to_owned()), "{found:#?}");
+    let found = saved(&folder.plan().unwrap()).moved(&before);
+    assert!(found.contains(&"control01 container memcached is new".to_owned()), "{found:#?}");
 }
 
 #[test]

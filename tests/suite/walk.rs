@@ -11,9 +11,9 @@ use kolla::op::container::Container;
 use kolla::op::probe::{Ask, Probe};
 use kolla::op::volume::Volume;
 use kolla::op::{Op, Peer, Shared, Tell, Told, Want};
-use kolla::plan::{Gate, Node, Plan};
+use kolla::plan::{Gate, Node, Plan, Saved};
 use kolla::run::event::{Event, Outcome, Sink, Summary};
-use kolla::run::{Crew, WalkOptions, walk};
+use kolla::run::{Crew, WalkOptions, look, walk};
 use tokio_util::sync::CancellationToken;
 
 /// Keeps what operations ended like, and may cancel the run at a word.
@@ -148,6 +148,41 @@ impl Cloud {
         stop: CancellationToken,
         cancel_at: Option<&str>,
     ) -> (Summary, Vec<String>) {
+        let notes = Notes { lines: Mutex::default(), cancel_at: cancel_at.map(|word| (word.to_owned(), stop.clone())) };
+        let options = WalkOptions { check, forks, stop, only: None };
+        self.walk_with(&options, Arc::new(notes)).await
+    }
+
+    async fn walk_with(&self, options: &WalkOptions, notes: Arc<Notes>) -> (Summary, Vec<String>) {
+        let summary = walk(&self.plan, &self.crew(notes.clone()).await, options, notes.clone()).await;
+        let lines = notes.lines.lock().unwrap().clone();
+        (summary, lines)
+    }
+
+    /// What is seen of the hosts now.
+    pub(super) async fn look(&self) -> Saved {
+        let notes: Arc<Notes> = Arc::default();
+        let crew = self.crew(notes.clone()).await;
+        let (_, seen) = look(&self.plan, &crew, &WalkOptions::default(), notes).await;
+        Saved::of(&self.plan, seen).unwrap()
+    }
+
+    /// What `kolla apply` does; else what moved.
+    pub(super) async fn apply(&self, saved: &Saved) -> Result<(Summary, Vec<String>), Vec<String>> {
+        let moved = saved.moved(&self.look().await);
+        if !moved.is_empty() {
+            return Err(moved);
+        }
+        Ok(self.apply_unseen(saved).await)
+    }
+
+    /// The same without the look before.
+    pub(super) async fn apply_unseen(&self, saved: &Saved) -> (Summary, Vec<String>) {
+        let options = WalkOptions { only: Some(saved.changes()), ..WalkOptions::default() };
+        self.walk_with(&options, Arc::default()).await
+    }
+
+    async fn crew(&self, sink: Arc<Notes>) -> Crew {
         let mut peers = BTreeMap::new();
         let mut machines = BTreeMap::new();
         for (name, fake) in &self.fakes {
@@ -158,18 +193,13 @@ impl Cloud {
             machines.insert(name.clone(), fake.machine());
             fake.forget_calls();
         }
-        let cancel_at = cancel_at.map(|word| (word.to_owned(), stop.clone()));
-        let notes = Arc::new(Notes { lines: Mutex::default(), cancel_at });
-        let (mut shared, sink) = (Shared::new("kolla", false, false, None), notes.clone());
+        let mut shared = Shared::new("kolla", false, false, None);
         shared.tell = Tell::new(move |told| {
             if let Told::Warning(message) = told {
                 sink.event(&Event::Warning { host: String::new(), message });
             }
         });
-        let crew = Crew { machines: Arc::new(machines), peers: Arc::new(peers), shared: Arc::new(shared) };
-        let summary = walk(&self.plan, &crew, &WalkOptions { check, forks, stop }, notes.clone()).await;
-        let lines = notes.lines.lock().unwrap().clone();
-        (summary, lines)
+        Crew { machines: Arc::new(machines), peers: Arc::new(peers), shared: Arc::new(shared) }
     }
 
     pub(super) async fn deploy(&self) -> (Summary, Vec<String>) {

@@ -12,6 +12,7 @@ mod passwords;
 mod phase;
 mod prompt;
 mod quickstart;
+mod saved;
 mod status;
 mod vault;
 
@@ -31,6 +32,7 @@ pub use local::{build, lab, registry};
 pub use passwords::{genpwd, mergepwd, passwords};
 pub use phase::phase;
 pub use quickstart::quickstart;
+pub use saved::saved_plan;
 pub use status::status;
 pub use vault::Vault;
 

@@ -8,10 +8,11 @@ use indexmap::IndexSet;
 
 use super::facts::KeptFacts;
 use super::load::{Loaded, connect_options, crew, lock_note, shared};
+use super::saved;
 use crate::cli::phases::Request;
 use crate::cli::reporting::Reporting;
 use crate::cli::{Invocation, phases};
-use crate::error::{Error, HostCause, Kind, Result, numbered};
+use crate::error::{Error, HostCause, Kind, Result};
 use crate::host::Ask;
 use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL};
 use crate::op::files::{FileSet, SETS};
@@ -120,13 +121,6 @@ async fn run(
             reporting.sink.event(&Event::Warning { host: stray.host.clone(), message });
         }
     }
-    if let Some(file) = &request.save {
-        let text = serde_json::to_string_pretty(&plan).map_err(|error| Error::local("write the plan", error))?;
-        write_private(file, (text + "\n").as_bytes())?;
-    }
-    if let Some(saved) = &request.saved {
-        still(saved, &plan)?;
-    }
     // On many hosts these are large, and the walk needs none of them.
     let images = match named("pull") {
         Some(pull) if request.include_images => whole.select(pull, &selection).nodes,
@@ -134,27 +128,21 @@ async fn run(
     };
     drop((whole, scopes, facts));
     let crew = crew(connected, shared);
-    let options = WalkOptions { check, forks: usize::from(at.global.forks.unwrap_or(0)), stop: at.stop.clone() };
+    let (forks, stop) = (usize::from(at.global.forks.unwrap_or(0)), at.stop.clone());
+    let mut options = WalkOptions { check, forks, stop, only: None };
+    if let Some(saved) = &request.saved {
+        options.only = Some(saved::still(saved, &plan, &crew, &options).await?);
+    }
     let sink: Arc<dyn Sink> = reporting.sink.clone();
-    let mut summary = walk(&plan, &crew, &options, sink).await;
+    let mut summary = match &request.save {
+        Some(file) => saved::save(file, &plan, &crew, &options, sink).await?,
+        None => walk(&plan, &crew, &options, sink).await,
+    };
     summary.failed += missing;
     if !check && summary.failed == 0 && !at.stop.is_cancelled() {
         summary.failed += remove_images(&images, &crew, &*reporting.sink).await;
     }
     Ok(summary)
-}
-
-/// Refuses a plan that is no more the one that was saved.
-fn still(saved: &Plan, now: &Plan) -> Result<()> {
-    let found = now.differences(saved);
-    let Some(first) = found.first() else { return Ok(()) };
-    let more = match found.len() - 1 {
-        0 => String::new(),
-        more => format!(", and {} more", numbered(more, "difference")),
-    };
-    Err(Error::input(format!("the plan is no more the one that was saved: {first}{more}"))
-        .of(Kind::SavedPlan)
-        .with_hint("read it anew with `kolla plan --save`, with the same limit and tags"))
 }
 
 /// What of the hosts that did not answer stops the run. Some of them away is a failure in the end; all of them,

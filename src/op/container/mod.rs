@@ -4,6 +4,7 @@
 //! which container, with which configuration, has been ready. A run that was killed leaves nothing that the
 //! next one cannot tell from these.
 
+mod attributes;
 mod balance;
 mod replace;
 mod settle;
@@ -17,7 +18,7 @@ use serde_json::json;
 use super::files::{APPLIED, SETS, digest_of};
 use super::image::IMAGE_LABEL;
 use super::probe::{Answer, Probe};
-use super::{Diff, Operation, Peer, Tell, Turn, View, Want};
+use super::{Attributes, Diff, Operation, Peer, Tell, Turn, View, Want};
 use crate::error::{Error, Result};
 use crate::host::{ContainerSpec, ContainerState, Remote};
 
@@ -280,6 +281,10 @@ impl Operation for Container {
             Want::Absent if self.leftovers(at).is_empty() => Diff::Same("not there".into()),
             Want::Absent => Diff::Remove,
         })
+    }
+
+    async fn attributes(&self, _diff: &Diff, at: &View) -> Result<Attributes> {
+        self.compared(at).await
     }
 
     async fn turn(&self, at: &View) -> Turn {
