@@ -3,6 +3,7 @@
 //! Without a terminal the lines are the same and the bars are left out.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use indexmap::IndexMap;
@@ -41,6 +42,8 @@ struct State {
     unusable: IndexMap<String, String>,
     widths: (usize, usize, usize),
     failures: Vec<String>,
+    /// Hosts that showed what changed in a file: the same on another one is told by the name of this one.
+    shown: HashMap<Vec<String>, String>,
     lines_since_failure: usize,
 }
 
@@ -70,6 +73,7 @@ impl Terminal {
         state.widths = (width(roles), width(hosts), *SUBJECT_WIDTHS.start());
         state.begun = true;
         state.failures.clear();
+        state.shown.clear();
         let what = if state.check && state.phase != "check" {
             format!("{} (check)", state.phase)
         } else {
@@ -174,8 +178,8 @@ impl Sink for Terminal {
                 if shown {
                     let row = Row { role, host, subject, outcome: *outcome, reason, took_ms: *took_ms };
                     let mut line = state.row(self.screen.paint, &row);
-                    for detail in details.iter().flat_map(|detail| detail.lines()) {
-                        line.push_str(&self.detail(detail));
+                    for detail in state.once(host, subject, details) {
+                        line.push_str(&self.detail(&detail));
                     }
                     self.tell(state, &line, *outcome == Outcome::Failed);
                 }
@@ -242,6 +246,34 @@ impl State {
         };
         let (role, host) = (row.role, row.host);
         format!("  {role:<roles$}  {host:<hosts$}  {subject:<subjects$}  {painted}{took}")
+    }
+
+    /// Details, without the hunks that another host has shown.
+    fn once(&mut self, host: &str, subject: &str, details: &[String]) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        let mut files: Vec<Vec<String>> = Vec::new();
+        for line in details.iter().flat_map(|detail| detail.lines()) {
+            match files.last_mut() {
+                Some(file) if !line.starts_with("file ") => file.push(line.to_owned()),
+                _ => files.push(vec![line.to_owned()]),
+            }
+        }
+        for mut file in files {
+            if !file.get(1).is_some_and(|line| line.starts_with("@@")) {
+                lines.append(&mut file);
+                continue;
+            }
+            let mut what = file.clone();
+            what.push(subject.to_owned());
+            match self.shown.get(&what) {
+                Some(other) if other != host => lines.push(format!("{}, as on {other}", file[0])),
+                _ => {
+                    self.shown.insert(what, host.to_owned());
+                    lines.append(&mut file);
+                }
+            }
+        }
+        lines
     }
 
     fn clear_bars(&mut self) {
@@ -373,6 +405,32 @@ mod tests {
                 requests: vec![("control01".into(), 2), ("control02".into(), 3)],
             },
         ]
+    }
+
+    #[test]
+    fn the_same_hunks_on_several_hosts_are_shown_once() {
+        let file = |host: &str, workers: &str| {
+            let event = finished(host, "glance", "files glance-api", Outcome::Updated, "", (5, 12));
+            with_details(
+                event,
+                &["file glance-api.conf: update", "@@ -1 +1 @@", "-workers = 1", workers, "file x: new"],
+            )
+        };
+        let text = told(
+            false,
+            &[
+                begin("deploy", true, &["control01", "control02", "control03"]),
+                file("control01", "+workers = 2"),
+                file("control02", "+workers = 2"),
+                file("control03", "+workers = 3"),
+            ],
+        );
+        let lines: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
+        let hunk = ["@@ -1 +1 @@", "-workers = 1"];
+        let all = "file glance-api.conf: update";
+        assert_eq!(lines[1..6], [all, hunk[0], hunk[1], "+workers = 2", "file x: new"]);
+        assert_eq!(lines[7..9], ["file glance-api.conf: update, as on control01", "file x: new"]);
+        assert_eq!(lines[10..14], [all, hunk[0], hunk[1], "+workers = 3"]);
     }
 
     #[test]
