@@ -38,9 +38,10 @@ impl Config {
         match files.as_slice() {
             _ if at.global.json() => {
                 let single = files.len() == 1;
-                at.screen.out(&files.iter().map(|file| self.json(file, single)).collect::<Value>().to_string());
+                let files: Value = files.iter().map(|file| self.json(file, single)).collect();
+                at.screen.plain(&files.to_string());
             }
-            [file] if self.explain => at.screen.out(&explained(file, &self.host, paint)),
+            [file] if self.explain => at.screen.plain(&explained(file, &self.host, paint)),
             [file] => at.screen.raw(file.content.as_bytes()),
             files => {
                 let mut table = Table::new(["file", "in the container", "made of"]);

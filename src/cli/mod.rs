@@ -172,7 +172,7 @@ impl Invocation {
     /// Prints an answer: as JSON with `--output json`, else as the text.
     pub fn answer(&self, json: impl FnOnce() -> serde_json::Value, text: impl FnOnce() -> String) {
         if self.global.json() {
-            self.screen.out(&json().to_string());
+            self.screen.json(json());
         } else {
             self.screen.out(&text());
         }
@@ -253,10 +253,10 @@ fn start(environment: Environment, arguments: &[OsString]) -> u8 {
         Err(error) => {
             if at.global.json() {
                 for line in json::error(&error) {
-                    at.screen.out(&at.screen.hide_json(line).to_string());
+                    at.screen.json(line);
                 }
             }
-            at.screen.err(&at.screen.hide(&text::error(&error, at.screen.paint_err.0)));
+            at.screen.err(&text::error(&error, at.screen.paint_err.0));
             if at.stop.is_cancelled() { Exit::INTERRUPTED.0 } else { error.exit_code() }
         }
     }
@@ -319,7 +319,7 @@ struct LogLines(Arc<Screen>);
 
 impl std::io::Write for LogLines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.raw_err(bytes);
+        self.0.log(bytes);
         Ok(bytes.len())
     }
 

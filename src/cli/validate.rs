@@ -26,7 +26,7 @@ impl Validate {
         };
         for warning in &found.warnings {
             if at.global.json() {
-                at.screen.out(&at.screen.hide_json(finding(warning, "warning")).to_string());
+                at.screen.json(finding(warning, "warning"));
             } else {
                 at.warn(&warning.to_string());
             }

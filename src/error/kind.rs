@@ -86,6 +86,11 @@ Unsupported "unsupported"
 SavedPlan "saved-plan"
     "Hosts, registry or site are not as they were when a plan was saved, or another version of this program saved it."
     "Put back what the message names, or read a new plan with `kolla plan --save`.";
+FixedSecret "fixed-secret"
+    "A secret has another value than what runs was deployed with, and is one by which services log in to each other: a part \
+     of them would be refused until all have the new one."
+    "Put the old value back. If it was changed in the service itself by hand, remove \
+     `/etc/kolla/.applied/secrets/*.NAME` on the hosts.";
 
 "Warnings":
 Shadowed "shadowed-value"

@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::fixed::prefix;
+use super::hunks::{NOTE, Places, hunks};
 use super::{Attribute, Attributes, Diff, Operation, Tell, View, Want};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{FileState, PutFile, Remote};
@@ -118,19 +120,30 @@ impl FileSet {
 
     /// The files that differ from those of the set in use, a line or a hunk each.
     async fn details(&self, at: &View) -> Result<Vec<String>> {
-        let folder = if self.stable { self.link() } else { self.linked_set(at).unwrap_or_default() };
-        let prefix = format!("{folder}/");
+        // Without a link, what is there is the folder that the process reads, or what something else left there.
+        let folder = self.linked_set(at).unwrap_or_else(|| self.link());
         let before: BTreeMap<String, (String, FileState)> = files_in(&folder, at)
             .into_iter()
-            .map(|(name, state)| (name.clone(), (format!("{prefix}{name}"), state)))
+            .map(|(name, state)| (name.clone(), (format!("{folder}/{name}"), state)))
             .collect();
+        let mut noted = None;
         let mut details = Vec::new();
         for file in &self.files {
             match before.get(&file.name) {
                 None if before.is_empty() => {}
                 None => details.push(format!("file {}: new", file.name)),
                 Some((_, state)) if state.digest == file.digest => {}
-                Some((path, _)) => details.extend(hunks(&file.name, path, &file.content, at).await?),
+                Some((path, _)) => {
+                    details.push(format!("file {}: update", file.name));
+                    if at.shared.hunks {
+                        let noted = match &mut noted {
+                            Some(noted) => noted,
+                            none => none.insert(self.noted(at).await?),
+                        };
+                        let old = at.host().read(path).await?.unwrap_or_default();
+                        details.extend(hunks(&old, &file.content, noted, false, &at.shared.mask));
+                    }
+                }
             }
         }
         for name in before.keys().filter(|name| !self.files.iter().any(|file| file.name == **name)) {
@@ -138,33 +151,34 @@ impl FileSet {
         }
         Ok(details)
     }
+
+    /// Where secrets stand in the files of the sets that are there.
+    async fn noted(&self, at: &View) -> Result<Places> {
+        let notes = at.me.look(|look| {
+            let note = |path: &&String| self.in_sets(path) && path.ends_with(&format!("/{NOTE}"));
+            look.files.keys().filter(note).cloned().collect::<Vec<_>>()
+        });
+        let mut places = Places::default();
+        for path in notes {
+            places.read(&String::from_utf8_lossy(&at.host().read(&path).await?.unwrap_or_default()));
+        }
+        Ok(places)
+    }
 }
 
-/// The files in a folder by name.
+/// The files of a service in a folder by name.
 fn files_in(folder: &str, at: &View) -> BTreeMap<String, FileState> {
     let prefix = format!("{folder}/");
     at.me.look(|look| {
-        let files = look.files.iter();
-        files.filter_map(|(path, state)| Some((path.strip_prefix(&prefix)?.to_owned(), state.clone()))).collect()
+        let named =
+            |(path, state): (&String, &FileState)| Some((path.strip_prefix(&prefix)?.to_owned(), state.clone()));
+        look.files.iter().filter_map(named).filter(|(name, _)| name != NOTE).collect()
     })
 }
 
 /// A file as a saved plan knows it.
 fn attribute(state: &FileState) -> String {
     format!("{} {}", state.mode, state.digest)
-}
-
-/// `file x: update` and, where hunks are wanted, what changed in it.
-async fn hunks(name: &str, path: &str, new: &[u8], at: &View) -> Result<Vec<String>> {
-    let mut details = vec![format!("file {name}: update")];
-    if at.shared.hunks {
-        let old = at.host().read(path).await?.unwrap_or_default();
-        let (old, new) = (String::from_utf8_lossy(&old).into_owned(), String::from_utf8_lossy(new).into_owned());
-        let diff = similar::TextDiff::from_lines(&old, &new);
-        let text = diff.unified_diff().context_radius(2).to_string();
-        details.extend(text.lines().map(str::to_owned));
-    }
-    Ok(details)
 }
 
 #[async_trait]
@@ -228,15 +242,19 @@ impl Operation for FileSet {
             let marks = self.marks();
             let digits = "[0-9a-f]".repeat(DIGEST);
             let sets = format!("{}/{}-{digits}", SETS, quote(&self.service));
+            let noted = prefix(&self.service);
+            let links = at
+                .me
+                .look(|look| look.files.keys().filter(|path| path.starts_with(&noted)).cloned().collect::<Vec<_>>());
             // The folders go with the last file in them.
             let script = format!(
-                "rm -rf {} {} {sets}\nrmdir {SETS} {APPLIED} 2>/dev/null || :",
+                "rm -rf {} {} {sets}\nrmdir {SETS} {APPLIED}/secrets {APPLIED} 2>/dev/null || :",
                 quote(&link),
-                crate::shell::join(&marks)
+                crate::shell::join(marks.iter().chain(&links))
             );
             run(host, &script).await?;
             for path in at.me.look(|look| look.files.keys().cloned().collect::<Vec<_>>()) {
-                if path == link || marks.contains(&path) || self.in_sets(&path) {
+                if path == link || marks.contains(&path) || links.contains(&path) || self.in_sets(&path) {
                     at.me.note_file(&path, None);
                 }
             }
@@ -244,7 +262,10 @@ impl Operation for FileSet {
             return Ok(());
         }
         let folder = self.folder();
-        let files: Vec<PutFile> = self.files.iter().map(|file| file.put(format!("{folder}/{}", file.name))).collect();
+        // With them, so that there is no moment in which nobody knows where their secrets are.
+        let note = OneFile::new(NOTE, Places::of(&self.files, &at.shared.mask).note(), 0o600);
+        let whole = || self.files.iter().chain([&note]);
+        let files: Vec<PutFile> = whole().map(|file| file.put(format!("{folder}/{}", file.name))).collect();
         host.act().put(&files).await?;
         // Touched, so that it counts as the newest even where it was there before.
         let mut script = format!("chmod 0770 {0} && touch {0}", quote(&folder));
@@ -256,7 +277,7 @@ impl Operation for FileSet {
             let _ = write!(script, " && {aside} && ln -sfn {folder} {link}.new && mv -Tf {link}.new {link}");
         }
         run(host, &script).await?;
-        for file in &self.files {
+        for file in whole() {
             at.me.note_file(&format!("{folder}/{}", file.name), Some(file.state()));
         }
         if !self.stable {
@@ -410,7 +431,13 @@ impl Operation for HostFile {
             (Want::Absent, None) => Diff::Same("not there".into()),
             (_, None) => Diff::Create(Vec::new()),
             (_, Some(state)) if state.digest != self.file.digest => {
-                Diff::Update(hunks(path, path, &self.file.content, at).await?)
+                let mut details = vec![format!("file {path}: update")];
+                if at.shared.hunks {
+                    let old = at.host().read(path).await?.unwrap_or_default();
+                    let open = u32::from_str_radix(&state.mode, 8).is_ok_and(|mode| mode & 0o004 != 0);
+                    details.extend(hunks(&old, &self.file.content, &Places::default(), open, &at.shared.mask));
+                }
+                Diff::Update(details)
             }
             (_, Some(state)) if state.mode != self.file.state().mode => {
                 Diff::Update(vec![format!("mode {} -> {:04o}", state.mode, self.file.mode)])

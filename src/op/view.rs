@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use super::database::{Inventory, Sql};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{ContainerState, FileState, Look, Observer, RegistryLogin, registry};
+use crate::shell::Mask;
 
 /// A host as others see it.
 #[derive(Clone)]
@@ -128,6 +129,8 @@ pub struct Shared {
     pub adopt: bool,
     /// Credentials of the registry.
     pub login: Option<RegistryLogin>,
+    /// Knows the secrets of the site and of the hosts.
+    pub mask: Mask,
     /// The host whose engine asks the registry, so that the others are not asked at all.
     pub asks: Option<Observer>,
     /// Told what concerns no single operation.
@@ -149,6 +152,7 @@ impl Shared {
             hunks,
             adopt,
             login,
+            mask: Mask::default(),
             asks: None,
             tell: Tell::nobody(),
             digests: Mutex::default(),

@@ -6,6 +6,7 @@
 mod build;
 mod checks;
 mod config;
+mod fixed;
 mod lacks;
 mod overrides;
 pub mod phase;
@@ -27,6 +28,7 @@ use indexmap::{IndexMap, IndexSet};
 
 pub use build::Input;
 pub use config::{FileLine, FileSource, ServiceFile, service_files};
+pub use fixed::Fixed;
 pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
 pub use questions::{Asked, Question};

@@ -83,6 +83,13 @@ impl Overrides {
     }
 }
 
+impl Overrides {
+    /// The texts of all files.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.files.values().filter_map(|file| file.text.as_deref())
+    }
+}
+
 fn unreadable(path: &Path, error: &std::io::Error) -> InputError {
     InputError::new(format!("cannot read {}: {error}", path.display())).of(Kind::UnreadableFile)
 }

@@ -7,9 +7,10 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::op::files::digest_of;
 use crate::op::{Attribute, Attributes, Diff};
+use crate::shell::Mask;
 
 /// The format of the file; another one is refused.
 pub const FORMAT: u32 = 2;
@@ -58,6 +59,16 @@ impl Saved {
             }
         }
         if failed.is_empty() { Ok(Self { format: FORMAT, phase: plan.phase.clone(), operations }) } else { Err(failed) }
+    }
+
+    /// The same as it may be written: a command that a role made of a secret, and that names its operation, does not show
+    /// it.
+    ///
+    /// # Errors
+    /// None that is known: what was written as JSON is read as that.
+    pub fn without_secrets(self, mask: &Mask) -> Result<Self> {
+        let value = serde_json::to_value(self).map(|value| mask.hide_json(value));
+        value.and_then(serde_json::from_value).map_err(|error| Error::local("write the plan", error))
     }
 
     /// The nodes that it changes.

@@ -21,7 +21,7 @@ impl JsonLines {
 impl Sink for JsonLines {
     fn event(&self, event: &Event) {
         if let Ok(line) = serde_json::to_string(event) {
-            self.0.out(&line);
+            self.0.plain(&line);
         }
     }
 }

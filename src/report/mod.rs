@@ -49,23 +49,46 @@ impl Sink for Fanout {
     }
 }
 
-/// The event without secrets; `None` where it can hold none, which most events of a large run cannot.
+/// The event without secrets, in all of its texts but the names of hosts, roles and phases; `None` where it is the same.
 fn hide(mask: &Mask, event: &Event) -> Option<Event> {
     let mut event = match event {
-        Event::Finished { outcome: Outcome::Same, details, .. } if details.is_empty() => return None,
-        Event::Finished { .. } | Event::Warning { .. } | Event::Host { error: Some(_), .. } => event.clone(),
-        _ => return None,
+        Event::Finished { outcome: Outcome::Same, node, subject, reason, .. }
+            if [node, subject, reason].iter().all(|text| !mask.hides(text)) =>
+        {
+            return None;
+        }
+        Event::Connecting { .. } | Event::Begin { .. } | Event::End { .. } | Event::Host { error: None, .. } => {
+            return None;
+        }
+        event => event.clone(),
+    };
+    let text = |text: &mut String| {
+        if mask.hides(text) {
+            *text = mask.hide(text);
+        }
+    };
+    // Its host is in it as a name.
+    let id = |node: &mut String| {
+        let (host, rest) = node.split_once('/').unwrap_or(("", node));
+        if mask.hides(rest) {
+            *node = if host.is_empty() { mask.hide(rest) } else { format!("{host}/{}", mask.hide(rest)) };
+        }
     };
     match &mut event {
-        Event::Finished { reason, details, .. } => {
-            *reason = mask.hide(reason);
-            for line in details {
-                *line = mask.hide(line);
-            }
+        Event::Started { node, subject, .. } => {
+            id(node);
+            text(subject);
         }
-        Event::Warning { message, .. } => *message = mask.hide(message),
-        Event::Host { error: Some(error), .. } => *error = mask.hide(error),
-        _ => {}
+        Event::Progress { node, .. } => id(node),
+        Event::Finished { node, subject, reason, details, .. } => {
+            id(node);
+            text(subject);
+            text(reason);
+            details.iter_mut().for_each(text);
+        }
+        Event::Warning { message, .. } => text(message),
+        Event::Host { error: Some(error), .. } => text(error),
+        Event::Host { .. } | Event::Connecting { .. } | Event::Begin { .. } | Event::End { .. } => {}
     }
     Some(event)
 }
@@ -128,7 +151,15 @@ pub(crate) mod tests {
         fanout.event(&event);
         fanout.event(&Event::Warning { host: "a".into(), message: "hunter22 is weak".into() });
         fanout.event(&Event::Host { host: "a".into(), error: Some("no hunter22".into()), requests: 0, took_ms: 0 });
-        assert_eq!(kept.events().len(), 6);
+        for outcome in [Outcome::Same, Outcome::Created] {
+            fanout.event(&finished("a", "r", "file /x/hunter22", outcome, "", (0, 1)));
+        }
+        let node = || "a/file /x/hunter22".to_owned();
+        let (host, role, subject) = ("a".into(), "r".into(), "file /x/hunter22".into());
+        fanout.event(&Event::Started { node: node(), host, role, subject, at_ms: 1 });
+        fanout.event(&Event::Progress { node: node(), done: 1, total: 2 });
+        assert_eq!(kept.events().len(), 14);
         assert!(!format!("{:?}", kept.events()).contains("hunter22"));
+        assert_eq!(kept.events()[12], Event::Progress { node: "a/file /x/***".into(), done: 1, total: 2 });
     }
 }

@@ -44,7 +44,7 @@ struct Open {
 
 impl RunRecord {
     /// Makes a folder for this run in `dir`, and removes the oldest ones beyond 50. `command` is the command
-    /// line as it will be shown; secrets of `mask` are hidden in all that is written.
+    /// line as it will be shown; secrets of `mask` are hidden in it and in requests, those of events already are.
     ///
     /// # Errors
     /// When the folder or its files cannot be made.
@@ -131,7 +131,6 @@ impl Sink for RunRecord {
             return;
         }
         let Ok(line) = serde_json::to_string(event) else { return };
-        let line = self.mask.hide(&line);
         let mut open = lock(&self.open);
         let mut written = open.events.write_all(format!("{line}\n").as_bytes());
         // What a killed run did must be on disk; the thousands that did nothing may be lost.
@@ -139,7 +138,7 @@ impl Sink for RunRecord {
             written = written.and_then(|()| open.events.flush());
         }
         open.note(written);
-        open.timeline.take(event, &self.mask);
+        open.timeline.take(event);
     }
 }
 
@@ -219,7 +218,9 @@ fn past(folder: PathBuf) -> Option<PastRun> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
 
+    use super::super::Fanout;
     use super::super::tests::finished;
     use super::*;
     use crate::run::event::Summary;
@@ -229,10 +230,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let runs = dir.path().join("kolla/runs");
         let mask = Mask::new(["hunter22".into()]);
-        let record = RunRecord::create(&runs, "kolla deploy -e x=hunter22", mask).unwrap();
+        let record = Arc::new(RunRecord::create(&runs, "kolla deploy -e x=hunter22", mask.clone()).unwrap());
         assert_eq!(history(&runs)[0].result, "running");
-        record.event(&finished("a", "r", "file x", Outcome::Updated, "was hunter22", (0, 5)));
-        record.event(&Event::End {
+        let sink = Fanout::new(mask, vec![record.clone()]);
+        sink.event(&finished("a", "r", "file x", Outcome::Updated, "was hunter22", (0, 5)));
+        sink.event(&Event::End {
             summary: Summary { changed: 1, ..Summary::default() },
             took_ms: 9,
             requests: Vec::new(),

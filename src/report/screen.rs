@@ -1,6 +1,7 @@
 //! The two streams of the program and, on a terminal, the bars drawn under their lines.
 //!
-//! The streams are handed in by `cli`; here they only get lines, so that a report looks the same in a test.
+//! The streams are handed in by `cli`; here they only get lines, so that a report looks the same in a test. Whatever is
+//! printed goes through the one mask of the process, but what was asked for byte by byte ([`Screen::raw`]).
 
 use std::io::{ErrorKind, Write};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -47,7 +48,7 @@ impl Screen {
         (Arc::new(screen), out, err)
     }
 
-    /// The site's secrets are known: from now on no error or warning shows one. What was asked for is shown as it is.
+    /// The site's secrets are known: from now on nothing shows one.
     pub fn keep_to_itself(&self, secrets: Mask) {
         // The site of a process stays the same.
         let _ = self.secrets.set(secrets);
@@ -55,30 +56,37 @@ impl Screen {
 
     /// Warns of something that stops nothing.
     pub fn warn(&self, message: &str) {
-        self.err(&text::warning(&self.hide(message), self.paint_err.0));
+        self.err(&text::warning(message, self.paint_err.0));
     }
 
-    /// The text without the site's secrets, as far as they are known.
-    pub fn hide(&self, text: &str) -> String {
-        self.secrets.get().map_or_else(|| text.to_owned(), |secrets| secrets.hide(text))
-    }
-
-    /// As [`Self::hide`], of a value.
-    pub fn hide_json(&self, value: serde_json::Value) -> serde_json::Value {
-        match self.secrets.get() {
-            Some(secrets) => secrets.hide_json(value),
-            None => value,
-        }
+    /// What hides secrets; without a site nothing is one.
+    pub fn mask(&self) -> Mask {
+        self.secrets.get().cloned().unwrap_or_default()
     }
 
     /// Text for stdout; a final newline is added where it is missing.
     pub fn out(&self, text: &str) {
-        self.line(&self.out, text);
+        self.line(&self.out, &self.mask().hide(text));
     }
 
     /// Text for stderr; a final newline is added where it is missing.
     pub fn err(&self, text: &str) {
-        self.line(&self.err, text);
+        self.line(&self.err, &self.mask().hide(text));
+    }
+
+    /// A value as a line of JSON for stdout.
+    pub fn json(&self, value: serde_json::Value) {
+        self.line(&self.out, &self.mask().hide_json(value).to_string());
+    }
+
+    /// Text for stdout as it is: an event's, whose secrets are hidden already, or a file's that was asked for with them.
+    pub fn plain(&self, line: &str) {
+        self.line(&self.out, line);
+    }
+
+    /// Lines of the log for stderr.
+    pub fn log(&self, lines: &[u8]) {
+        self.write(&self.err, self.mask().hide(&String::from_utf8_lossy(lines)).as_bytes());
     }
 
     /// Bytes for stdout, as they are.

@@ -1,27 +1,13 @@
 //! Errors as an operator reads them: what, where, why, what to do next.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
 use super::paint::{Paint, clean};
 use crate::error::{Error, HostCause, HostError, InputError, OperationError, Place, numbered};
+use crate::shell::sets_a_secret;
 
 /// Longest part of a source line that is shown.
 const EXCERPT: usize = 110;
 /// Lines of a command's stderr that are shown.
 const STDERR_LINES: usize = 10;
-
-/// A variable or an option that is called a secret, and what is after it.
-static SECRET: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let name = r"\w*secret\w*|\w*(?:password|passwd|pass|token|cookie)";
-    Regex::new(&format!(r#"(?i)\b(?:{name})["']?[ \t]*[:=][ \t]*["']?([^"' \t].{{0,2}})"#)).ok()
-});
-
-/// The line gives one a value that is no template.
-fn sets_a_secret(line: &str) -> bool {
-    SECRET.as_ref().is_some_and(|secret| secret.captures_iter(line).any(|found| !found[1].starts_with("{{")))
-}
 
 /// The whole text of an error, each line ended by a newline.
 pub fn error(error: &Error, color: bool) -> String {

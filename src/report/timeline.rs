@@ -13,7 +13,6 @@ use super::terminal::{summary_line, word};
 use super::time::duration;
 use crate::error::numbered;
 use crate::run::event::{Event, Outcome, Summary};
-use crate::shell::Mask;
 
 const PAGE: &str = include_str!("timeline.html");
 /// Rows of the table of what took longest.
@@ -66,13 +65,13 @@ impl Timeline {
     pub fn of(command: &str, started: &str, events: &[Event]) -> Self {
         let mut timeline = Self { command: command.into(), started: started.into(), ..Self::default() };
         for event in events {
-            timeline.take(event, &Mask::default());
+            timeline.take(event);
         }
         timeline
     }
 
-    /// Takes one event, the secrets of `mask` hidden.
-    pub fn take(&mut self, event: &Event, mask: &Mask) {
+    /// Takes one event.
+    pub fn take(&mut self, event: &Event) {
         match event {
             Event::Begin { phase, check, hosts, .. } => {
                 (self.phase, self.check) = (phase.clone(), *check);
@@ -80,10 +79,10 @@ impl Timeline {
                     self.host(host);
                 }
             }
-            Event::Host { host, error: Some(error), .. } => self.notes.push(format!("{host}: {}", mask.hide(error))),
+            Event::Host { host, error: Some(error), .. } => self.notes.push(format!("{host}: {error}")),
             Event::Warning { host, message } => {
                 let place = if host.is_empty() { String::new() } else { format!("{host}: ") };
-                self.notes.push(format!("{place}{}", mask.hide(message)));
+                self.notes.push(format!("{place}{message}"));
             }
             Event::Finished { host, role, subject, outcome, reason, details, at_ms, took_ms, .. } => {
                 let host = self.host(host);
@@ -92,8 +91,8 @@ impl Timeline {
                     role: role.clone(),
                     subject: subject.clone(),
                     outcome: *outcome,
-                    reason: mask.hide(reason),
-                    details: details.iter().map(|line| mask.hide(line)).collect(),
+                    reason: reason.clone(),
+                    details: details.clone(),
                     at: *at_ms,
                     took: *took_ms,
                 });

@@ -37,6 +37,8 @@ pub struct Role {
     pub enabled: Option<Node>,
     /// Roles that must be ready before this one's steps and containers.
     pub needs: Vec<String>,
+    /// Secrets that a deployment cannot change, beside those of which steps and files say so.
+    pub fixed: Vec<String>,
     /// What its variables may hold, by their names.
     pub values: BTreeMap<String, Rule>,
     /// Its services by name.

@@ -50,6 +50,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let about = top.text("about").unwrap_or_default();
     let enabled = top.take("enabled").cloned();
     let needs = texts(&mut top, "needs");
+    let fixed = texts(&mut top, "fixed");
     let vars = top.map("vars");
     let mut services = IndexMap::new();
     for (service, entry) in top.map("services") {
@@ -72,6 +73,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
         document: document.clone(),
         enabled,
         needs,
+        fixed,
         values,
         services,
         host,

@@ -24,6 +24,7 @@ const TOP: Keys = Keys {
         ("about", Shape::Text),
         ("enabled", Shape::Flag),
         ("needs", Shape::List(&Shape::Text)),
+        ("fixed", Shape::List(&Shape::Text)),
         ("vars", Shape::Named(&Shape::Any)),
         ("values", Shape::Named(&Shape::Rule)),
         ("services", Shape::Named(&Shape::Keys(&SERVICE))),

@@ -38,7 +38,7 @@ pub use vault::{DEFAULT_ID, VaultKey, VaultKeys};
 
 use crate::error::{Error, InputError, Kind, Place, Result};
 use crate::examples;
-use crate::shell::Mask;
+use crate::shell::{Mask, is_secret_name};
 use crate::source::{Data, Node};
 use crate::template::{HostLayers, Layer, Scopes, SiteLayers, Value};
 use files::Beside;
@@ -293,17 +293,14 @@ fn inventories(paths: &[PathBuf], keys: &VaultKeys, errors: &mut Vec<InputError>
     (inventory, group_vars, host_vars)
 }
 
-/// Every text of passwords.yml and of what was encrypted, and what another layer puts in its place.
+/// Every text of passwords.yml, of what was encrypted and of what is called a secret, and what another layer puts in the
+/// place of one of these.
 fn mask(layers: &Layers) -> Mask {
     fn texts(node: &Node, found: &mut Vec<String>) {
         match &node.data {
             // In a file that is encrypted as a whole: nobody's secret.
-            Data::Str(text) if matches!(text.to_lowercase().as_str(), "true" | "false" | "none" | "null") => {}
-            Data::Str(text) => {
-                // A key of several lines is recognised by any of them.
-                found.extend(text.lines().filter(|line| !line.starts_with("-----")).map(str::to_owned));
-                found.push(text.clone());
-            }
+            // What is made of others is known by those.
+            Data::Str(text) if !text.contains("{{") => found.push(text.clone()),
             Data::Int(number) => found.push(number.to_string()),
             Data::Seq(items) => items.iter().for_each(|item| texts(item, found)),
             Data::Map(map) => map.values().for_each(|entry| texts(&entry.value, found)),
@@ -317,7 +314,11 @@ fn mask(layers: &Layers) -> Mask {
     for (layer, (name, sourced)) in all.iter().flat_map(|layer| layer.vars.iter().map(move |var| (layer, var))) {
         found.extend(sourced.document.opened().iter().map(|secret| secret.reveal().to_owned()));
         let scalar = !matches!(sourced.node.data, Data::Seq(_) | Data::Map(_));
-        if layer.secret || sourced.document.is_hidden() || (scalar && sourced.document.hides(&sourced.node)) {
+        if layer.secret
+            || is_secret_name(name)
+            || sourced.document.is_hidden()
+            || (scalar && sourced.document.hides(&sourced.node))
+        {
             names.insert(name);
         }
     }

@@ -12,5 +12,6 @@ mod plans;
 mod registry;
 mod saved;
 mod schemas;
+mod secrets;
 mod walk;
 mod world;

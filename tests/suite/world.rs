@@ -88,7 +88,8 @@ fn script_effect(world: &mut World, script: &str, stdin: &[u8]) -> bool {
         return true;
     }
     if script.starts_with("rm -rf") && script.contains("[0-9a-f]") {
-        for word in script.split_whitespace().skip(2).map(unquoted) {
+        let first = script.lines().next().unwrap_or_default();
+        for word in first.split_whitespace().skip(2).map(unquoted) {
             let pattern = regex::escape(&word).replace(r"\[0\-9a\-f\]", "[0-9a-f]");
             let pattern = Regex::new(&format!("^{pattern}(/.*)?$")).unwrap();
             world.files.retain(|path, _| !pattern.is_match(path));

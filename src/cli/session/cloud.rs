@@ -60,6 +60,19 @@ pub async fn post_deploy(at: &Invocation) -> Result<Summary> {
     .await
 }
 
+/// Which of the administrator's files is there and not what `post-deploy` would write now, as after a new password.
+pub(super) fn stale(at: &Invocation, scope: &Scope) -> Option<String> {
+    let stale = outdated(&at.global.configdir(&at.environment), &access(scope).ok()?.files())?;
+    Some(format!("{} is not what it should be now: run `kolla post-deploy`", stale.display()))
+}
+
+/// The first file that is there with another content.
+fn outdated(folder: &Path, files: &[(&str, String)]) -> Option<PathBuf> {
+    let files = files.iter().map(|(name, content)| (folder.join(name), content));
+    let differs = |path: &Path, content: &str| std::fs::read(path).is_ok_and(|there| there != content.as_bytes());
+    files.into_iter().find(|(path, content)| differs(path, content)).map(|(path, _)| path)
+}
+
 /// Its owner alone may read it.
 fn is_private(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o777 == 0o600)
@@ -303,6 +316,23 @@ mod tests {
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert_eq!(post_deploy(&at).await.unwrap(), Summary { changed: 1, same: 4, ..Summary::default() });
         assert!(is_private(&script));
+    }
+
+    #[tokio::test]
+    async fn files_with_an_old_password_are_told() {
+        let (dir, at) = site(GLOBALS, false);
+        let told = async || {
+            let loaded = Loaded::read(&at).await.unwrap();
+            let scopes = loaded.unasked(false);
+            stale(&at, scopes.host("localhost"))
+        };
+        assert_eq!(told().await, None, "there are none yet");
+        post_deploy(&at).await.unwrap();
+        assert_eq!(told().await, None);
+        std::fs::write(dir.path().join("passwords.yml"), "keystone_admin_password: another\n").unwrap();
+        let script = dir.path().join("admin-openrc.sh");
+        let expected = format!("{} is not what it should be now: run `kolla post-deploy`", script.display());
+        assert_eq!(told().await, Some(expected));
     }
 
     #[tokio::test]

@@ -63,6 +63,7 @@ impl Loaded {
         let (Some(site), Some(overrides), true) = (site, overrides, errors.is_empty()) else {
             return Err(Error::Input(errors));
         };
+        overrides.texts().for_each(|text| site.mask.learn_file(text));
         let loaded = Self::of(roles, site, overrides);
         if global.strict {
             let errors = loaded.strangers().each();
@@ -335,7 +336,9 @@ pub(super) fn shared(at: &Invocation, scope: &Scope) -> Result<Shared> {
         let password = crate::shell::Secret::new(text("docker_registry_password")?);
         Some(crate::host::RegistryLogin { user, password })
     };
-    Ok(Shared::new(text("kolla_site_name")?, at.global.diff, at.global.adopt, login))
+    let mut shared = Shared::new(text("kolla_site_name")?, at.global.diff, at.global.adopt, login);
+    shared.mask = at.screen.mask();
+    Ok(shared)
 }
 
 pub(super) fn crew(connected: Connected, mut shared: Shared) -> Crew {

@@ -1,6 +1,6 @@
 //! A phase from the command line to its last event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,13 +13,14 @@ use crate::cli::phases::Request;
 use crate::cli::reporting::Reporting;
 use crate::cli::{Invocation, phases};
 use crate::error::{Error, HostCause, Kind, Result};
-use crate::host::Ask;
+use crate::host::{Ask, Remote};
 use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL};
 use crate::op::files::{FileSet, SETS};
+use crate::op::fixed::{Held, note};
 use crate::op::volume::Volume;
-use crate::op::{Op, Tell, Told, Want};
+use crate::op::{self, Op, Tell, Told, Want};
 use crate::plan::phase::{PHASES, named};
-use crate::plan::{Node, Phase, Plan, Selection};
+use crate::plan::{Fixed, Node, Phase, Plan, Selection};
 use crate::run::connect::{Connected, connect};
 use crate::run::event::{Event, Sink, Summary};
 use crate::run::{Crew, WalkOptions, walk};
@@ -95,6 +96,13 @@ async fn run(
             sink.event(&Event::Warning { host: String::new(), message });
         }
     });
+    // Of nothing that changes what runs: a database's recovery and a stop need no new secret.
+    let deploys = [op::Kind::FileSet, op::Kind::Container].iter().all(|kind| phase.keep.contains(kind));
+    let deploys = deploys && phase.want == Want::Running;
+    let fixed =
+        if deploys { Fixed::of(&whole, &loaded.site, &loaded.roles, scopes.host(first)) } else { Fixed::default() };
+    refuse_changed(&fixed, &plan, &connected, check, &*reporting.sink)?;
+    let stale = deploys.then(|| super::cloud::stale(at, scopes.host(first))).flatten();
     let mut strays = strays(&whole, &connected, &shared.site, &selection, phase.want);
     for stray in &mut strays {
         let Some(Op::Container(container)) = &mut stray.op else { continue };
@@ -140,9 +148,42 @@ async fn run(
     };
     summary.failed += missing;
     if !check && summary.failed == 0 && !at.stop.is_cancelled() {
+        note_secrets(fixed.to_note(&plan), &crew, &*reporting.sink).await;
         summary.failed += remove_images(&images, &crew, &*reporting.sink).await;
     }
+    if let Some(message) = stale.filter(|_| summary.failed == 0) {
+        reporting.sink.event(&Event::Warning { host: String::new(), message });
+    }
     Ok(summary)
+}
+
+/// Refuses secrets that cannot be changed. Who only looks is told, and sees what else would change.
+fn refuse_changed(fixed: &Fixed, plan: &Plan, connected: &Connected, check: bool, sink: &dyn Sink) -> Result<()> {
+    let changed = fixed.changed(plan, connected.looks.iter());
+    if !check && !changed.is_empty() {
+        return Err(Error::Input(changed));
+    }
+    for error in changed {
+        let hint = error.hint.as_deref().unwrap_or_default();
+        let message = format!("it would be refused: {}: {hint}", error.message);
+        sink.event(&Event::Warning { host: String::new(), message });
+    }
+    Ok(())
+}
+
+/// Has hosts note which secrets their services have. Without a note a change of one is not noticed: that is a word.
+async fn note_secrets(held: BTreeMap<String, Vec<Held>>, crew: &Crew, sink: &dyn Sink) {
+    let since = crate::report::time::rfc3339(std::time::SystemTime::now());
+    for (host, mut held) in held {
+        let (Some(machine), Some(me)) = (crew.machines.get(&host), crew.peers.get(&host)) else { continue };
+        held.retain(|held| !me.look(|look| held.noted(look)));
+        if held.is_empty() {
+            continue;
+        }
+        if let Err(error) = note(&Remote::new(machine.clone()), me, &held, &since).await {
+            sink.event(&Event::Warning { host, message: format!("its secrets are not noted: {error}") });
+        }
+    }
 }
 
 /// What of the hosts that did not answer stops the run. Some of them away is a failure in the end; all of them,

@@ -29,6 +29,7 @@ pub(super) async fn save(
         told(Error::operation(what), &failed)
             .with_hint("correct what failed, or leave it out with `--limit` or `--tags`")
     })?;
+    let saved = saved.without_secrets(&crew.shared.mask)?;
     let text = serde_json::to_vec_pretty(&saved).map_err(|error| Error::local("write the plan", error))?;
     write_private(file, &text)?;
     Ok(summary)
@@ -65,12 +66,15 @@ pub(super) async fn still(saved: &Saved, plan: &Plan, crew: &Crew, options: &Wal
     if options.stop.is_cancelled() {
         return Err(Error::Interrupted);
     }
+    let mask = &crew.shared.mask;
     let moved = match Saved::of(plan, seen) {
-        Ok(now) => saved.moved(&now),
+        Ok(now) => saved.moved(&now.without_secrets(mask)?),
         Err(failed) => failed,
     };
     if moved.is_empty() {
-        return Ok(saved.changes());
+        let changes = saved.changes();
+        let nodes = plan.nodes.iter().filter(|node| changes.contains(&mask.hide(&node.id)));
+        return Ok(nodes.map(|node| node.id.clone()).collect());
     }
     let what = "the plan is no more the one that was saved, and nothing was changed";
     Err(told(Error::input(what).of(Kind::SavedPlan), &moved).with_hint(ANEW))
