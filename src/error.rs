@@ -350,6 +350,12 @@ pub enum HostCause {
     /// No container engine answers.
     #[error("no container engine answers on {0}")]
     NoEngine(String),
+    /// The engine's socket is not for the login user.
+    #[error("the login user may not use {0}")]
+    EngineForbidden(String),
+    /// Root is reached by sudo, and no program leads from there to the engine's socket.
+    #[error("no program leads to {0}: neither docker, podman nor socat is there")]
+    NoEngineClient(String),
     /// The engine answered with an error.
     #[error("the container engine answered {status}: {message}")]
     Engine {
@@ -401,6 +407,8 @@ impl HostCause {
             Self::Lost(_) => Kind::SessionLost,
             Self::ForwardingRefused(_) => Kind::ForwardingRefused,
             Self::NoEngine(_) => Kind::NoEngine,
+            Self::EngineForbidden(_) => Kind::EngineForbidden,
+            Self::NoEngineClient(_) => Kind::NoEngineClient,
             Self::Engine { .. } => Kind::Engine,
             Self::Registry { .. } => Kind::Registry,
             Self::Exit { .. } => Kind::CommandFailed,
@@ -427,6 +435,10 @@ impl HostCause {
             }
             Self::NoSudo(_) => "allow passwordless sudo for the login user, or log in as root".into(),
             Self::NoEngine(_) => "run `kolla bootstrap-servers` first".into(),
+            Self::EngineForbidden(_) => {
+                "let `ansible_become` be true, or add the user to the group that owns the socket".into()
+            }
+            Self::NoEngineClient(_) => "run `kolla bootstrap-servers`, which installs one, or log in as root".into(),
             Self::ForwardingRefused(_) => {
                 "set `AllowStreamLocalForwarding yes` and `AllowTcpForwarding yes` in sshd_config".into()
             }

@@ -138,6 +138,12 @@ ForwardingRefused "forwarding-refused"
 NoEngine "no-engine"
     "No container engine answers on a host."
     "Run `kolla bootstrap-servers`.";
+EngineForbidden "engine-forbidden"
+    "The container engine's socket is there, and the login user may not use it."
+    "Let `ansible_become` be true, or add the user to the group that owns the socket, as `docker`.";
+NoEngineClient "no-engine-client"
+    "Root is reached by sudo, and no program on the host leads to the engine's socket: neither docker, podman nor socat."
+    "Run `kolla bootstrap-servers`, which installs one; or log in as root.";
 Engine "engine"
     "The container engine refused."
     "Its own words say why.";

@@ -15,19 +15,23 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Output;
-use super::wire::{Command, OpenFailure, Reply};
+use super::wire::{self, Command, OpenFailure, Reply};
 use crate::error::HostCause;
+
+/// How much of what a stream's command says on stderr is kept.
+const MOST_SAID: usize = 4096;
 
 /// A channel as a stream; closed when it is dropped.
 pub(super) struct ChannelIo {
-    chunks: mpsc::UnboundedReceiver<Result<Bytes, HostCause>>,
+    chunks: mpsc::UnboundedReceiver<Result<Bytes, OpenFailure>>,
     rest: Bytes,
     writer: Pin<Box<dyn AsyncWrite + Send>>,
     _closes: DropGuard,
 }
 
 impl ChannelIo {
-    /// Takes over an open channel; `permit` is given back when it is closed, and `lost` tells why the session ended.
+    /// Takes over an open channel; `permit` is given back when it is closed, and `lost` tells why the session ended. A
+    /// command that fails before it has said anything is told as such, not as an end of file.
     pub(super) fn new(
         channel: Channel<Msg>,
         permit: Option<OwnedSemaphorePermit>,
@@ -40,6 +44,8 @@ impl ChannelIo {
         let closes = dropped.clone().drop_guard();
         tokio::spawn(async move {
             let mut sender = Some(sender);
+            let command = permit.is_some();
+            let (mut any, mut code, mut stderr) = (false, 0, Vec::new());
             loop {
                 let message = tokio::select! {
                     message = reads.wait() => message,
@@ -47,17 +53,25 @@ impl ChannelIo {
                 };
                 match message {
                     Some(ChannelMsg::Data { data }) => {
+                        any = true;
                         if let Some(sender) = &sender {
                             let _ = sender.send(Ok(data));
                         }
                     }
                     // The other side may still read.
-                    Some(ChannelMsg::Eof) => sender = None,
-                    Some(ChannelMsg::Close) => break,
+                    Some(ChannelMsg::Eof) if any || !command => sender = None,
+                    Some(ChannelMsg::ExtendedData { data, .. }) if stderr.len() < MOST_SAID => stderr.extend(&data[..]),
+                    Some(ChannelMsg::ExitStatus { exit_status }) => code = exit_status,
+                    Some(ChannelMsg::Close) => {
+                        if let Some(sender) = sender.as_ref().filter(|_| !any && code != 0) {
+                            let _ = sender.send(Err(wire::ended(code, &stderr)));
+                        }
+                        break;
+                    }
                     // Without a word the session itself is gone: that is not an end of file.
                     None => {
                         if let Some(sender) = &sender {
-                            let _ = sender.send(Err(lost()));
+                            let _ = sender.send(Err(OpenFailure::Session(lost())));
                         }
                         break;
                     }
@@ -77,9 +91,8 @@ impl AsyncRead for ChannelIo {
         if self.rest.is_empty() {
             match self.chunks.poll_recv(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Err(cause))) => {
-                    let error = io::Error::new(io::ErrorKind::ConnectionReset, OpenFailure::Session(cause));
-                    return Poll::Ready(Err(error));
+                Poll::Ready(Some(Err(failure))) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, failure)));
                 }
                 Poll::Ready(Some(Ok(chunk))) => self.rest = chunk,
                 Poll::Ready(None) => {}

@@ -103,10 +103,10 @@ impl Connected {
             }
             // sshd says no more than that it did not connect; the host itself says that somebody listens.
             Err(HostCause::NoEngine(_)) if look.facts.engine && self.engine.refused() => {
-                return Err(HostCause::ForwardingRefused(self.socket.clone()));
+                return Err(self.refusal().await?);
             }
-            // No engine, or none that works: that is for whoever installs it.
-            Err(HostCause::NoEngine(_)) => look.facts.engine = false,
+            // No engine, none that works, or no way to it: that is for whoever installs it.
+            Err(HostCause::NoEngine(_) | HostCause::NoEngineClient(_)) => look.facts.engine = false,
             Err(cause) => return Err(cause),
         }
         if let Some(note) = &ask.lock {
@@ -116,6 +116,13 @@ impl Connected {
             self.wire.on_renewal(Some(again));
         }
         Ok(look)
+    }
+
+    /// Why a stream to the engine was refused although it listens: the login user may not, or sshd does not.
+    async fn refusal(&self) -> Answer<HostCause> {
+        let socket = self.socket.clone();
+        let may = self.script(&format!("test -w {}", shell::quote(&socket)), &[]).await?.code == 0;
+        Ok(if may { HostCause::ForwardingRefused(socket) } else { HostCause::EngineForbidden(socket) })
     }
 
     async fn put_all(&self, batch: &[PutFile]) -> Answer<()> {
@@ -221,7 +228,7 @@ impl Machine for Connected {
             match tokio::time::timeout(within, self.wire.open_tcp(address, port)).await {
                 Ok(Ok(_)) => Ok(Reach::Open),
                 Ok(Err(OpenFailure::Refused)) => Ok(Reach::Refused),
-                Ok(Err(OpenFailure::Forbidden)) => Ok(Reach::Unknown),
+                Ok(Err(OpenFailure::Forbidden | OpenFailure::Denied | OpenFailure::NoProgram)) => Ok(Reach::Unknown),
                 Ok(Err(OpenFailure::Session(cause))) => Err(cause),
                 Ok(Err(OpenFailure::Unreachable(_))) | Err(_) => Ok(Reach::TimedOut),
             }
@@ -244,6 +251,11 @@ impl Machine for Connected {
         }
         let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
         self.once(format!("write {}", paths.join(" ")), self.put_all(files)).await
+    }
+
+    async fn rewrite(&self, path: &str, content: &[u8]) -> Result<()> {
+        let request = async { done(self.script(&files::rewriting(path, content), content).await?) };
+        self.once(format!("write {path} in place"), request).await
     }
 
     async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()> {

@@ -41,15 +41,20 @@ const FOREVER: Duration = Duration::from_hours(24);
 pub(super) enum Access {
     /// Its socket.
     Socket(String),
-    /// A command that copies between its stdin and stdout and the socket, which is named second.
-    Command(String, String),
+    /// Its socket, by a command of root's.
+    Sudo(String),
 }
 
 impl Access {
+    /// By root, whoever the login user is.
+    pub(super) fn of_root(sudo: bool, socket: &str) -> Self {
+        if sudo { Self::Sudo(socket.to_owned()) } else { Self::Socket(socket.to_owned()) }
+    }
+
     /// The engine's socket.
     pub(super) fn socket(&self) -> &str {
         match self {
-            Self::Socket(socket) | Self::Command(_, socket) => socket,
+            Self::Socket(socket) | Self::Sudo(socket) => socket,
         }
     }
 }
@@ -73,7 +78,7 @@ impl Engine {
         let (idle, limit) = match access {
             Access::Socket(_) => (8, Duration::from_secs(4)),
             // Each of these holds one of the few session channels.
-            Access::Command(..) => (1, Duration::from_secs(1)),
+            Access::Sudo(_) => (1, Duration::from_secs(1)),
         };
         let refused = Arc::new(AtomicBool::new(false));
         let client = Client::builder(TokioExecutor::new())
@@ -377,6 +382,8 @@ impl Engine {
                 Some(OpenFailure::Session(cause)) => return cause.clone(),
                 Some(OpenFailure::Forbidden) => return HostCause::ForwardingRefused(socket),
                 Some(OpenFailure::Refused) => return HostCause::NoEngine(socket),
+                Some(OpenFailure::Denied) => return HostCause::EngineForbidden(socket),
+                Some(OpenFailure::NoProgram) => return HostCause::NoEngineClient(socket),
                 Some(OpenFailure::Unreachable(why)) => return HostCause::NoEngine(format!("{socket}: {why}")),
                 None => deepest = error.to_string(),
             }
@@ -462,7 +469,7 @@ impl tower_service::Service<hyper::Uri> for Connector {
         Box::pin(async move {
             let opened = match &this.access {
                 Access::Socket(path) => this.wire.open_socket(path).await,
-                Access::Command(line, _) => this.wire.open_command(line).await,
+                Access::Sudo(path) => this.wire.open_command(&wire::to_socket(path)).await,
             };
             this.refused.store(matches!(opened, Err(OpenFailure::Refused)), Ordering::Relaxed);
             Ok(EngineIo(TokioIo::new(opened?)))

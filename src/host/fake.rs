@@ -291,6 +291,20 @@ impl Machine for Fake {
         Ok(())
     }
 
+    async fn rewrite(&self, path: &str, content: &[u8]) -> Result<()> {
+        let mut world = self.enter("rewrite", path, 1)?;
+        if path == "/etc/hosts" {
+            world.facts.hosts_file = String::from_utf8_lossy(content).into_owned();
+        }
+        let real = world.real(path);
+        let Some(file) = world.files.get_mut(&real) else {
+            let cause = HostCause::Exit { code: 1, stderr: String::new() };
+            return if path == "/etc/hosts" { Ok(()) } else { Err(self.error("rewrite", path, cause)) };
+        };
+        file.content = content.into();
+        Ok(())
+    }
+
     async fn pull(&self, reference: &str, _: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()> {
         let mut world = self.enter("pull", reference, 1)?;
         let pulled = world.pull(reference);

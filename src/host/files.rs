@@ -60,3 +60,18 @@ pub(super) fn batch(files: &[PutFile], token: &str) -> Result<(String, Vec<u8>),
     script.push_str(&renames);
     Ok((script, archive))
 }
+
+/// The script that writes a file anew that is there; the content is its input. A copy of the file with all its attributes
+/// gets the content and is renamed into place. A file that is a mount cannot be renamed over: it is written in place, once
+/// the copy has shown that there is room.
+pub(super) fn rewriting(path: &str, content: &[u8]) -> String {
+    format!(
+        "set -e\nLC_ALL=C PATH=$PATH:/usr/bin:/bin\nexport LC_ALL PATH\n\
+         file=$(readlink -e -- {})\ncopy=$file.kolla-$$\ntrap 'rm -f -- \"$copy\"' EXIT\n\
+         cp -a --attributes-only -- \"$file\" \"$copy\"\ncat >\"$copy\"\n\
+         [ \"$(sha256sum <\"$copy\")\" = '{}  -' ]\n\
+         mv -fT -- \"$copy\" \"$file\" 2>/dev/null || cat -- \"$copy\" >\"$file\"\n",
+        shell::quote(path),
+        hex::encode(Sha256::digest(content)),
+    )
+}

@@ -1,11 +1,17 @@
 //! Processes on this machine: the only place that starts them.
 #![allow(clippy::disallowed_types)]
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::pin::Pin;
 use std::process::Stdio;
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::UnixStream;
 
+use super::wire;
 use crate::error::{Error, Result};
 
 /// What a finished command left.
@@ -153,6 +159,76 @@ impl Local {
         let end: Vec<&str> = stderr.lines().rev().take(5).collect();
         let end = end.into_iter().rev().collect::<Vec<_>>().join("; ");
         Err(Error::local(act, format!("exit code {}: {end}", output.code)))
+    }
+}
+
+impl Local {
+    /// Starts it with a stream for its stdin and stdout.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn stream(self) -> io::Result<Streamed> {
+        let (ours, its) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let (program, arguments) = self.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let child = tokio::process::Command::new(program)
+            .args(arguments)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(OwnedFd::from(its.try_clone()?))
+            .stdout(OwnedFd::from(its))
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stream = UnixStream::from_std(ours)?;
+        Ok(Streamed { stream, ended: Box::pin(child.wait_with_output()), any: false })
+    }
+}
+
+/// A command whose stdin and stdout are a stream; ended when this is dropped. One that fails before it has said anything
+/// is told as such, not as an end of file.
+pub(super) struct Streamed {
+    stream: UnixStream,
+    ended: Pin<Box<dyn Future<Output = io::Result<std::process::Output>> + Send>>,
+    any: bool,
+}
+
+impl AsyncRead for Streamed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, buffer)) {
+            // It ended without reading what was sent to it.
+            Err(error) if !self.any && error.kind() == io::ErrorKind::ConnectionReset => {}
+            read => read?,
+        }
+        self.any |= buffer.filled().len() > before;
+        if !self.any && buffer.remaining() > 0 {
+            let output = ready!(self.ended.as_mut().poll(cx))?;
+            let code = output.status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(255);
+            // What was asked after it is an end of file.
+            self.any = true;
+            if code != 0 {
+                return Poll::Ready(Err(io::Error::other(wire::ended(code, &output.stderr))));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Streamed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match ready!(Pin::new(&mut self.stream).poll_write(cx, bytes)) {
+            // It has ended: whoever reads is told why.
+            Err(error) if !self.any && error.kind() == io::ErrorKind::BrokenPipe => Poll::Ready(Ok(bytes.len())),
+            written => Poll::Ready(written),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

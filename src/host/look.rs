@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use indexmap::IndexMap;
 
-use super::{Ask, Facts, FileState, Interface, LockNote, Look};
+use super::{Ask, Facts, FileState, Interface, LockNote, Look, sysctl_path};
 use crate::error::HostCause;
 use crate::shell;
 
@@ -34,6 +34,7 @@ pub(super) fn script(ask: &Ask, socket: &str, token: &str) -> String {
     call("files", ask.files.clone());
     call("sysctls", ask.sysctls.iter().map(|name| sysctl_path(name)).collect());
     call("packages", ask.packages.clone());
+    call("units", ask.units.clone());
     script.push_str(if ask.lock.is_some() { "hold\n" } else { "printf 'end \\0'\n" });
     script
 }
@@ -46,11 +47,6 @@ pub(super) fn lock_script(note: &LockNote, token: &str) -> String {
 fn take(note: &LockNote, token: &str) -> String {
     let text = serde_json::to_string(note).unwrap_or_default();
     format!("lock {} {} {}\n", shell::quote(token), shell::quote(&text), note.within)
-}
-
-/// `net.ipv4.ip_forward` as a path; a name with slashes is one already (`net/ipv4/conf/eth0.1/forwarding`).
-fn sysctl_path(name: &str) -> String {
-    if name.contains('/') { name.to_owned() } else { name.replace('.', "/") }
 }
 
 /// Who holds the lock, in words.
@@ -78,6 +74,11 @@ pub(super) fn parse(ask: &Ask, code: u32, answer: &[u8]) -> Result<Look, HostCau
         let Some((word, value)) = record.split_once(' ') else { continue };
         match word {
             "file" => last_file = file(value, &mut look.files),
+            "owner" => {
+                if let Some(state) = last_file.as_ref().and_then(|path: &String| look.files.get_mut(path)) {
+                    value.clone_into(&mut state.owner);
+                }
+            }
             "link" => {
                 let state = last_file.take().and_then(|path: String| look.files.get_mut(&path));
                 if let Some(state) = state.filter(|_| !value.is_empty()) {
@@ -90,6 +91,7 @@ pub(super) fn parse(ask: &Ask, code: u32, answer: &[u8]) -> Result<Look, HostCau
                 }
             }
             "packages" => look.packages.extend(value.lines().filter_map(package)),
+            "unit" => look.units.extend(value.split_once(' ').map(|(name, state)| (name.to_owned(), state.to_owned()))),
             "volume" => look.volumes.push(value.to_owned()),
             // `<digest>  <path>`, from sha256sum.
             digest if digest.len() == 64 => {
@@ -111,11 +113,11 @@ pub(super) fn parse(ask: &Ask, code: u32, answer: &[u8]) -> Result<Look, HostCau
     Ok(look)
 }
 
-/// `type mode user:group path`; its path.
+/// `type mode uid:gid path`; its path.
 fn file(value: &str, files: &mut BTreeMap<String, FileState>) -> Option<String> {
     let mut words = value.splitn(4, ' ');
-    let (_, mode, owner, path) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let state = FileState { mode: format!("{mode:0>4}"), owner: owner.to_owned(), ..FileState::default() };
+    let (_, mode, ids, path) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let state = FileState { mode: format!("{mode:0>4}"), ids: ids.to_owned(), ..FileState::default() };
     files.insert(path.to_owned(), state);
     Some(path.to_owned())
 }
@@ -301,21 +303,42 @@ mod tests {
             &ask,
             0,
             &answer(&[
-                "file f 600 root:root /etc/kolla/a b\\c",
+                "file f 600 0:1005 /etc/kolla/a b\\c",
+                "owner root:domain users",
                 "link ",
-                "file l 777 root:root /etc/kolla/x",
+                "file l 777 0:0 /etc/kolla/x",
+                "owner root:root",
                 "link .sets/x-1",
                 &format!("{digest}  /etc/kolla/a b\\c"),
                 "sysctls net/ipv4/tcp_rmem:4096\t131072\t6291456",
+                "unit docker failed",
                 "packages installed docker.io 26.1.5+dfsg1\ndeinstall ok chrony 4\npackage x is not installed",
             ]),
         )
         .unwrap();
         assert_eq!(look.files["/etc/kolla/a b\\c"].digest, digest);
         assert_eq!(look.files["/etc/kolla/a b\\c"].mode, "0600");
+        let odd = &look.files["/etc/kolla/a b\\c"];
+        assert_eq!((odd.owner.as_str(), odd.ids.as_str()), ("root:domain users", "0:1005"));
+        for owner in ["root", "root:domain users", "0:domain users", "root:1005", ""] {
+            assert_eq!(odd.owned_by(owner), !owner.is_empty(), "{owner}");
+        }
+        assert!(look.files["/etc/kolla/x"].owned_by("") && !look.files["/etc/kolla/x"].owned_by("daemon"));
+        assert_eq!(look.units["docker"], "failed");
         assert_eq!(look.files["/etc/kolla/x"].link.as_deref(), Some(".sets/x-1"));
         assert_eq!(look.sysctls["net.ipv4.tcp_rmem"], "4096 131072 6291456");
         assert_eq!(look.packages, BTreeMap::from([("docker.io".into(), "26.1.5+dfsg1".into())]));
+    }
+
+    #[test]
+    fn the_first_separator_of_a_parameter_decides() {
+        for (name, path) in [
+            ("net.ipv4.ip_forward", "net/ipv4/ip_forward"),
+            ("net/ipv4/conf/eth0.1/forwarding", "net/ipv4/conf/eth0.1/forwarding"),
+            ("net.ipv4.conf.eth0/1.forwarding", "net/ipv4/conf/eth0.1/forwarding"),
+        ] {
+            assert_eq!(sysctl_path(name), path);
+        }
     }
 
     #[test]

@@ -68,11 +68,12 @@ facts() { # engine socket
     done
 }
 
-listed() { find "$@" -printf 'file %y %m %u:%g %p\0link %l\0'; }
+listed() { find "$@" -printf 'file %y %m %U:%G %p\0owner %u:%g\0link %l\0'; }
 folders() { listed "$@"; find "$@" -type f -exec sha256sum -z -- {} +; }
 files() { listed "$@" -maxdepth 0; find "$@" -maxdepth 0 -type f -exec sha256sum -z -- {} +; }
 # Not by `read`: it takes byte after byte, and these files answer only the first.
 sysctls() { say sysctls "$(cd /proc/sys && grep -sH '' "$@")"; }
+units() { for u; do say unit "$u $(systemctl show --property=ActiveState --value -- "$u")"; done; }
 packages() {
     if command -v dpkg-query >/dev/null; then
         say packages "$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Version}\n' "$@")"

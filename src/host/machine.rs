@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, ImageState, Look, Output, Progress, PutFile, Reach,
@@ -54,6 +55,9 @@ pub trait Machine: Send + Sync {
     /// Writes files in one stream: each to a temporary name in its folder (made where it is missing, mode 0755),
     /// digest checked, mode and owner set, renamed into place.
     async fn put(&self, files: &[PutFile]) -> Result<()>;
+    /// Writes a file that is there anew: its mode, owner and attributes stay, and so does a link to it. Renamed into place
+    /// where that can be; a mount, as /etc/hosts of a container is one, is written in place.
+    async fn rewrite(&self, path: &str, content: &[u8]) -> Result<()>;
     /// Pulls an image; errors inside the stream count.
     async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()>;
     /// Creates a container; returns its id.
@@ -80,6 +84,46 @@ pub trait Machine: Send + Sync {
 
 /// How long a question in a container may take.
 const ANSWER: Duration = Duration::from_mins(1);
+
+/// A program that only reads, with its input. Whoever writes one down says so by making this of it: a role by the words
+/// that ask (`ready`, `unless`, `status` and the like), an operation by its own questions. No other runs through an
+/// [`Observer`], so what changes something cannot be given to a dry run by mistake.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadOnly {
+    argv: Vec<String>,
+    stdin: Vec<u8>,
+}
+
+impl ReadOnly {
+    /// Declares that these words only read.
+    pub fn declared(argv: Vec<String>) -> Self {
+        Self { argv, stdin: Vec::new() }
+    }
+
+    /// The same words with this input: together they only read.
+    #[must_use]
+    pub fn with_input(self, stdin: impl Into<Vec<u8>>) -> Self {
+        Self { stdin: stdin.into(), ..self }
+    }
+
+    /// The words.
+    pub fn argv(&self) -> &[String] {
+        &self.argv
+    }
+}
+
+/// As its words; what is given to it is not written down.
+impl Serialize for ReadOnly {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.argv.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ReadOnly {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::declared)
+    }
+}
 
 /// Reads of a host: all that a dry run can hold.
 #[derive(Clone)]
@@ -146,16 +190,17 @@ impl Observer {
         self.0.reach(address, port, within).await
     }
 
-    /// Runs one of the read-only questions that roles and clusters ask inside a container.
+    /// Runs a program that only reads in a container.
     ///
     /// # Errors
     /// Also when the answer takes longer than a minute.
-    pub async fn probe(&self, container: &str, argv: &[String], stdin: &[u8]) -> Result<Output> {
+    pub async fn probe(&self, container: &str, program: &ReadOnly) -> Result<Output> {
         let late = || {
-            let act = format!("in {container}: {}", crate::shell::join(argv));
+            let act = format!("in {container}: {}", crate::shell::join(&program.argv));
             Err(Error::host(self.name(), act, HostCause::TimedOut(ANSWER.as_secs())))
         };
-        tokio::time::timeout(ANSWER, self.0.exec(container, "", argv, stdin)).await.unwrap_or_else(|_| late())
+        let asked = self.0.exec(container, "", &program.argv, &program.stdin);
+        tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(|_| late())
     }
 }
 
@@ -164,12 +209,27 @@ impl Observer {
 pub struct Remote {
     observer: Observer,
     machine: Arc<dyn Machine>,
+    /// Every host of the run by name.
+    all: Arc<BTreeMap<String, Arc<dyn Machine>>>,
 }
 
 impl Remote {
     /// A front that reads and writes.
     pub fn new(machine: Arc<dyn Machine>) -> Self {
-        Self { observer: Observer::new(machine.clone()), machine }
+        Self::among(machine, Arc::default())
+    }
+
+    /// The same as one of all hosts of a run, which an act on it may reach, too.
+    pub fn among(machine: Arc<dyn Machine>, all: Arc<BTreeMap<String, Arc<dyn Machine>>>) -> Self {
+        Self { observer: Observer::new(machine.clone()), machine, all }
+    }
+
+    /// Another host of the run, or this one, by name.
+    pub fn peer(&self, name: &str) -> Option<Self> {
+        if name == self.name() {
+            return Some(self.clone());
+        }
+        self.all.get(name).map(|machine| Self::among(machine.clone(), self.all.clone()))
     }
 
     /// The reading half.

@@ -20,6 +20,8 @@ mod session;
 pub mod ssh;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ways;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -32,7 +34,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 pub use local::Output;
-pub use machine::{Machine, Observer, Remote};
+pub use machine::{Machine, Observer, ReadOnly, Remote};
 
 use crate::error::Error;
 
@@ -47,6 +49,8 @@ pub struct Ask {
     pub sysctls: Vec<String>,
     /// Distribution packages whose state matters.
     pub packages: Vec<String>,
+    /// Units of systemd whose state matters.
+    pub units: Vec<String>,
     /// Take the run's lock in the same breath and hold it as long as the session lives.
     pub lock: Option<LockNote>,
 }
@@ -80,6 +84,8 @@ pub struct Look {
     pub sysctls: BTreeMap<String, String>,
     /// Installed versions of the packages asked for; missing ones are not in it.
     pub packages: BTreeMap<String, String>,
+    /// systemd's `ActiveState` of the units asked for, as `active` or `failed`.
+    pub units: BTreeMap<String, String>,
 }
 
 /// What a host is: read once a run, given to templates as `facts`.
@@ -165,6 +171,8 @@ pub struct FileState {
     pub mode: String,
     /// `user:group`.
     pub owner: String,
+    /// The same by number.
+    pub ids: String,
     /// Where a link points.
     pub link: Option<String>,
 }
@@ -176,6 +184,36 @@ pub struct ImageState {
     pub id: String,
     /// The manifest's digest in the repository by whose name it was asked for; none where it was never pulled or pushed.
     pub digest: Option<String>,
+}
+
+impl FileState {
+    /// It belongs to `owner`: `user:group` by name or number, as `chown` takes it; empty is root. A group that is left out
+    /// may be any.
+    pub fn owned_by(&self, owner: &str) -> bool {
+        fn parts(owner: &str) -> (&str, &str) {
+            owner.split_once(':').unwrap_or((owner, ""))
+        }
+        let (user, group) = parts(if owner.is_empty() { "root:root" } else { owner });
+        let known = [parts(&self.owner), parts(&self.ids)];
+        known.iter().any(|(known, _)| *known == user)
+            && (group.is_empty() || known.iter().any(|(_, known)| *known == group))
+    }
+}
+
+/// A kernel parameter's path under /proc/sys, by the rule of sysctl.d(5): the first separator of a name decides which one
+/// of `.` and `/` separates, as in `net.ipv4.conf.eth0/1.forwarding` and `net/ipv4/conf/eth0.1/forwarding`.
+pub fn sysctl_path(name: &str) -> String {
+    match name.find(['.', '/']) {
+        Some(at) if name[at..].starts_with('.') => {
+            let turned = name.chars().map(|c| match c {
+                '.' => '/',
+                '/' => '.',
+                other => other,
+            });
+            turned.collect()
+        }
+        _ => name.to_owned(),
+    }
 }
 
 /// A container as the engine lists it.

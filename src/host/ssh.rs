@@ -128,12 +128,8 @@ async fn connect_through(target: &Target, bastions: &Bastions, observe: Option<O
         renewal: Mutex::default(),
         requests: AtomicU64::new(0),
     });
-    let engine = if target.sudo() {
-        // sshd opens sockets as the login user, who may not read the engine's.
-        Access::Command("sudo -n docker system dial-stdio".into(), target.engine_socket.clone())
-    } else {
-        Access::Socket(target.engine_socket.clone())
-    };
+    // sshd opens sockets as the login user, who may not use the engine's.
+    let engine = Access::of_root(target.sudo(), &target.engine_socket);
     Ok(Arc::new(Connected::new(&target.name, wire, engine, observe)?))
 }
 

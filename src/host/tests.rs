@@ -210,6 +210,7 @@ async fn one_look_tells_all_in_two_requests_and_holds_the_lock() {
         files: vec![server.at("config").to_str().unwrap().into(), server.at("nothing").to_str().unwrap().into()],
         sysctls: vec!["kernel.pid_max".into(), "no.such".into()],
         packages: vec!["coreutils".into(), "no-such-package".into()],
+        units: vec!["no-such-unit".into()],
         lock: Some(note("kolla deploy")),
     };
     let look = machine.look(&ask).await.unwrap();
@@ -323,6 +324,7 @@ async fn scripts_and_files_over_both_wires() {
         assert_eq!(look.len(), 5, "{look:?}");
         let first = &look[&files[0].path];
         assert_eq!((first.mode.as_str(), first.owner.as_str()), ("0640", "daemon:daemon"));
+        assert!(first.owned_by("daemon:1") && !first.owned_by("root"), "{first:?}");
         assert_eq!(look[&files[2].path].mode, "4755");
         assert_eq!(machine.read(&files[1].path).await.unwrap().unwrap(), b"now a file");
         assert_eq!(machine.read("/no/such/file").await.unwrap(), None);
@@ -333,6 +335,20 @@ async fn scripts_and_files_over_both_wires() {
             matches!(cause(machine.put(&bad).await), HostCause::Exit { stderr, .. } if stderr.contains("no-such-user"))
         );
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
+
+        // One that is there gets new bytes, and keeps all else; so does a link to it.
+        let link = folder.join("a link");
+        std::os::unix::fs::symlink(&files[0].path, &link).unwrap();
+        let link = link.to_str().unwrap();
+        machine.rewrite(link, b"caf\xe9\0").await.unwrap();
+        assert_eq!(machine.read(&files[0].path).await.unwrap().unwrap(), b"caf\xe9\0");
+        let ask = Ask { files: vec![files[0].path.clone(), link.into()], ..Ask::default() };
+        let look = machine.look(&ask).await.unwrap().files;
+        let kept = &look[&files[0].path];
+        assert_eq!((kept.mode.as_str(), kept.owner.as_str()), ("0640", "daemon:daemon"));
+        assert_eq!(look[link].link.as_deref(), Some(&*files[0].path));
+        assert!(machine.rewrite("/no/such/file", b"x").await.is_err());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 4);
     }
 }
 

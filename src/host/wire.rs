@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Output;
 use crate::error::HostCause;
+use crate::shell;
 
 /// Bytes both ways.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -26,6 +27,12 @@ pub(super) enum OpenFailure {
     /// Nobody listens there.
     #[error("connection refused")]
     Refused,
+    /// The login user may not.
+    #[error("permission denied")]
+    Denied,
+    /// No program is there that leads to it.
+    #[error("no program leads there")]
+    NoProgram,
     /// It could not be reached.
     #[error("{0}")]
     Unreachable(String),
@@ -73,6 +80,37 @@ pub(super) trait Wire: Send + Sync {
     fn sudo(&self) -> bool;
     /// Requests so far: commands and TCP streams.
     fn requests(&self) -> u64;
+}
+
+/// Exit codes of a command that leads to a socket: no socket, no program (sysexits.h: `EX_NOINPUT`, `EX_UNAVAILABLE`).
+const NO_SOCKET: u32 = 66;
+const NO_PROGRAM: u32 = 69;
+
+/// A command that copies between its stdin and stdout and a socket of root's, with whatever program the host has for that:
+/// the engine's own client, or socat. Podman before 4.0 has none.
+pub(super) fn to_socket(socket: &str) -> String {
+    let clients = if socket.contains("podman") { "socat podman docker" } else { "docker socat podman" };
+    let script = format!(
+        "[ -S \"$1\" ] || exit {NO_SOCKET}\n\
+         for program in {clients}; do command -v $program >/dev/null || continue\n\
+         case $program in\n\
+         docker) exec docker -H \"unix://$1\" system dial-stdio ;;\n\
+         podman) exec podman --url \"unix://$1\" system dial-stdio ;;\n\
+         socat) exec socat - \"UNIX-CONNECT:$1\" ;;\n\
+         esac\ndone\nexit {NO_PROGRAM}\n"
+    );
+    format!("sudo -n /bin/sh -c {} sh {}", shell::quote(&script), shell::quote(socket))
+}
+
+/// Why such a command ended before anything came of it.
+pub(super) fn ended(code: u32, stderr: &[u8]) -> OpenFailure {
+    let stderr = String::from_utf8_lossy(stderr);
+    match (code, stderr.lines().rfind(|line| !line.trim().is_empty())) {
+        (NO_SOCKET, _) => OpenFailure::Refused,
+        (NO_PROGRAM, _) => OpenFailure::NoProgram,
+        (_, Some(said)) => OpenFailure::Unreachable(said.trim().to_owned()),
+        (code, None) => OpenFailure::Unreachable(format!("exit code {code}")),
+    }
 }
 
 /// Told by every script before it starts: without it the shell, or sudo, did not get that far.

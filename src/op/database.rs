@@ -14,7 +14,7 @@ use super::files::digest_of;
 use super::patience::until_it_serves;
 use super::{Attribute, Attributes, Diff, Operation, Tell, View, attribute};
 use crate::error::{Error, Result};
-use crate::host::{Observer, Output, Remote};
+use crate::host::{Observer, Output, ReadOnly, Remote};
 use crate::shell::Secret;
 
 /// What the client says of a server that is starting: no server behind the socket yet (`CR_CONNECTION_ERROR`), or a
@@ -25,6 +25,9 @@ const NOT_YET: &[&str] = &["ERROR 2002 ", "ERROR 1047 "];
 const UNDONE: &str = "ERROR 1213 ";
 /// The table of receipts is not there (`ER_NO_SUCH_TABLE`), or not even its schema (`ER_BAD_DB_ERROR`).
 const NO_RECEIPTS: &[&str] = &["ERROR 1146 ", "ERROR 1049 "];
+
+/// Any statement after it that writes is refused (`ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION`).
+const READ_ONLY: &str = "SET SESSION TRANSACTION READ ONLY;\n";
 
 fn says(output: &Output, codes: &[&str]) -> bool {
     codes.iter().any(|code| output.stderr.contains(code))
@@ -40,13 +43,14 @@ pub struct Sql {
 }
 
 impl Sql {
-    /// Asks, and takes the rows. Statements that only read: an observer runs them. Waits for a server that is
-    /// starting, as one does whose host has just been switched on.
+    /// Asks, and takes the rows. Statements that only read, and the server holds them to it: an observer runs them. Waits
+    /// for a server that is starting, as one does whose host has just been switched on.
     ///
     /// # Errors
     /// When the client's exit code is not 0.
     pub async fn rows(&self, host: &Observer, statements: &str) -> Result<Vec<Vec<String>>> {
-        let ask = || host.probe(&self.container, &self.argv, statements.as_bytes());
+        let question = ReadOnly::declared(self.argv.clone()).with_input(format!("{READ_ONLY}{statements}"));
+        let ask = || host.probe(&self.container, &question);
         let not_yet = |answer: &Result<Output>| answer.as_ref().is_ok_and(|output| says(output, NOT_YET));
         let output = until_it_serves(ask, not_yet).await?;
         if says(&output, NOT_YET) {

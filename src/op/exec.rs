@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attribute, Attributes, Diff, Operation, Tell, View};
 use crate::error::{Error, Result};
-use crate::host::Remote;
+use crate::host::{ReadOnly, Remote};
 
 /// A program and the question before it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct Exec {
     /// Its words.
     pub command: Vec<String>,
     /// Words of the question: exit code 0 means nothing to do.
-    pub unless: Vec<String>,
+    pub unless: ReadOnly,
 }
 
 #[async_trait]
@@ -28,12 +28,9 @@ impl Operation for Exec {
         if !at.me.container(&self.container).is_some_and(|state| state.running()) {
             return Ok(Diff::Run(format!("container {} does not run yet", self.container)));
         }
-        let output = at.host().probe(&self.container, &self.unless, &[]).await?;
-        Ok(if output.code == 0 {
-            Diff::Same(format!("`{}` says so", self.unless.join(" ")))
-        } else {
-            Diff::Run(format!("`{}` says so", self.unless.join(" ")))
-        })
+        let output = at.host().probe(&self.container, &self.unless).await?;
+        let says = format!("`{}` says so", self.unless.argv().join(" "));
+        Ok(if output.code == 0 { Diff::Same(says) } else { Diff::Run(says) })
     }
 
     async fn attributes(&self, diff: &Diff, at: &View) -> Result<Attributes> {
@@ -43,7 +40,7 @@ impl Operation for Exec {
             (true, true) => Attribute::new("", "done"),
             (true, false) => Attribute::new("done", "done"),
         };
-        Ok(Attributes::from([(self.unless.join(" "), answer)]))
+        Ok(Attributes::from([(self.unless.argv().join(" "), answer)]))
     }
 
     async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {

@@ -52,13 +52,33 @@ impl OneFile {
         Self { name: name.into(), digest: digest_of(&content), mode, owner: String::new(), content }
     }
 
-    fn put(&self, path: String) -> PutFile {
+    pub(super) fn put(&self, path: String) -> PutFile {
         PutFile { path, content: self.content.clone(), mode: self.mode, owner: self.owner.clone() }
     }
 
-    fn state(&self) -> FileState {
-        let owner = if self.owner.is_empty() { "root:root".to_owned() } else { self.owner.clone() };
-        FileState { digest: self.digest.clone(), mode: format!("{:04o}", self.mode), owner, link: None }
+    fn wanted_owner(&self) -> &str {
+        if self.owner.is_empty() { "root:root" } else { &self.owner }
+    }
+
+    /// As a saved plan knows it: how it is, and how it should be.
+    pub(super) fn attribute(&self, state: Option<&FileState>) -> Attribute {
+        let wanted = format!("{:04o} {}", self.mode, self.wanted_owner());
+        let now = state.map(|state| match self.rights(state) {
+            // An owner has a name and a number, and may be wanted without a group.
+            None => format!("{wanted} {}", state.digest),
+            Some(_) => known(state),
+        });
+        Attribute::new(now.unwrap_or_default(), format!("{wanted} {}", self.digest))
+    }
+
+    /// What of mode and owner is not as it should be, in words.
+    pub(super) fn rights(&self, state: &FileState) -> Option<String> {
+        let mode = format!("{:04o}", self.mode);
+        let mode = (state.mode != mode).then(|| format!("mode {} -> {mode}", state.mode));
+        let wanted = self.wanted_owner();
+        let owner = (!state.owned_by(&self.owner)).then(|| format!("owner {} -> {wanted}", state.owner));
+        let differ: Vec<String> = mode.into_iter().chain(owner).collect();
+        (!differ.is_empty()).then(|| differ.join(", "))
     }
 }
 
@@ -132,7 +152,9 @@ impl FileSet {
             match before.get(&file.name) {
                 None if before.is_empty() => {}
                 None => details.push(format!("file {}: new", file.name)),
-                Some((_, state)) if state.digest == file.digest => {}
+                Some((_, state)) if state.digest == file.digest => {
+                    details.extend(file.rights(state).map(|rights| format!("file {}: {rights}", file.name)));
+                }
                 Some((path, _)) => {
                     details.push(format!("file {}: update", file.name));
                     if at.shared.hunks {
@@ -166,6 +188,11 @@ impl FileSet {
     }
 }
 
+/// A file of a host as a saved plan knows it.
+fn known(state: &FileState) -> String {
+    format!("{} {} {}", state.mode, state.owner, state.digest)
+}
+
 /// The files of a service in a folder by name.
 fn files_in(folder: &str, at: &View) -> BTreeMap<String, FileState> {
     let prefix = format!("{folder}/");
@@ -174,11 +201,6 @@ fn files_in(folder: &str, at: &View) -> BTreeMap<String, FileState> {
             |(path, state): (&String, &FileState)| Some((path.strip_prefix(&prefix)?.to_owned(), state.clone()));
         look.files.iter().filter_map(named).filter(|(name, _)| name != NOTE).collect()
     })
-}
-
-/// A file as a saved plan knows it.
-fn attribute(state: &FileState) -> String {
-    format!("{} {}", state.mode, state.digest)
 }
 
 #[async_trait]
@@ -202,7 +224,7 @@ impl Operation for FileSet {
             let whole = self.files.iter().all(|file| {
                 look.files
                     .get(&format!("{folder}/{}", file.name))
-                    .is_some_and(|state| state.digest == file.digest && state.mode == format!("{:04o}", file.mode))
+                    .is_some_and(|state| state.digest == file.digest && file.rights(state).is_none())
             });
             (whole, look.files.contains_key(&self.link()) || look.files.keys().any(|path| path.starts_with(&inside)))
         });
@@ -227,11 +249,11 @@ impl Operation for FileSet {
             found.insert("set".into(), Attribute::new(linked.unwrap_or_default(), self.folder()));
         }
         for file in &self.files {
-            let before = now.remove(&file.name).map(|state| attribute(&state)).unwrap_or_default();
-            found.insert(format!("file {}", file.name), Attribute::new(before, attribute(&file.state())));
+            let before = now.remove(&file.name);
+            found.insert(format!("file {}", file.name), file.attribute(before.as_ref()));
         }
         for (name, state) in now.iter().filter(|_| other.is_some()) {
-            found.insert(format!("file {name}"), Attribute::new(attribute(state), ""));
+            found.insert(format!("file {name}"), Attribute::new(known(state), ""));
         }
         Ok(found)
     }
@@ -264,9 +286,9 @@ impl Operation for FileSet {
         let folder = self.folder();
         // With them, so that there is no moment in which nobody knows where their secrets are.
         let note = OneFile::new(NOTE, Places::of(&self.files, &at.shared.mask).note(), 0o600);
-        let whole = || self.files.iter().chain([&note]);
-        let files: Vec<PutFile> = whole().map(|file| file.put(format!("{folder}/{}", file.name))).collect();
-        host.act().put(&files).await?;
+        let whole = self.files.iter().chain([&note]);
+        let files: Vec<PutFile> = whole.map(|file| file.put(format!("{folder}/{}", file.name))).collect();
+        put(at, host, &files).await?;
         // Touched, so that it counts as the newest even where it was there before.
         let mut script = format!("chmod 0770 {0} && touch {0}", quote(&folder));
         if !self.stable {
@@ -277,9 +299,6 @@ impl Operation for FileSet {
             let _ = write!(script, " && {aside} && ln -sfn {folder} {link}.new && mv -Tf {link}.new {link}");
         }
         run(host, &script).await?;
-        for file in whole() {
-            at.me.note_file(&format!("{folder}/{}", file.name), Some(file.state()));
-        }
         if !self.stable {
             at.me.note_file(&link, Some(FileState { link: Some(folder), ..FileState::default() }));
         }
@@ -298,11 +317,15 @@ pub(super) async fn run(host: &Remote, script: &str) -> Result<String> {
 
 /// Writes files and notes them in the look.
 pub(super) async fn put(at: &View, host: &Remote, files: &[PutFile]) -> Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
     host.act().put(files).await?;
     for file in files {
         let owner = if file.owner.is_empty() { "root:root".to_owned() } else { file.owner.clone() };
         let mode = format!("{:04o}", file.mode);
-        at.me.note_file(&file.path, Some(FileState { digest: digest_of(&file.content), mode, owner, link: None }));
+        let state = FileState { digest: digest_of(&file.content), mode, owner, ..FileState::default() };
+        at.me.note_file(&file.path, Some(state));
     }
     Ok(())
 }
@@ -327,9 +350,9 @@ pub(super) async fn install(
     );
     run(host, &script).await?;
     at.me.note_file(folder, None);
-    for (name, digest) in files {
-        let state = FileState { digest: digest.clone(), ..FileState::default() };
-        at.me.note_file(&format!("{folder}/{name}"), Some(state));
+    for name in files.keys() {
+        let copied = at.me.look(|look| look.files.get(&format!("{set}/{name}")).cloned());
+        at.me.note_file(&format!("{folder}/{name}"), copied);
     }
     Ok(())
 }
@@ -360,139 +383,4 @@ pub(super) async fn keep_sets(host: &Remote, at: &View, service: &str, digest: &
         at.me.note_file(&format!("{SETS}/{gone}"), None);
     }
     Ok(())
-}
-
-/// A file of the host itself, or lines between two marks in one that others write, too.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct HostFile {
-    /// The file; `name` is its absolute path. In a block, `content` is the lines.
-    pub file: OneFile,
-    /// Only the lines between our marks are ours.
-    pub block: bool,
-    /// There or not.
-    pub want: Want,
-}
-
-const BLOCK_BEGIN: &str = "# BEGIN kolla";
-const BLOCK_END: &str = "# END kolla";
-
-impl HostFile {
-    /// The whole file as it should be, given how it is.
-    fn wanted(&self, now: &str) -> String {
-        let lines = String::from_utf8_lossy(&self.file.content);
-        let mut kept = Vec::new();
-        let mut inside = false;
-        for line in now.lines() {
-            match line {
-                BLOCK_BEGIN => inside = true,
-                BLOCK_END => inside = false,
-                _ if !inside => kept.push(line),
-                _ => {}
-            }
-        }
-        let mut text = kept.join("\n");
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        if self.want != Want::Absent {
-            let _ = writeln!(text, "{BLOCK_BEGIN}\n{}\n{BLOCK_END}", lines.trim_end());
-        }
-        text
-    }
-
-    async fn now(&self, at: &View) -> Result<String> {
-        if self.file.name == "/etc/hosts" {
-            return Ok(at.me.look(|look| look.facts.hosts_file.clone()));
-        }
-        Ok(String::from_utf8_lossy(&at.host().read(&self.file.name).await?.unwrap_or_default()).into_owned())
-    }
-}
-
-#[async_trait]
-impl Operation for HostFile {
-    fn subject(&self) -> String {
-        format!("file {}", self.file.name)
-    }
-
-    async fn diff(&self, at: &View) -> Result<Diff> {
-        let path = &self.file.name;
-        if self.block {
-            let now = self.now(at).await?;
-            let wanted = self.wanted(&now);
-            if now == wanted {
-                return Ok(Diff::Same("our lines match".into()));
-            }
-            return Ok(Diff::Update(vec!["our lines".into()]));
-        }
-        let state = at.me.look(|look| look.files.get(path).cloned());
-        Ok(match (self.want, state) {
-            (Want::Absent, Some(_)) => Diff::Remove,
-            (Want::Absent, None) => Diff::Same("not there".into()),
-            (_, None) => Diff::Create(Vec::new()),
-            (_, Some(state)) if state.digest != self.file.digest => {
-                let mut details = vec![format!("file {path}: update")];
-                if at.shared.hunks {
-                    let old = at.host().read(path).await?.unwrap_or_default();
-                    let open = u32::from_str_radix(&state.mode, 8).is_ok_and(|mode| mode & 0o004 != 0);
-                    details.extend(hunks(&old, &self.file.content, &Places::default(), open, &at.shared.mask));
-                }
-                Diff::Update(details)
-            }
-            (_, Some(state)) if state.mode != self.file.state().mode => {
-                Diff::Update(vec![format!("mode {} -> {:04o}", state.mode, self.file.mode)])
-            }
-            (_, Some(_)) => Diff::Same("content, mode and owner match".into()),
-        })
-    }
-
-    async fn attributes(&self, diff: &Diff, at: &View) -> Result<Attributes> {
-        if self.block {
-            return Ok(super::attribute::named(diff));
-        }
-        let now = at.me.look(|look| look.files.get(&self.file.name).map(attribute)).unwrap_or_default();
-        let after = if self.want == Want::Absent { String::new() } else { attribute(&self.file.state()) };
-        Ok(Attributes::from([("content".to_owned(), Attribute::new(now, after))]))
-    }
-
-    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
-        let path = self.file.name.clone();
-        if *diff == Diff::Remove {
-            run(host, &format!("rm -f {}", quote(&path))).await?;
-            at.me.note_file(&path, None);
-            return Ok(());
-        }
-        if !self.block {
-            return put(at, host, &[self.file.put(path)]).await;
-        }
-        let text = self.wanted(&self.now(at).await?);
-        if path == "/etc/hosts" {
-            // A container's /etc/hosts is a mount: it cannot be renamed over, only written.
-            let output = host.act().run("cat > /etc/hosts", text.as_bytes()).await?;
-            if output.code != 0 {
-                let cause = HostCause::Exit { code: output.code, stderr: output.stderr };
-                return Err(Error::host(host.name(), "write /etc/hosts", cause));
-            }
-            let fresh = host.look(&crate::host::Ask::default()).await?;
-            at.me.note_system(fresh);
-            return Ok(());
-        }
-        let file = PutFile { path, content: Arc::from(text.as_bytes()), mode: self.file.mode, owner: String::new() };
-        put(at, host, &[file]).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_block_leaves_the_lines_of_others_alone() {
-        let file = HostFile { file: OneFile::new("/etc/x", "b", 0o644), block: true, want: Want::Running };
-        let once = file.wanted("a\n");
-        assert_eq!(once, "a\n# BEGIN kolla\nb\n# END kolla\n");
-        assert_eq!(file.wanted(&once), once);
-        let gone = HostFile { want: Want::Absent, ..file };
-        assert_eq!(gone.wanted(&once), "a\n");
-    }
 }

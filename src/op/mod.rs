@@ -14,6 +14,7 @@ pub mod exec;
 pub mod files;
 pub mod fixed;
 pub mod galera;
+pub mod host_file;
 mod hunks;
 pub mod image;
 pub mod message_queue;
@@ -185,7 +186,7 @@ operations! {
     /// The set of files of a service.
     FileSet(files::FileSet),
     /// A file of the host.
-    HostFile(files::HostFile),
+    HostFile(host_file::HostFile),
     /// The decision who starts a Galera cluster.
     Galera(galera::Galera),
     /// An image on a host.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, Result};
-use crate::host::{HttpAsk, Observer, Reach, Remote};
+use crate::host::{HttpAsk, Observer, Reach, ReadOnly, Remote};
 
 /// A question and the answer that is right.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -50,7 +50,7 @@ pub enum Ask {
     /// A program in the container exits with 0.
     Exec {
         /// Its words.
-        argv: Vec<String>,
+        argv: ReadOnly,
     },
 }
 
@@ -119,12 +119,12 @@ impl Probe {
                 })
             }
             Ask::Exec { argv } => {
-                let output = match host.probe(container, argv, &[]).await {
+                let output = match host.probe(container, argv).await {
                     Ok(output) => output,
                     // The container may have ended between the two questions.
                     Err(error) => return Ok(Answer::NotYet(error.to_string())),
                 };
-                let name = argv.first().map_or("", String::as_str);
+                let name = argv.argv().first().map_or("", String::as_str);
                 if output.code == 0 {
                     return Ok(self.judge(name, &output.text()));
                 }

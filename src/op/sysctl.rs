@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::files::{digest_of, put};
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, HostCause, Result};
-use crate::host::{Ask, PutFile, Remote};
+use crate::host::{Ask, PutFile, Remote, sysctl_path};
 use crate::shell::quote;
 
 /// Parameters by name; those that the host's kernel does not have (or does not let it set) are left alone.
@@ -60,7 +60,7 @@ impl Operation for Sysctl {
         put(at, host, &[PutFile { path: self.file.clone(), content, mode: 0o644, owner: String::new() }]).await?;
         let mut script = String::from("set -e\n");
         for (name, value) in &self.values {
-            let path = quote(&format!("/proc/sys/{}", name.replace('.', "/")));
+            let path = quote(&format!("/proc/sys/{}", sysctl_path(name)));
             let _ = writeln!(script, "[ ! -e {path} ] || echo {} > {path}", quote(value));
         }
         let output = host.act().run(&script, &[]).await?;

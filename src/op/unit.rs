@@ -1,27 +1,56 @@
-//! A unit of systemd with its files: restarted only when it has not yet taken over what they say now.
+//! A unit of systemd with its files: restarted only when it has not yet taken over what they say now, and never left down
+//! for what they say.
+//!
+//! New files are checked by the unit's own program before they are put in place. Those with which it ran are kept until
+//! it runs with the new ones, and put back where it does not. What ran before a restart that may take containers down, as
+//! one of the engine does without `live-restore`, is noted on the host until it serves again: also a run after one that was
+//! killed knows what to wait for, and no other host has its turn before.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use tokio::time::Instant;
 
+use super::container::SITE_LABEL;
 use super::files::{APPLIED, OneFile, digest_of, put, run};
-use super::{Attribute, Attributes, Diff, Operation, Tell, View};
-use crate::error::Result;
-use crate::host::{Ask, PutFile, Remote};
-use crate::shell::quote;
+use super::probe::Answer;
+use super::{Attribute, Attributes, Diff, Operation, Peer, Tell, Turn, View};
+use crate::error::{Error, HostCause, Result};
+use crate::host::{Ask, ContainerState, PutFile, Remote};
+use crate::shell::{join, quote};
+
+/// How long a unit may take to start or stop, in seconds: some have no limit of their own.
+const RESTARTS: u64 = 300;
+/// How long the engine may take to answer after its restart.
+const ANSWERS: Duration = Duration::from_mins(1);
+/// How long containers may take to serve again.
+const SERVES: Duration = Duration::from_mins(5);
+/// Lines of its journal that are shown when it fails.
+const LINES: usize = 12;
 
 /// A unit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Unit {
     /// As `docker`.
     pub name: String,
     /// Its files, by absolute path.
     pub files: Vec<OneFile>,
+    /// Words of a program of the host that checks new files before they are used: it is given other paths in place of
+    /// theirs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub validate: Vec<String>,
 }
 
 impl Unit {
+    /// What is noted of it on the host: the mark itself and, behind its name, what is there only meanwhile.
+    fn note(&self, suffix: &str) -> String {
+        format!("{APPLIED}/unit-{}{suffix}", self.name)
+    }
+
     /// Says which content the unit runs with: written after it was restarted, so that a run which is killed
     /// between the two restarts it once more rather than never.
     fn mark(&self) -> PutFile {
@@ -29,13 +58,279 @@ impl Unit {
         for file in &self.files {
             let _ = writeln!(content, "{} {}", file.digest, file.name);
         }
-        PutFile {
-            path: format!("{APPLIED}/unit-{}", self.name),
-            content: Arc::from(content.as_bytes()),
-            mode: 0o644,
-            owner: String::new(),
+        file(self.note(""), content)
+    }
+
+    /// Containers that ran before it was restarted and have not been seen to serve since.
+    fn awaited(&self) -> String {
+        self.note(".containers")
+    }
+
+    /// The files with which it ran, below this folder by their whole paths.
+    fn previous(&self) -> String {
+        self.note(".previous")
+    }
+
+    /// Says that all of them are there.
+    fn previous_whole(&self) -> String {
+        self.previous() + "/.whole"
+    }
+
+    fn marked(&self, at: &Peer) -> bool {
+        let mark = self.mark();
+        at.look(|look| look.files.get(&mark.path).is_some_and(|file| file.digest == digest_of(&mark.content)))
+    }
+
+    /// Its files have the content they should.
+    fn has_content(&self, at: &Peer) -> bool {
+        let digest = |path: &String| at.look(|look| look.files.get(path).map(|state| state.digest.clone()));
+        self.files.iter().all(|file| digest(&file.name).as_ref() == Some(&file.digest))
+    }
+
+    /// systemd says that it does not run; where nothing is known it is taken to run.
+    fn down(&self, at: &Peer) -> bool {
+        at.look(|look| look.units.get(&self.name).is_some_and(|state| matches!(state.as_str(), "inactive" | "failed")))
+    }
+
+    fn waits(&self, at: &Peer) -> bool {
+        at.look(|look| look.files.contains_key(&self.awaited()))
+    }
+
+    /// Nobody misses it while it is restarted: it is down, or no container runs on its host.
+    fn idle(&self, at: &Peer) -> bool {
+        self.down(at) || self.waits(at) || !at.look(|look| look.containers.values().any(ContainerState::alive))
+    }
+
+    /// Has its own program check the new files, outside of where they are used.
+    async fn check_new_files(&self, host: &Remote) -> Result<()> {
+        if self.validate.is_empty() {
+            return Ok(());
+        }
+        let folder = self.note(".new");
+        let place = |index: usize, file: &OneFile| {
+            format!("{folder}/{index}/{}", file.name.rsplit('/').next().unwrap_or_default())
+        };
+        let mut places: Vec<(String, &OneFile)> =
+            self.files.iter().enumerate().map(|(index, file)| (place(index, file), file)).collect();
+        let files: Vec<PutFile> = places.iter().map(|(place, file)| file.put(place.clone())).collect();
+        // A path may be the beginning of another one.
+        places.sort_by_key(|(_, file)| std::cmp::Reverse(file.name.len()));
+        let words = self
+            .validate
+            .iter()
+            .map(|word| places.iter().fold(word.clone(), |word, (place, file)| word.replace(&file.name, place)));
+        let script = format!("{}\ncode=$?\nrm -rf -- {}\nexit $code\n", join(words), quote(&folder));
+        host.act().put(&files).await?;
+        let output = host.act().run(&script, &[]).await?;
+        if output.code == 0 {
+            return Ok(());
+        }
+        let said = format!("{}{}", output.text(), output.stderr);
+        let said = places.iter().fold(said, |said, (place, file)| said.replace(place, &file.name));
+        let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing said").trim().to_owned();
+        let program = self.validate.first().map_or("", String::as_str);
+        Err(Error::operation(format!("unit {}: its new files are not valid", self.name))
+            .because(format!("`{program}` ended with exit code {}", output.code))
+            .because(said)
+            .with_hint("correct the variables that its files are made of; nothing was changed here"))
+    }
+
+    /// Keeps the files with which it runs. Where a run was killed on the way, what is in place may be that one's. From here
+    /// on nobody knows what it runs with, until the mark says so again.
+    async fn keep_files(&self, at: &View, host: &Remote) -> Result<()> {
+        let mark = host.read(&self.mark().path).await?.unwrap_or_default();
+        let mark = String::from_utf8_lossy(&mark).into_owned();
+        let mut marked = mark.lines().filter_map(|line| line.split_once(' '));
+        let (proven, kept) = at.me.look(|look| {
+            let digest = |path: &str| look.files.get(path).map(|file| file.digest.as_str());
+            let proven = !mark.is_empty() && marked.all(|(known, path)| digest(path) == Some(known));
+            (proven, look.files.contains_key(&self.previous_whole()))
+        });
+        if !kept || proven {
+            remove(&self.previous(), at, host).await?;
+            let mut copies = Vec::new();
+            for of in &self.files {
+                copies.extend(copy(&of.name, self.previous() + &of.name, at, host).await?);
+            }
+            // In this order: the last one says that the others are there.
+            copies.push(file(self.previous_whole(), String::new()));
+            put(at, host, &copies).await?;
+        }
+        remove(&self.mark().path, at, host).await
+    }
+
+    /// What was kept is something else than what it should run with.
+    fn kept_differs(&self, at: &Peer) -> bool {
+        at.look(|look| {
+            let kept = |file: &OneFile| look.files.get(&(self.previous() + &file.name));
+            self.files.iter().any(|file| kept(file).is_none_or(|state| state.digest != file.digest))
+        })
+    }
+
+    /// The kept files in place again, and it runs with them; those that were not there go.
+    async fn run_with_kept_files(&self, at: &View, host: &Remote) -> Result<()> {
+        let mut before = Self { files: Vec::new(), ..self.clone() };
+        for of in &self.files {
+            match copy(&(self.previous() + &of.name), of.name.clone(), at, host).await? {
+                Some(copy) => {
+                    put(at, host, std::slice::from_ref(&copy)).await?;
+                    before.files.push(OneFile::new(copy.path, copy.content.to_vec(), copy.mode));
+                }
+                None => remove(&of.name, at, host).await?,
+            }
+        }
+        self.restart(host).await?;
+        put(at, host, &[before.mark()]).await?;
+        remove(&self.previous(), at, host).await
+    }
+
+    /// Restarts it. A unit that failed too often is not started again before that is forgotten, nor is its socket.
+    async fn restart(&self, host: &Remote) -> Result<()> {
+        let name = quote(&self.name);
+        let script = format!(
+            "systemctl daemon-reload && systemctl enable -q {name} || exit\n\
+             systemctl reset-failed {name} {name}.socket 2>/dev/null\n\
+             timeout {RESTARTS} systemctl restart {name} && sleep 1 && systemctl is-active -q {name}\n"
+        );
+        run(host, &script).await.map(drop)
+    }
+
+    /// Restarts it with its new files; an engine that answered before does so again.
+    async fn restart_with_new_files(&self, host: &Remote, answered: bool) -> Result<()> {
+        self.restart(host).await?;
+        let end = Instant::now() + ANSWERS;
+        while answered && let Err(error) = host.containers().await {
+            if Instant::now() > end {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
+    }
+
+    /// It did not start: the error, with what was done about it.
+    async fn put_back(&self, failure: Error, at: &View, host: &Remote) -> Error {
+        let journal = format!("journalctl -u {} -n {LINES} -o cat --no-pager", quote(&self.name));
+        let log = run(host, &journal).await.unwrap_or_default().lines().map(str::to_owned).collect();
+        let error = if self.kept_differs(&at.me) {
+            let now = match self.run_with_kept_files(at, host).await {
+                Ok(()) => "it runs again with those that were there before".to_owned(),
+                Err(error) => format!("and it could not be run with those that were there before: {error}"),
+            };
+            Error::operation(format!("unit {} does not run with its new files", self.name))
+                .because(failure.to_string())
+                .because(now)
+                .with_hint("correct the variables that its files are made of; no host after this one is touched")
+        } else {
+            Error::operation(format!("unit {} does not start", self.name)).because(failure.to_string())
+        };
+        match error {
+            Error::Operation(mut operation) => {
+                operation.log_of = Some(format!("unit {}", self.name));
+                operation.log = log;
+                Error::Operation(operation)
+            }
+            other => other,
         }
     }
+
+    /// Notes which containers serve before it is restarted, beside those of a run that was killed; whether the engine
+    /// answered.
+    async fn note_containers(&self, at: &View, host: &Remote) -> Result<bool> {
+        let Ok(containers) = host.containers().await else { return Ok(false) };
+        let mut names = self.noted(host).await?;
+        let ours = |state: &&ContainerState| {
+            state.running() && state.labels.get(SITE_LABEL) == Some(&at.shared.site) && !names.contains(&state.name)
+        };
+        let running: Vec<&ContainerState> = containers.values().filter(ours).collect();
+        let asked = running.iter().map(|state| serves(state, at, host));
+        let answers = futures_util::future::join_all(asked).await;
+        let serve = running.iter().zip(answers).filter(|(_, why)| why.is_none()).map(|(state, _)| state.name.clone());
+        names.extend(serve.collect::<Vec<_>>());
+        if !names.is_empty() {
+            put(at, host, &[file(self.awaited(), names.join("\n") + "\n")]).await?;
+        }
+        Ok(true)
+    }
+
+    async fn noted(&self, host: &Remote) -> Result<Vec<String>> {
+        let noted = host.read(&self.awaited()).await?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&noted).lines().map(str::to_owned).collect())
+    }
+
+    /// Waits until the containers that ran before serve again.
+    async fn until_containers_serve(&self, at: &View, host: &Remote) -> Result<()> {
+        if !self.waits(&at.me) {
+            return Ok(());
+        }
+        let end = Instant::now() + SERVES;
+        for name in self.noted(host).await? {
+            loop {
+                let why = match host.containers().await {
+                    // Somebody has removed it.
+                    Ok(containers) if !containers.contains_key(&name) => None,
+                    Ok(containers) => serves(&containers[&name], at, host).await,
+                    Err(error) => Some(error.to_string()),
+                };
+                let Some(why) = why else { break };
+                if Instant::now() > end {
+                    let seconds = SERVES.as_secs();
+                    let message = format!("container {name} does not serve {seconds} s after unit {} did", self.name);
+                    return Err(Error::operation(message).because(why).with_hint(format!(
+                        "`kolla logs {} {name}`; if it is not to run any more, remove {} on the host",
+                        host.name(),
+                        self.awaited()
+                    )));
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+        remove(&self.awaited(), at, host).await
+    }
+}
+
+/// Why a container does not serve; nothing where it does.
+async fn serves(state: &ContainerState, at: &View, host: &Remote) -> Option<String> {
+    if !state.running() || state.unhealthy() || state.status.contains("(health: starting)") {
+        return Some(state.status.to_lowercase());
+    }
+    let ready = at.shared.ready.get(host.name())?.iter().find(|ready| ready.container == state.name)?;
+    match ready.probe.once(host, &state.name).await {
+        Ok(Answer::Right) => None,
+        Ok(Answer::NotYet(why) | Answer::Ended { why, .. }) => Some(why),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// A file as it is on the host, for another path; none where there is no such file.
+async fn copy(path: &str, to: String, at: &View, host: &Remote) -> Result<Option<PutFile>> {
+    let state = at.me.look(|look| look.files.get(path).cloned());
+    Ok(state.zip(host.read(path).await?).map(|(state, content)| PutFile {
+        path: to,
+        content: content.into(),
+        mode: u32::from_str_radix(&state.mode, 8).unwrap_or(0o600),
+        owner: if state.ids.is_empty() { state.owner } else { state.ids },
+    }))
+}
+
+/// Removes a file or folder that is there.
+async fn remove(path: &str, at: &View, host: &Remote) -> Result<()> {
+    let inside = format!("{path}/");
+    if at.me.look(|look| look.files.keys().any(|known| known == path || known.starts_with(&inside))) {
+        run(host, &format!("rm -rf {}", quote(path))).await?;
+        at.me.note_file(path, None);
+    }
+    Ok(())
+}
+
+/// A small file of root's.
+fn file(path: String, content: String) -> PutFile {
+    PutFile { path, content: Arc::from(content.into_bytes()), mode: 0o644, owner: String::new() }
+}
+
+/// The host is gone: what became of a request nobody knows.
+fn lost(error: &Error) -> bool {
+    matches!(error, Error::Host(host) if matches!(host.cause, HostCause::Lost(_) | HostCause::Unreachable(_)))
 }
 
 #[async_trait]
@@ -45,24 +340,22 @@ impl Operation for Unit {
     }
 
     async fn diff(&self, at: &View) -> Result<Diff> {
-        let mark = self.mark();
-        let (changed, applied, engine_down) = at.me.look(|look| {
-            let digest = |path: &str| look.files.get(path).map(|file| file.digest.clone());
-            let changed: Vec<String> = self
-                .files
-                .iter()
-                .filter(|file| digest(&file.name).as_deref() != Some(&file.digest))
-                .map(|file| format!("file {}", file.name))
-                .collect();
-            let applied = digest(&mark.path).as_deref() == Some(&digest_of(&mark.content));
-            (changed, applied, self.name == "docker" && !look.facts.engine)
+        let changed: Vec<String> = at.me.look(|look| {
+            let differs = |file: &OneFile| match look.files.get(&file.name) {
+                Some(state) if state.digest == file.digest => file.rights(state).map(|rights| format!(": {rights}")),
+                _ => Some(String::new()),
+            };
+            let line = |file: &OneFile| Some(format!("file {}{}", file.name, differs(file)?));
+            self.files.iter().filter_map(line).collect()
         });
         Ok(if !changed.is_empty() {
             Diff::Update(changed)
-        } else if !applied {
-            Diff::Run("restarted: it may not have read its files".into())
-        } else if engine_down {
+        } else if self.down(&at.me) {
             Diff::Start
+        } else if !self.marked(&at.me) {
+            Diff::Run("restarted: it may not have read its files".into())
+        } else if self.waits(&at.me) {
+            Diff::Run("containers that ran before its restart were not seen to serve again".into())
         } else {
             Diff::Same("runs with its files as they are".into())
         })
@@ -70,37 +363,57 @@ impl Operation for Unit {
 
     async fn attributes(&self, _diff: &Diff, at: &View) -> Result<Attributes> {
         let mark = self.mark();
-        let mut wanted: Vec<(&str, String)> =
-            self.files.iter().map(|file| (file.name.as_str(), file.digest.clone())).collect();
-        wanted.push((mark.path.as_str(), digest_of(&mark.content)));
-        Ok(at.me.look(|look| {
-            let now = |path: &str| look.files.get(path).map(|file| file.digest.clone()).unwrap_or_default();
-            let files =
-                wanted.into_iter().map(|(path, digest)| (format!("file {path}"), Attribute::new(now(path), digest)));
-            let engine = if look.facts.engine { "running" } else { "down" };
-            let engine = (self.name == "docker").then(|| ("engine".to_owned(), Attribute::new(engine, "running")));
-            files.chain(engine).collect()
-        }))
+        let marked = at.me.look(|look| look.files.get(&mark.path).map(|file| file.digest.clone()));
+        let state = if self.down(&at.me) { "down" } else { "running" };
+        let waits = if self.waits(&at.me) { "awaited" } else { "serving" };
+        let files = self.files.iter().map(|file| {
+            let state = at.me.look(|look| look.files.get(&file.name).cloned());
+            (format!("file {}", file.name), file.attribute(state.as_ref()))
+        });
+        let others = [
+            (format!("file {}", mark.path), Attribute::new(marked.unwrap_or_default(), digest_of(&mark.content))),
+            ("state".to_owned(), Attribute::new(state, "running")),
+            ("containers".to_owned(), Attribute::new(waits, "serving")),
+        ];
+        Ok(files.chain(others).collect())
+    }
+
+    async fn turn(&self, at: &View) -> Turn {
+        // What runs may have changed since the look, or could not be asked for then.
+        let known = at.me.refresh_containers().await.is_ok();
+        if self.idle(&at.me) && (known || self.down(&at.me)) {
+            return Turn::Down;
+        }
+        let first = |peer: &Peer| self.down(peer) || self.waits(peer);
+        if at.peers.values().any(first) { Turn::AfterThoseDown } else { Turn::Any }
     }
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
-        let files: Vec<PutFile> = self
-            .files
-            .iter()
-            .map(|file| PutFile {
-                path: file.name.clone(),
-                content: file.content.clone(),
-                mode: file.mode,
-                owner: file.owner.clone(),
-            })
-            .collect();
+        if self.has_content(&at.me) && self.marked(&at.me) && !self.down(&at.me) {
+            // Nothing that it would have to read again.
+            let rights = |file: &&OneFile| {
+                at.me.look(|look| look.files.get(&file.name).is_some_and(|state| file.rights(state).is_some()))
+            };
+            let files: Vec<PutFile> =
+                self.files.iter().filter(rights).map(|file| file.put(file.name.clone())).collect();
+            put(at, host, &files).await?;
+            return self.until_containers_serve(at, host).await;
+        }
+        self.check_new_files(host).await?;
+        self.keep_files(at, host).await?;
+        let answered = self.note_containers(at, host).await?;
+        let files: Vec<PutFile> = self.files.iter().map(|file| file.put(file.name.clone())).collect();
+        // Where they cannot be written it runs on; the next run finds it without a mark.
         put(at, host, &files).await?;
-        let name = quote(&self.name);
-        run(host, &format!("systemctl daemon-reload && systemctl enable -q {name} && systemctl restart {name}"))
-            .await?;
+        if let Err(error) = self.restart_with_new_files(host, answered).await {
+            return Err(if lost(&error) { error } else { self.put_back(error, at, host).await });
+        }
         put(at, host, &[self.mark()]).await?;
-        let fresh = host.look(&Ask::default()).await?;
+        remove(&self.previous(), at, host).await?;
+        let fresh = host.look(&Ask { units: vec![self.name.clone()], ..Ask::default() }).await?;
+        let engine = fresh.facts.engine;
         at.me.note_system(fresh);
-        at.me.refresh_containers().await
+        self.until_containers_serve(at, host).await?;
+        if engine { at.me.refresh_containers().await } else { Ok(()) }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::OnceCell;
 
 use super::database::{Inventory, Sql};
+use super::probe::Ready;
 use crate::error::{Error, HostCause, Result};
 use crate::host::{ContainerState, FileState, Look, Observer, RegistryLogin, registry};
 use crate::shell::Mask;
@@ -65,11 +66,12 @@ impl Peer {
         });
     }
 
-    /// Takes a new look's packages and kernel parameters.
+    /// Takes a new look's packages, kernel parameters and units.
     pub fn note_system(&self, fresh: Look) {
         self.note(|look| {
             look.packages.extend(fresh.packages);
             look.sysctls.extend(fresh.sysctls);
+            look.units.extend(fresh.units);
             look.facts = fresh.facts;
         });
     }
@@ -131,6 +133,8 @@ pub struct Shared {
     pub login: Option<RegistryLogin>,
     /// Knows the secrets of the site and of the hosts.
     pub mask: Mask,
+    /// How containers are known to serve, by their hosts: for whoever takes some of them down without replacing them.
+    pub ready: BTreeMap<String, Vec<Ready>>,
     /// The host whose engine asks the registry, so that the others are not asked at all.
     pub asks: Option<Observer>,
     /// Told what concerns no single operation.
@@ -153,6 +157,7 @@ impl Shared {
             adopt,
             login,
             mask: Mask::default(),
+            ready: BTreeMap::new(),
             asks: None,
             tell: Tell::nobody(),
             digests: Mutex::default(),

@@ -250,15 +250,22 @@ impl<'a> Builder<'a> {
                         }),
                         HostKind::File(spec) => super::service::host_file(spec, role, &host, overrides, values)?,
                         HostKind::Block { path, content } => super::service::host_block(path, content, values),
-                        HostKind::Unit { name, files } => Op::Unit(Unit {
+                        HostKind::Unit { name, files, validate } => Op::Unit(Unit {
                             name: name.clone(),
                             files: super::service::unit_files(files, role, &host, overrides, values),
+                            validate: validate.clone(),
                         }),
                     })
                 });
                 if let Some(op) = op {
                     let after = previous.get(&host).copied();
+                    // Whether a unit is missed it knows by itself.
+                    let (key, on_create) = (op.operation().subject(), op.kind() != Kind::Unit);
                     let index = self.add(&host, &role.name, op, after);
+                    if item.serial > 0 {
+                        let at_once = item.serial as usize;
+                        self.nodes[index].gate = Some(Gate { key, at_once, on_create, last: false });
+                    }
                     previous.insert(host, index);
                 }
             }

@@ -37,6 +37,7 @@ pub use strangers::{Fault, Stranger, Strangers};
 pub use unread::NAMED;
 
 use crate::error::{Error, Kind, Result};
+use crate::op::probe::Ready;
 use crate::op::{Op, Want};
 
 /// A vertex: an operation on a host, or a milestone that only orders others.
@@ -162,6 +163,17 @@ impl Plan {
         let names: IndexSet<&String> =
             self.nodes.iter().filter(|node| node.op.is_some()).map(name).filter(|name| !name.is_empty()).collect();
         names.into_iter().cloned().collect()
+    }
+
+    /// How the containers on each host are known to serve.
+    pub fn ready(&self) -> BTreeMap<String, Vec<Ready>> {
+        let mut hosts: BTreeMap<String, Vec<Ready>> = BTreeMap::new();
+        for node in &self.nodes {
+            if let Some(Op::Ready(ready)) = &node.op {
+                hosts.entry(node.host.clone()).or_default().push(ready.clone());
+            }
+        }
+        hosts
     }
 
     /// References of all images, by the host that may be asked for them first.

@@ -4,6 +4,7 @@ use super::build::Builder;
 use super::lacks::Need;
 use super::steps::{identity, no_service};
 use super::values::Values;
+use crate::host::ReadOnly;
 use crate::op::api::{Identity, Listing};
 use crate::role::{Role, StatusItem, StatusKind};
 use crate::source::{Fields, Node};
@@ -28,8 +29,8 @@ pub enum Asked {
         host: String,
         /// The container.
         container: String,
-        /// Words.
-        argv: Vec<String>,
+        /// The program.
+        program: ReadOnly,
         /// What the answer matches where all is well; anything where it is absent.
         expect: Option<String>,
     },
@@ -75,7 +76,7 @@ impl<'a> Builder<'a> {
                     wanted.then(|| Asked::Exec {
                         host: host.to_owned(),
                         container: service.container.clone(),
-                        argv: values.words(command),
+                        program: ReadOnly::declared(values.words(command)),
                         expect: expect.as_ref().map(|node| values.text(node)),
                     })
                 })?

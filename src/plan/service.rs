@@ -8,10 +8,11 @@ use super::overrides::{Searched, file_name};
 use super::recipe::{Recipe, recipe};
 use super::values::Values;
 use crate::error::InputError;
-use crate::host::{ContainerSpec, Health};
+use crate::host::{ContainerSpec, Health, ReadOnly};
 use crate::op::Op;
 use crate::op::container::{Balanced, Container, Reload};
-use crate::op::files::{FileSet, HostFile, OneFile};
+use crate::op::files::{FileSet, OneFile};
+use crate::op::host_file::HostFile;
 use crate::role::{FileSpec, Role, Service};
 use crate::source::{Data, Fields, Node};
 
@@ -52,7 +53,7 @@ impl<'a> Builder<'a> {
         let programs = self.balancer.and_then(|(_, service)| Some((service, service.balancer.as_ref()?)));
         let balanced = programs.zip(backend).map(|((balancer, programs), backend)| Balanced {
             container: balancer.container.clone(),
-            ask: programs.ask.clone(),
+            ask: ReadOnly::declared(programs.ask.clone()),
             tell: if http { programs.tell.clone() } else { Vec::new() },
             others: self.hosts_of(&service.group).len() > 1,
             backend: backend.replace('-', "_"),

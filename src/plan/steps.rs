@@ -7,7 +7,7 @@ use super::lacks::Need;
 use super::service::image_reference;
 use super::values::Values;
 use crate::error::{InputError, Kind, nearest};
-use crate::host::ContainerSpec;
+use crate::host::{ContainerSpec, ReadOnly};
 use crate::op::Op;
 use crate::op::catalog::{Catalog, Identity};
 use crate::op::database::{Database, Sql};
@@ -101,7 +101,7 @@ impl<'a> Builder<'a> {
                 Op::Exec(Exec {
                     container: service.container.clone(),
                     command: values.words(command),
-                    unless: values.words(unless),
+                    unless: ReadOnly::declared(values.words(unless)),
                 })
             }),
             StepKind::Task { env, name, command, .. } => {

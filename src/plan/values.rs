@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use minijinja::value::ValueKind;
 
 use crate::error::InputError;
+use crate::host::ReadOnly;
 use crate::op::probe::{Ask, Probe};
 use crate::source::{Data, Document, Fields, Node};
 use crate::template::{Scope, Value};
@@ -211,7 +212,7 @@ impl Values<'_> {
             let (address, port) = text.map(|text| self.address(node, &text)).unwrap_or_default();
             Ask::Tcp { address, port }
         } else if let Some(node) = exec {
-            Ask::Exec { argv: self.words(node) }
+            Ask::Exec { argv: ReadOnly::declared(self.words(node)) }
         } else {
             Ask::Healthy
         };

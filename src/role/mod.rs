@@ -214,6 +214,8 @@ pub struct HostItem {
     pub group: String,
     /// Condition.
     pub when: Option<Node>,
+    /// Hosts at a time; 0 is all.
+    pub serial: u32,
     /// It must follow the item before it.
     pub kind: HostKind,
 }
@@ -240,6 +242,8 @@ pub enum HostKind {
         name: String,
         /// Its files.
         files: Vec<FileSpec>,
+        /// Words of a program of the host that checks new files before they are used.
+        validate: Vec<String>,
     },
 }
 

@@ -213,6 +213,7 @@ impl Parser<'_> {
         let mut fields = Fields::of(self.document, node);
         let group = fields.text("group").unwrap_or_else(|| "baremetal".into());
         let when = fields.take("when").cloned();
+        let serial = fields.number("serial");
         let mut kinds = Vec::new();
         kinds.extend(fields.take("packages").cloned().map(HostKind::Packages));
         kinds.extend(fields.take("sysctl").cloned().map(HostKind::Sysctl));
@@ -230,14 +231,18 @@ impl Parser<'_> {
             let mut inner = Fields::of(self.document, unit);
             let name = inner.need("name").and_then(Node::as_str).unwrap_or_default().to_owned();
             let files = inner.list("files").iter().map(|node| self.host_file(node)).collect();
+            let validate = words(inner.take("validate"));
             self.errors.extend(inner.finish());
-            kinds.push(HostKind::Unit { name, files });
+            kinds.push(HostKind::Unit { name, files, validate });
         }
         if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
             fields.against(node, "a host item has exactly one of `packages`, `sysctl`, `file`, `block`, `unit`");
         }
         self.errors.extend(fields.finish());
-        Some(HostItem { node: node.clone(), group, when, kind: kinds.pop()? })
+        let kind = kinds.pop()?;
+        // What is restarted may be missed.
+        let serial = serial.unwrap_or(u32::from(matches!(kind, HostKind::Unit { .. })));
+        Some(HostItem { node: node.clone(), group, when, serial, kind })
     }
 
     fn step(&mut self, node: &Node, role_needs: &[String]) -> Option<Step> {

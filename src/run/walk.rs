@@ -204,7 +204,7 @@ impl Walk {
             return self.skip(index, node, "its host was lost", Some(format!("host {}", node.host)));
         }
         let view = View { me: me.clone(), peers: self.crew.peers.clone(), shared: self.crew.shared.clone() };
-        let host = Remote::new(machine.clone());
+        let host = Remote::among(machine.clone(), self.crew.machines.clone());
         Work::new(self, (index, node), op.operation(), &view, &host).run().await
     }
 

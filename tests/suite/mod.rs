@@ -13,5 +13,6 @@ mod registry;
 mod saved;
 mod schemas;
 mod secrets;
+mod units;
 mod walk;
 mod world;

@@ -111,7 +111,9 @@ impl Site {
         });
         let mut diff = diff.clone();
         loop {
-            op.operation().apply(&diff, at, &Remote::new(self.me().machine()), &tell).await?;
+            let machines = self.fakes.iter().map(|(name, fake)| (name.clone(), fake.machine())).collect();
+            let host = Remote::among(self.me().machine(), Arc::new(machines));
+            op.operation().apply(&diff, at, &host, &tell).await?;
             if !matches!(diff, Diff::Settle(_)) {
                 return Ok(());
             }
@@ -274,6 +276,12 @@ impl After {
         }
         if let Some(expected) = &self.sysctls {
             compare("sysctls", &format!("{expected:?}"), &format!("{:?}", world.sysctls));
+        }
+        for (path, expected) in &self.owners {
+            compare(path, expected, &world.files[path].owner);
+        }
+        if !self.units.is_empty() {
+            compare("units", &format!("{:?}", self.units), &format!("{:?}", world.units));
         }
         if let Some(expected) = &self.hosts_file {
             compare("/etc/hosts", expected, &world.facts.hosts_file);

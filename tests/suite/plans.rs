@@ -242,6 +242,30 @@ fn two_plans_of_one_site_are_the_same() {
 }
 
 #[test]
+fn units_of_hosts_take_turns_and_are_those_of_the_engine() {
+    let folder = Folder::new("[control]\nc1\n[network]\nc1\n");
+    folder.write(
+        "roles/toy/role.yml",
+        "about: A toy.\nhost:\n  - { packages: [one], serial: 2 }\n  - { unit: { name: toy }, serial: 0 }\n",
+    );
+    let gate = |plan: &Plan, id: &str| {
+        let node = plan.nodes.iter().find(|node| node.id == id);
+        node.unwrap_or_else(|| panic!("no {id}")).gate.as_ref().map(|gate| (gate.at_once, gate.on_create))
+    };
+    let plan = folder.plan().unwrap();
+    assert_eq!(gate(&plan, "c1/unit docker"), Some((1, false)));
+    assert_eq!(gate(&plan, "c1/packages docker.io docker-cli"), None);
+    assert_eq!(gate(&plan, "c1/packages one"), Some((2, true)));
+    assert_eq!(gate(&plan, "c1/unit toy"), None);
+    let globals = "kolla_internal_vip_address: 10.0.0.100\nenable_openstack_core: false\n";
+    folder.write("globals.yml", &format!("{globals}kolla_container_engine: podman\n"));
+    let plan = folder.plan().unwrap();
+    assert_eq!(gate(&plan, "c1/packages podman socat"), None);
+    assert_eq!(gate(&plan, "c1/unit podman.socket"), Some((1, false)));
+    assert!(!ids(&plan).contains(&"c1/unit docker"));
+}
+
+#[test]
 fn phases_select_what_they_say() {
     let whole = Folder::new(INVENTORY).plan().unwrap();
     let select = |phase: &str, selection: &Selection| whole.select(named(phase).unwrap(), selection);

@@ -1,7 +1,7 @@
 //! A saved plan: applied it does what it says, where nothing moved; else nothing.
 
-use kolla::host::ContainerSpec;
 use kolla::host::fake::{Fake, FakeFile};
+use kolla::host::{ContainerSpec, ReadOnly};
 use kolla::op::container::Container;
 use kolla::op::exec::Exec;
 use kolla::op::files::{FileSet, OneFile, SETS};
@@ -45,8 +45,11 @@ fn service(cloud: &mut Cloud, host: &str, name: &str, content: &str) {
     };
     let container = cloud.add(host, Op::Container(container), &[image, files]);
     cloud.plan.nodes[container].gate = Some(Gate { key: name.into(), at_once: 1, on_create: false, last: false });
-    let exec =
-        Exec { container: name.into(), command: vec!["touch".into(), "/done".into()], unless: vec!["true".into()] };
+    let exec = Exec {
+        container: name.into(),
+        command: vec!["touch".into(), "/done".into()],
+        unless: ReadOnly::declared(vec!["true".into()]),
+    };
     cloud.add(host, Op::Exec(exec), &[container]);
 }
 

@@ -144,6 +144,11 @@ impl Cloud {
             vec![Arc::new(Terminal::new(terminal, true)), Arc::new(JsonLines::new(json)), record.clone()];
         let options = WalkOptions { check: true, ..WalkOptions::default() };
         let sink = Arc::new(Fanout::new(mask.clone(), sinks));
+        for (host, fake) in &self.fakes {
+            for (reference, _) in plan.images() {
+                fake.world().publish(&reference, host);
+            }
+        }
         let (_, seen) = look(&plan, &self.crew(mask.clone()).await, &options, sink).await;
         let saved = Saved::of(&plan, seen).unwrap().without_secrets(&mask).unwrap();
         record.finish(0).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kolla::error::HostCause;
 use kolla::host::fake::{Fake, FakeFile, World};
-use kolla::host::{self, ContainerSpec, Observer, Output};
+use kolla::host::{self, ContainerSpec, Observer, Output, ReadOnly};
 use kolla::op::container::Container;
 use kolla::op::probe::{Ask, Probe};
 use kolla::op::volume::Volume;
@@ -105,7 +105,7 @@ impl Cloud {
     async fn of_members_that_need_each_other(wanted: &str) -> Self {
         let mut cloud = Self::new(&["a", "b", "c"]);
         for host in ["a", "b", "c"] {
-            cloud.member(host, false, wanted, Ask::Exec { argv: vec!["all there".into()] }).await;
+            cloud.member(host, false, wanted, Ask::Exec { argv: ReadOnly::declared(vec!["all there".into()]) }).await;
         }
         let back: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         for (host, fake) in &cloud.fakes {
@@ -187,8 +187,13 @@ impl Cloud {
         let mut machines = BTreeMap::new();
         for (name, fake) in &self.fakes {
             let host = Observer::new(fake.machine());
-            let look =
-                host.look(&host::Ask { folders: vec!["/etc/kolla".into()], ..Default::default() }).await.unwrap();
+            let ask = host::Ask {
+                folders: vec!["/etc/kolla".into()],
+                files: vec!["/etc/docker/daemon.json".into()],
+                units: vec!["docker".into()],
+                ..Default::default()
+            };
+            let look = host.look(&ask).await.unwrap();
             peers.insert(name.clone(), Peer::new(host, look));
             machines.insert(name.clone(), fake.machine());
             fake.forget_calls();
@@ -351,7 +356,7 @@ async fn members_that_were_all_told_to_stop_are_replaced_once_they_are_up() {
 #[tokio::test(start_paused = true)]
 async fn one_that_serves_is_not_touched_while_another_gets_up() {
     let mut cloud = Cloud::new(&["a", "b"]);
-    cloud.member("a", false, "1", Ask::Exec { argv: vec!["slow".into()] }).await;
+    cloud.member("a", false, "1", Ask::Exec { argv: ReadOnly::declared(vec!["slow".into()]) }).await;
     cloud.tell_to_stop(&["a"]);
     let begin = tokio::time::Instant::now();
     cloud.fakes["a"].on_exec(move |_, _, _, _| {

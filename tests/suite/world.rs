@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use kolla::host::fake::{Fake, FakeFile, World};
-use kolla::host::{HttpAnswer, HttpAsk, Output};
+use kolla::host::{HttpAnswer, HttpAsk, Output, sysctl_path};
 use regex::Regex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -19,7 +19,8 @@ pub(super) fn image_id(content: &str) -> String {
 
 /// Teaches a host all of it.
 pub(super) fn teach(fake: &Fake) {
-    fake.on_run(|world, script, stdin| script_effect(world, script, stdin).then(Output::default));
+    fake.on_run(|world, script, _| script_effect(world, script).then(Output::default));
+    fake.on_run(|world, script, _| systemd(world, script));
     let database = Mutex::new(Database::default());
     let made = Mutex::new(BTreeSet::new());
     fake.on_exec(move |_, _, argv, stdin| {
@@ -57,13 +58,14 @@ fn unquoted(word: &str) -> String {
 }
 
 /// Scripts beyond the plain commands that a host in memory understands by itself.
-fn script_effect(world: &mut World, script: &str, stdin: &[u8]) -> bool {
+fn script_effect(world: &mut World, script: &str) -> bool {
     if script.contains("/proc/sys/") {
         let setting = Regex::new(r"\|\| echo (.+) > (\S+)").unwrap();
         for found in setting.captures_iter(script) {
-            let name = unquoted(&found[2]).trim_start_matches("/proc/sys/").replace('/', ".");
+            let path = unquoted(&found[2]);
+            let path = path.trim_start_matches("/proc/sys/");
             // A parameter that the kernel does not have is passed over.
-            if let Some(value) = world.sysctls.get_mut(&name) {
+            if let Some((_, value)) = world.sysctls.iter_mut().find(|(name, _)| sysctl_path(name) == path) {
                 *value = unquoted(&found[1]);
             }
         }
@@ -96,10 +98,6 @@ fn script_effect(world: &mut World, script: &str, stdin: &[u8]) -> bool {
         }
         return true;
     }
-    if script == "cat > /etc/hosts" {
-        world.facts.hosts_file = String::from_utf8_lossy(stdin).into_owned();
-        return true;
-    }
     if let Some(found) =
         Regex::new(r"s/\^safe_to_bootstrap:\.\*/safe_to_bootstrap: 1/' (\S+)").unwrap().captures(script)
     {
@@ -108,11 +106,32 @@ fn script_effect(world: &mut World, script: &str, stdin: &[u8]) -> bool {
         world.put(&unquoted(&found[1]), FakeFile::new(text.as_bytes(), 0o660, "root:root"));
         return true;
     }
-    if script.contains("systemctl restart") {
-        world.facts.engine = true;
-        return true;
-    }
     false
+}
+
+/// systemd with an engine: that does not start with a file that says `broken`, and finds one that says `invalid` to be so.
+fn systemd(world: &mut World, script: &str) -> Option<Output> {
+    let named = |pattern: &str| Regex::new(pattern).unwrap().captures(script).map(|found| unquoted(&found[1]));
+    let says = |world: &World, path: &str, word: &str| {
+        String::from_utf8_lossy(&world.content(path).unwrap_or_default()).contains(word)
+    };
+    let failed = |stderr: String| Output { code: 1, stderr, ..Output::default() };
+    if let Some(path) = named(r"^dockerd --validate --config-file (\S+)") {
+        let invalid = says(world, &path, "invalid");
+        let folder = named(r"rm -rf -- (\S+)").unwrap();
+        world.files.retain(|path, _| !path.starts_with(&folder));
+        return Some(if invalid { failed(format!("the file {path} is not valid\n")) } else { Output::default() });
+    }
+    if let Some(name) = named(r"systemctl restart (\S+)") {
+        let broken = says(world, "/etc/docker/daemon.json", "broken");
+        // Who failed too often has to be forgiven first.
+        let forgiven = script.find("reset-failed").is_some_and(|at| script[at..].contains(&name));
+        let down = broken || !forgiven;
+        world.facts.engine = !down;
+        world.units.insert(name, if down { "failed" } else { "active" }.into());
+        return Some(if down { failed("Job for docker.service failed.\n".into()) } else { Output::default() });
+    }
+    script.starts_with("journalctl").then(|| Output { stdout: b"no such option\n".to_vec(), ..Output::default() })
 }
 
 /// As much of a database as steps can see.

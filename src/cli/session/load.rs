@@ -208,16 +208,20 @@ impl Loaded {
         warnings
     }
 
-    /// What the batched look at a host has to bring: the files that are ours, and what roles prepare on hosts.
-    pub(super) fn ask(&self, scopes: &Scopes, host: &str) -> Ask {
+    /// What the batched look at a host has to bring: the files that are ours and, for who prepares hosts, what roles
+    /// prepare on them.
+    pub(super) fn ask(&self, scopes: &Scopes, host: &str, prepares: bool) -> Ask {
         let scope = scopes.host(host);
         let path = |spec: &FileSpec| scope.render(Path::new("path"), &spec.to).unwrap_or_else(|_| spec.to.clone());
         let mut ask = Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() };
-        for role in self.roles.0.values() {
+        for role in self.roles.0.values().filter(|_| prepares) {
             for item in &role.host {
                 match &item.kind {
                     HostKind::File(spec) => ask.files.push(path(spec)),
-                    HostKind::Unit { files, .. } => ask.files.extend(files.iter().map(path)),
+                    HostKind::Unit { name, files, .. } => {
+                        ask.units.push(name.clone());
+                        ask.files.extend(files.iter().map(path));
+                    }
                     HostKind::Block { .. } => {}
                     HostKind::Packages(node) => {
                         ask.packages.extend(scope.eval_list(&role.document, node).unwrap_or_default());

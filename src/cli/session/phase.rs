@@ -69,8 +69,9 @@ async fn run(
     let mut lookups = loaded.draft(&names.iter().cloned().collect())?.lookups;
     let asking = loaded.unasked(true);
     let first = names.iter().find(|name| limit.contains(*name)).map(String::as_str);
+    let prepares = phase.keep.contains(&op::Kind::Unit);
     let lock = |host: &str| (!check && limit.contains(host)).then(|| lock_note(at, Some(host) == first));
-    let ask = |host: &str| Ask { lock: lock(host), ..loaded.ask(&asking, host) };
+    let ask = |host: &str| Ask { lock: lock(host), ..loaded.ask(&asking, host, prepares) };
     let options = connect_options(at, reporting.record.as_ref());
     let mut connected = tokio::select! {
         connected = connect(&loaded.site, &names, &options, ask, &*reporting.sink) => connected,
@@ -96,6 +97,9 @@ async fn run(
             sink.event(&Event::Warning { host: String::new(), message });
         }
     });
+    if prepares {
+        shared.ready = whole.ready();
+    }
     // Of nothing that changes what runs: a database's recovery and a stop need no new secret.
     let deploys = [op::Kind::FileSet, op::Kind::Container].iter().all(|kind| phase.keep.contains(kind));
     let deploys = deploys && phase.want == Want::Running;

@@ -11,7 +11,7 @@ use super::load::{Loaded, connect_options, crew, shared};
 use super::{PartRow, Status, StatusRow};
 use crate::cli::Invocation;
 use crate::error::{Error, Result};
-use crate::host::{Interface, Observer, Remote};
+use crate::host::{Interface, Observer, ReadOnly, Remote};
 use crate::op::api::Part;
 use crate::op::container::Container;
 use crate::op::{Diff, Op, Operation as _, Peer, Tell, Told, View};
@@ -35,7 +35,7 @@ pub async fn status(at: &Invocation) -> Result<Status> {
     let limit = loaded.limit(at)?;
     let names: Vec<String> = loaded.members().into_iter().collect();
     let asking = loaded.unasked(true);
-    let ask = |host: &str| loaded.ask(&asking, host);
+    let ask = |host: &str| loaded.ask(&asking, host, false);
     let connected = connect(&loaded.site, &names, &connect_options(at, None), ask, &Quiet).await;
     let unreachable = |(host, error): (&String, &Error)| StatusRow {
         host: host.clone(),
@@ -114,9 +114,9 @@ async fn answers(questions: &[&Question], near: &str, limit: &IndexSet<String>, 
         let session = &session;
         async move {
             match &question.ask {
-                Asked::Exec { host, container, argv, expect } => match crew.peers.get(host) {
+                Asked::Exec { host, container, program, expect } => match crew.peers.get(host) {
                     Some(peer) if limit.contains(host) => {
-                        let (answer, well) = said(&peer.host, container, argv, expect.as_deref()).await;
+                        let (answer, well) = said(&peer.host, container, program, expect.as_deref()).await;
                         vec![row(question, host, answer, well)]
                     }
                     _ => Vec::new(),
@@ -157,8 +157,8 @@ fn listed(question: &Question, part: &Part) -> PartRow {
 }
 
 /// What a program in a container says, and whether that is well.
-async fn said(host: &Observer, container: &str, argv: &[String], expect: Option<&str>) -> (String, bool) {
-    match host.probe(container, argv, &[]).await {
+async fn said(host: &Observer, container: &str, program: &ReadOnly, expect: Option<&str>) -> (String, bool) {
+    match host.probe(container, program).await {
         Err(error) => (error.to_string(), false),
         Ok(output) => {
             let text = if output.code == 0 { output.text() } else { format!("{}{}", output.text(), output.stderr) };

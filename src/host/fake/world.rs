@@ -55,6 +55,7 @@ impl FakeFile {
             digest: if plain { hex::encode(Sha256::digest(&self.content)) } else { String::new() },
             mode: format!("{:04o}", self.mode),
             owner: self.owner.clone(),
+            ids: self.owner.replace("root", "0"),
             link: self.link.clone(),
         }
     }
@@ -130,6 +131,8 @@ pub struct World {
     pub sysctls: BTreeMap<String, String>,
     /// Installed packages and their versions.
     pub packages: BTreeMap<String, String>,
+    /// systemd's `ActiveState` of units.
+    pub units: BTreeMap<String, String>,
     /// Others that can be reached, as `10.0.0.12:3306`; ports of running containers need no entry.
     pub reachable: BTreeMap<String, Reach>,
     /// Another run that holds the lock.
@@ -212,6 +215,9 @@ impl World {
     /// A file's content, through links; `None` where there is no file.
     pub fn content(&self, path: &str) -> Option<Vec<u8>> {
         let real = self.real(path);
+        if real == "/etc/hosts" && !self.files.contains_key(&real) {
+            return Some(self.facts.hosts_file.clone().into_bytes());
+        }
         self.files.get(&real).filter(|file| !file.folder).map(|file| file.content.to_vec())
     }
 
@@ -228,7 +234,7 @@ impl World {
     }
 
     /// The path with links followed, at any depth of it; as it is where they make a circle.
-    fn real(&self, path: &str) -> String {
+    pub(super) fn real(&self, path: &str) -> String {
         let mut path = path.to_owned();
         for _ in 0..16 {
             let linked = path.match_indices('/').map(|(at, _)| at).skip(1).chain([path.len()]).find_map(|end| {
@@ -269,6 +275,7 @@ impl World {
             volumes: self.volumes.keys().cloned().collect(),
             sysctls: named(&ask.sysctls, &self.sysctls),
             packages: named(&ask.packages, &self.packages),
+            units: named(&ask.units, &self.units),
         }
     }
 

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::error::{Error, Result};
-use crate::host::ContainerState;
+use crate::host::{ContainerState, ReadOnly, Remote};
 use crate::op::{Peer, View};
 
 /// How long requests under way may take before a member stops; what serves them has its own patience after that.
 const DRAINS: Duration = Duration::from_secs(10);
 /// How long a load balancer may take to notice: a few of its own checks.
 const NOTICES: Duration = Duration::from_secs(30);
+/// How long it may take to tell one of them something.
+const LISTENS: Duration = Duration::from_mins(1);
 
 /// What the load balancers know a container as, and how they are asked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,7 +23,7 @@ pub struct Balanced {
     /// The container of a load balancer, on whatever hosts it runs.
     pub container: String,
     /// Words of a program in it that prints `BACKEND,SERVER,SESSIONS,STATUS` lines.
-    pub ask: Vec<String>,
+    pub ask: ReadOnly,
     /// Words of a program in it that takes a backend, a server and `drain` or `ready`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tell: Vec<String>,
@@ -38,12 +40,12 @@ pub struct Balanced {
 
 impl Balanced {
     /// Waits until every load balancer that runs and knows this member sends to it.
-    pub(super) async fn wait(&self, at: &View) -> Result<()> {
+    pub(super) async fn wait(&self, at: &View, host: &Remote) -> Result<()> {
         let judged = |name: &String| at.me.container(name).as_ref().is_some_and(ContainerState::running);
         if !self.judge.as_ref().is_none_or(judged) {
             return Ok(());
         }
-        self.tell(at, "ready").await;
+        self.tell(at, host, "ready").await;
         let end = Instant::now() + NOTICES;
         for (name, peer) in at.peers.iter() {
             while let Some(Member { status, .. }) = self.on(peer).await.filter(|member| !member.up()) {
@@ -61,9 +63,9 @@ impl Balanced {
 
     /// Before this member stops: the load balancers send new requests to the others, and those under way come to their
     /// end, for a while. One that has no others goes on as it is.
-    pub(super) async fn drain(&self, at: &View) {
+    pub(super) async fn drain(&self, at: &View, host: &Remote) {
         let end = Instant::now() + DRAINS;
-        self.tell(at, "drain").await;
+        self.tell(at, host, "drain").await;
         for peer in at.peers.values() {
             while self.on(peer).await.is_some_and(|member| member.sessions > 0) && Instant::now() < end {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -72,14 +74,16 @@ impl Balanced {
     }
 
     /// Best effort: what a load balancer was told is gone when it is itself replaced, or its host is.
-    pub(super) async fn tell(&self, at: &View, state: &str) {
+    pub(super) async fn tell(&self, at: &View, host: &Remote, state: &str) {
         if self.tell.is_empty() || !self.others {
             return;
         }
         let words = [&self.backend, &self.server, state].map(str::to_owned);
         let argv: Vec<String> = self.tell.iter().cloned().chain(words).collect();
-        for peer in at.peers.values().filter(|peer| self.runs_on(peer)) {
-            let _ = peer.host.probe(&self.container, &argv, &[]).await;
+        let run_one = at.peers.iter().filter(|(_, peer)| self.runs_on(peer));
+        for balancer in run_one.filter_map(|(name, _)| host.peer(name)) {
+            let told = balancer.act().exec(&self.container, "", &argv, &[]);
+            let _ = tokio::time::timeout(LISTENS, told).await;
         }
     }
 
@@ -93,7 +97,7 @@ impl Balanced {
             return None;
         }
         // One that is being replaced itself, or whose host is gone, sends to nobody.
-        let text = peer.host.probe(&self.container, &self.ask, &[]).await.ok()?.text();
+        let text = peer.host.probe(&self.container, &self.ask).await.ok()?.text();
         let mut lines = text.lines().map(|line| line.splitn(4, ',').collect::<Vec<_>>());
         lines.find_map(|fields| match fields[..] {
             [backend, server, sessions, status] if backend == self.backend && server == self.server => {

@@ -127,16 +127,16 @@ impl Container {
     }
 
     /// Waits until the load balancers send to it.
-    pub(super) async fn until_sent_to(&self, at: &View) -> Result<()> {
+    pub(super) async fn until_sent_to(&self, at: &View, host: &Remote) -> Result<()> {
         match &self.balanced {
-            Some(balanced) => balanced.wait(at).await,
+            Some(balanced) => balanced.wait(at, host).await,
             None => Ok(()),
         }
     }
 
     /// It answers as it should: once it is sent to, too, that is noted.
     pub(super) async fn note_ready(&self, host: &Remote, at: &View) -> Result<()> {
-        self.until_sent_to(at).await?;
+        self.until_sent_to(at, host).await?;
         self.mark_ready(host, at).await
     }
 
@@ -184,7 +184,7 @@ impl Container {
         // From here on something is down until something is up again, whatever fails.
         let swap = async {
             if let Some(balanced) = self.balanced.as_ref().filter(|_| was_running) {
-                balanced.drain(at).await;
+                balanced.drain(at, host).await;
             }
             if was_alive {
                 stop(name, self.stop_timeout(), at, host).await?;
@@ -199,7 +199,7 @@ impl Container {
             Err(error) => Ok(Answer::Ended { why: error.to_string(), restarts: false }),
         };
         let failure = match verdict {
-            Ok(Answer::Right) => match self.until_sent_to(at).await {
+            Ok(Answer::Right) => match self.until_sent_to(at, host).await {
                 Ok(()) => {
                     self.mark_ready(host, at).await?;
                     return host.act().remove(&self.previous()).await;
@@ -247,7 +247,7 @@ impl Container {
             }
             host.act().rename(&self.previous(), &self.spec.name).await?;
         }
-        self.undrain(at).await;
+        self.undrain(at, host).await;
         // As long as it is there, the next run knows that there is something to settle.
         host.act().remove(&self.next()).await
     }
@@ -265,9 +265,9 @@ impl Container {
         note(path, format!("{} unsure\n", words.join(" ")), at, host).await
     }
 
-    pub(super) async fn undrain(&self, at: &View) {
+    pub(super) async fn undrain(&self, at: &View, host: &Remote) {
         if let Some(balanced) = &self.balanced {
-            balanced.tell(at, "ready").await;
+            balanced.tell(at, host, "ready").await;
         }
     }
 

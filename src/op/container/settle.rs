@@ -26,7 +26,7 @@ impl Container {
                     && !told_to_stop(new, &at.me)
                     && self.differences(new, None).is_empty()
                     && self.ready.until_right(host, &self.spec.name).await? == Answer::Right
-                    && self.until_sent_to(at).await.is_ok();
+                    && self.until_sent_to(at, host).await.is_ok();
                 if good {
                     self.mark_ready(host, at).await?;
                     host.act().remove(&self.previous()).await?;
@@ -80,7 +80,7 @@ impl Container {
             return self.note_ready(host, at).await;
         }
         if prepared {
-            self.undrain(at).await;
+            self.undrain(at, host).await;
         }
         host.act().remove(&self.next()).await
     }

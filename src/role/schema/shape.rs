@@ -259,11 +259,18 @@ pub(super) const HOST_ITEM: Keys = Keys {
     all: &[
         ("group", Shape::Text),
         ("when", Shape::Flag),
+        ("serial", Shape::Number),
         ("packages", Shape::Some(&Shape::Text)),
         ("sysctl", Shape::Either(&VALUES, &Shape::Text)),
         ("file", A_FILE),
         ("block", Shape::Keys(&keys(&[("path", Shape::Text), ("content", Shape::Text)], &["path", "content"]))),
-        ("unit", Shape::Keys(&keys(&[("name", Shape::Text), ("files", Shape::List(&A_FILE))], &["name"]))),
+        (
+            "unit",
+            Shape::Keys(&keys(
+                &[("name", Shape::Text), ("files", Shape::List(&A_FILE)), ("validate", Shape::Words)],
+                &["name"],
+            )),
+        ),
     ],
     needed: &[],
     one_of: &["packages", "sysctl", "file", "block", "unit"],

@@ -41,6 +41,10 @@ pub(super) struct Host {
     /// What the registry answers instead, as `500 message`; empty where it answers as it should again.
     pub(super) registry_says: Option<String>,
     pub(super) files: IndexMap<String, String>,
+    /// Owners of files, where they are not root's.
+    pub(super) owners: BTreeMap<String, String>,
+    /// systemd's state of units.
+    pub(super) units: BTreeMap<String, String>,
     pub(super) volumes: Vec<String>,
     pub(super) packages: Vec<String>,
     pub(super) sysctls: BTreeMap<String, String>,
@@ -120,6 +124,10 @@ pub(super) struct After {
     pub(super) volumes: Option<Vec<String>>,
     /// Content by path, `-> path` for a link, null for what must not be there.
     pub(super) files: BTreeMap<String, Option<String>>,
+    /// Owners of files.
+    pub(super) owners: BTreeMap<String, String>,
+    /// systemd's state of units.
+    pub(super) units: BTreeMap<String, String>,
     pub(super) packages: Option<Vec<String>>,
     pub(super) sysctls: Option<BTreeMap<String, String>>,
     pub(super) hosts_file: Option<String>,
@@ -158,6 +166,10 @@ impl Host {
         for (path, content) in &self.files {
             world.put(path, FakeFile::new(content.as_bytes(), 0o644, "root:root"));
         }
+        for (path, owner) in &self.owners {
+            world.files.get_mut(path).unwrap().owner.clone_from(owner);
+        }
+        world.units.extend(self.units.clone());
         world.volumes.extend(self.volumes.iter().map(|name| (name.clone(), BTreeMap::new())));
         world.packages.extend(self.packages.iter().map(|name| (name.clone(), "1.0".to_owned())));
         world.sysctls.extend(self.sysctls.clone());
@@ -248,7 +260,10 @@ pub(super) fn question(op: &Op) -> Ask {
     let mut ask = Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() };
     match op {
         Op::HostFile(file) => ask.files.push(file.file.name.clone()),
-        Op::Unit(unit) => ask.files.extend(unit.files.iter().map(|file| file.name.clone())),
+        Op::Unit(unit) => {
+            ask.units.push(unit.name.clone());
+            ask.files.extend(unit.files.iter().map(|file| file.name.clone()));
+        }
         Op::Sysctl(sysctl) => {
             ask.files.push(sysctl.file.clone());
             ask.sysctls.extend(sysctl.values.keys().cloned());
