@@ -171,7 +171,7 @@ Local "local"
     "Something on this machine failed: a file, a folder, a process."
     "The message says which and why.";
 Interrupted "interrupted"
-    "The run was stopped by Ctrl-C: what was begun was finished, nothing new was started."
+    "The run was stopped by Ctrl-C, SIGTERM or a closed terminal: what was begun was finished, nothing new was started."
     "Run again.";
 }
 

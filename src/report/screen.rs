@@ -124,7 +124,9 @@ impl Screen {
                 && let Err(error) = open.write_all(bytes).and_then(|()| open.flush())
             {
                 *stream = None;
-                if error.kind() != ErrorKind::BrokenPipe {
+                // A terminal that was closed answers so.
+                let hung_up = error.raw_os_error() == Some(nix::errno::Errno::EIO as i32);
+                if error.kind() != ErrorKind::BrokenPipe && !hung_up {
                     lock(&self.problem).get_or_insert_with(|| error.to_string());
                 }
             }

@@ -14,5 +14,6 @@ mod saved;
 mod schemas;
 mod secrets;
 mod units;
+mod signals;
 mod walk;
 mod world;
