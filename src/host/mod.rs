@@ -5,6 +5,7 @@
 //! Nothing here knows of roles, plans or operations.
 
 pub mod apt;
+mod bastion;
 mod channel;
 mod connected;
 mod docker;
@@ -33,6 +34,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+pub use bastion::Bastions;
 pub use local::Output;
 pub use machine::{Machine, Observer, ReadOnly, Remote};
 

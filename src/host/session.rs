@@ -292,19 +292,17 @@ impl Session {
     pub(super) async fn open_tcp(&self, address: &str, port: u16) -> Result<Stream, OpenFailure> {
         let gate = self.tcp.lock().await;
         self.told.refusals.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let (handle, address) = (self.handle.clone(), address.to_owned());
-        let opening = self
-            .open_stream(async move { handle.channel_open_direct_tcpip(address, port.into(), "127.0.0.1", 0).await });
+        let opening = self.open_tcp_to(address, port);
         tokio::pin!(opening);
         let Ok(opened) = tokio::time::timeout(REFUSAL, &mut opening).await else {
             // Not a refusal any more: others need not wait for it.
             drop(gate);
-            return opening.await.map_err(|error| match self.refusal(&error) {
+            return opening.await.map_err(|failure| match failure {
                 OpenFailure::Refused => OpenFailure::Unreachable("no answer".into()),
                 other => other,
             });
         };
-        match opened.map_err(|error| self.refusal(&error)) {
+        match opened {
             Err(OpenFailure::Refused) => {
                 let texts = self.refusal_texts().await;
                 if texts.iter().any(|text| text.to_lowercase().contains("connection refused")) {
@@ -315,6 +313,14 @@ impl Session {
             }
             other => other,
         }
+    }
+
+    /// The same without knowing why it failed: the many hosts behind a jump host do not wait for each other.
+    async fn open_tcp_to(&self, address: &str, port: u16) -> Result<Stream, OpenFailure> {
+        let (handle, address) = (self.handle.clone(), address.to_owned());
+        let opened = self
+            .open_stream(async move { handle.channel_open_direct_tcpip(address, port.into(), "127.0.0.1", 0).await });
+        opened.await.map_err(|error| self.refusal(&error))
     }
 
     /// What the server said of opens that failed: the library tells the failure just before it tells the text.
@@ -382,8 +388,13 @@ fn went_away(error: &russh::Error) -> bool {
 /// A TCP connection, from here or from the bastion.
 async fn dial(target: &Target, bastion: Option<&Session>) -> Result<Box<dyn Duplex>, NoSession> {
     if let Some(bastion) = bastion {
-        let opened = bastion.open_tcp(&target.address, target.port).await;
-        return opened.map_err(|failure| HostCause::Unreachable(format!("through the jump host: {failure}")).into());
+        return bastion.open_tcp_to(&target.address, target.port).await.map_err(|failure| {
+            let why = match failure {
+                OpenFailure::Refused => "it cannot connect to this host".to_owned(),
+                other => other.to_string(),
+            };
+            HostCause::Unreachable(format!("through the jump host: {why}")).into()
+        });
     }
     let stream = TcpStream::connect((target.address.as_str(), target.port)).await.map_err(|error| {
         let text = match error.kind() {

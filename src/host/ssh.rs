@@ -1,6 +1,5 @@
 //! Machines over SSH: who they are, how they are connected to, and what becomes of a lost session.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{OnceCell, Semaphore};
 
+use super::bastion::Bastions;
 use super::connected::Connected;
 use super::docker::Access;
 use super::session::{NoSession, Session};
@@ -94,35 +93,16 @@ impl fmt::Display for Target {
     }
 }
 
-/// Connects to one host and logs in.
+/// Connects to one host and logs in, through its jump host where it has one.
 ///
 /// # Errors
 /// When it cannot be reached, its key is not the recorded one, or no key of ours is accepted.
-pub async fn connect(target: &Target, observe: Option<Observe>) -> Result<Arc<dyn Machine>> {
-    let bastions = Bastions::default();
-    connect_through(target, &bastions, observe).await
-}
-
-/// Connects to many hosts, `at_once` of them at a time; answers in their order. Hosts behind the same jump host
-/// share one session to it.
-pub async fn connect_all(
-    targets: &[Target],
-    at_once: usize,
-    observe: Option<Observe>,
-) -> Vec<Result<Arc<dyn Machine>>> {
-    let (starts, bastions) = (Semaphore::new(at_once.max(1)), Bastions::default());
-    let one = async |target: &Target| {
-        let _permit = starts.acquire().await;
-        connect_through(target, &bastions, observe.clone()).await
-    };
-    futures_util::future::join_all(targets.iter().map(one)).await
-}
-
-async fn connect_through(target: &Target, bastions: &Bastions, observe: Option<Observe>) -> Result<Arc<dyn Machine>> {
+pub async fn connect(target: &Target, bastions: &Bastions, observe: Option<Observe>) -> Result<Arc<dyn Machine>> {
     let bastion = bastions.session(target).await.map_err(|cause| target.error(cause))?;
-    let session = open(target, bastion.clone()).await.map_err(|cause| target.error(cause))?;
+    let session = open(target, bastion).await.map_err(|cause| target.error(cause))?;
     let wire = Arc::new(Ssh {
         target: target.clone(),
+        bastions: bastions.clone(),
         session: Mutex::new(Arc::new(session)),
         dead: tokio::sync::Mutex::default(),
         renewal: Mutex::default(),
@@ -134,7 +114,7 @@ async fn connect_through(target: &Target, bastions: &Bastions, observe: Option<O
 }
 
 /// One session, with more tries where the server drops connections that come too fast.
-async fn open(target: &Target, bastion: Option<Arc<Session>>) -> Result<Session, HostCause> {
+pub(super) async fn open(target: &Target, bastion: Option<Arc<Session>>) -> Result<Session, HostCause> {
     const TRIES: u32 = 8;
     let mut tries = 1;
     loop {
@@ -151,27 +131,10 @@ async fn open(target: &Target, bastion: Option<Arc<Session>>) -> Result<Session,
     }
 }
 
-/// Sessions to jump hosts, one each.
-#[derive(Default)]
-struct Bastions(Mutex<HashMap<String, Arc<OnceCell<Arc<Session>>>>>);
-
-impl Bastions {
-    async fn session(&self, target: &Target) -> Result<Option<Arc<Session>>, HostCause> {
-        let Some(jump) = target.jump.as_deref() else { return Ok(None) };
-        let further = Box::pin(self.session(jump)).await?;
-        let key = format!("{}@{jump}", jump.user);
-        let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
-        let made = async {
-            let session = open(jump, further).await;
-            session.map(Arc::new).map_err(|cause| HostCause::Unreachable(format!("jump host {jump}: {cause}")))
-        };
-        cell.get_or_try_init(|| made).await.map(|session| Some(session.clone()))
-    }
-}
-
 /// A host over SSH, with whatever session it has now.
 struct Ssh {
     target: Target,
+    bastions: Bastions,
     session: Mutex<Arc<Session>>,
     /// Held while it is made anew. Why that could not be: nothing is tried any more.
     dead: tokio::sync::Mutex<Option<HostCause>>,
@@ -208,7 +171,7 @@ impl Ssh {
     }
 
     async fn renew(&self) -> Result<Arc<Session>, HostCause> {
-        let bastion = Bastions::default().session(&self.target).await?;
+        let bastion = self.bastions.session(&self.target).await?;
         let session = Arc::new(open(&self.target, bastion).await?);
         let renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(command) = renewal {

@@ -101,7 +101,12 @@ impl Sshd {
     }
 
     async fn machine(&self, name: &str) -> Arc<dyn Machine> {
-        ssh::connect(&self.target(name), None).await.unwrap()
+        connect(&self.target(name)).await.unwrap()
+    }
+
+    /// How often somebody has logged in.
+    fn logins(&self) -> usize {
+        fs::read_to_string(self.at("log")).unwrap().matches("Accepted publickey").count()
     }
 
     /// Ends every session, as a crash of the host's sshd would.
@@ -112,6 +117,10 @@ impl Sshd {
             Command::new("kill").args(["-9", pid]).status().unwrap();
         }
     }
+}
+
+async fn connect(target: &Target) -> Result<Arc<dyn Machine>> {
+    ssh::connect(target, &Bastions::default(), None).await
 }
 
 fn cause<T>(outcome: Result<T>) -> HostCause {
@@ -136,33 +145,33 @@ static LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 async fn host_keys_and_login_keys_are_checked() {
     let server = Sshd::new("");
     let strict = Target { accept_new_host_keys: false, ..server.target("control01") };
-    let unknown = cause(ssh::connect(&strict, None).await);
+    let unknown = cause(connect(&strict).await);
     assert!(
         matches!(&unknown, HostCause::UnknownHostKey { fingerprint } if fingerprint.starts_with("SHA256:")),
         "{unknown}"
     );
 
     server.machine("control01").await;
-    ssh::connect(&strict, None).await.unwrap();
+    connect(&strict).await.unwrap();
 
     let other = server.at("other");
     keygen(&other);
     let line = fs::read_to_string(server.at("other.pub")).unwrap();
     fs::write(server.at("changed"), format!("# one\n[127.0.0.1]:{} {line}", server.port)).unwrap();
     let changed = Target { known_hosts: vec![server.at("changed")], ..server.target("control01") };
-    let refused = cause(ssh::connect(&changed, None).await);
+    let refused = cause(connect(&changed).await);
     assert!(
         matches!(&refused, HostCause::ChangedHostKey { recorded, .. } if recorded.ends_with("changed:2")),
         "{refused}"
     );
 
     let stranger = Target { key_files: vec![server.at("none"), other], ..server.target("control01") };
-    let refused = cause(ssh::connect(&stranger, None).await);
+    let refused = cause(connect(&stranger).await);
     assert!(refused.to_string().contains("none: no such file, "), "{refused}");
     assert!(matches!(refused, HostCause::Refused { .. }));
 
     let nobody = Target { port: 1, ..server.target("control01") };
-    assert!(matches!(cause(ssh::connect(&nobody, None).await), HostCause::Unreachable(_)));
+    assert!(matches!(cause(connect(&nobody).await), HostCause::Unreachable(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,19 +188,44 @@ async fn an_agent_and_a_jump_host_lead_to_the_same_machine() {
     assert!(added.success());
     let jump = Target { key_files: Vec::new(), agent_socket: Some(socket), ..server.target("bastion") };
     let inner = Target { jump: Some(Box::new(jump)), ..server.target("control01") };
-    let machines = ssh::connect_all(&[inner.clone(), inner], 2, None).await;
-    for machine in machines {
-        assert_eq!(machine.unwrap().run("cat", b"hello").await.unwrap().text(), "hello");
-    }
+    assert_eq!(connect(&inner).await.unwrap().run("cat", b"hello").await.unwrap().text(), "hello");
     agent.kill().unwrap();
     agent.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_behind_a_jump_host_share_one_session_to_it() {
+    let (outer, inner) = (Sshd::new("LogLevel VERBOSE"), Sshd::new(""));
+    let bastions = Bastions::default();
+    let behind = |name: &str| Target { jump: Some(Box::new(outer.target("bastion"))), ..inner.target(name) };
+    let targets = [behind("control01"), behind("control02"), behind("compute01")];
+    let connecting = targets.iter().map(|target| ssh::connect(target, &bastions, None));
+    let machines: Vec<_> =
+        futures_util::future::join_all(connecting).await.into_iter().map(|machine| machine.unwrap()).collect();
+    assert_eq!(outer.logins(), 1);
+
+    // When it is lost, all are made anew through one more.
+    outer.cut();
+    for machine in &machines {
+        assert!(machine.read("/etc/passwd").await.unwrap().is_some());
+    }
+    assert_eq!(outer.logins(), 2);
+
+    // Which of the two is down is told.
+    let down = Target { port: 1, ..outer.target("down") };
+    let nowhere = Target { jump: Some(Box::new(down)), ..inner.target("control01") };
+    let refused = cause(ssh::connect(&nowhere, &bastions, None).await);
+    assert!(refused.to_string().contains("jump host 127.0.0.1:1: "), "{refused}");
+    let closed = Target { port: 1, ..behind("control01") };
+    let refused = cause(ssh::connect(&closed, &bastions, None).await);
+    assert!(refused.to_string().ends_with("through the jump host: it cannot connect to this host"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_drops_connections_is_tried_again() {
     let server = Sshd::new("MaxStartups 2:100:2");
     let targets: Vec<Target> = (0..6).map(|number| server.target(&format!("host{number}"))).collect();
-    for machine in ssh::connect_all(&targets, 6, None).await {
+    for machine in futures_util::future::join_all(targets.iter().map(connect)).await {
         machine.unwrap();
     }
 }
@@ -261,7 +295,7 @@ async fn a_lost_session_is_made_anew_for_reads_and_told_for_writes() {
         let line = format!("{}: {}: {:?}", record.host, record.what, record.outcome.map_err(ToString::to_string));
         seen.lock().unwrap().push(line);
     });
-    let machine = ssh::connect(&server.target("control01"), Some(observe)).await.unwrap();
+    let machine = ssh::connect(&server.target("control01"), &Bastions::default(), Some(observe)).await.unwrap();
     let began = server.at("began");
     let script = format!("touch {}; exec sleep 60", began.display());
     let (write, ()) = tokio::join!(machine.run(&script, b"secret"), async {
@@ -411,7 +445,7 @@ async fn tcp_as_the_host_sees_it() {
     assert!(matches!(cause(machine.http(&ask, SOON).await), HostCause::ForwardingRefused(_)));
     assert!(matches!(cause(machine.look(&Ask::default()).await), HostCause::ForwardingRefused(_)));
     let bare = Target { engine_socket: "/run/no-engine.sock".into(), ..server.target("bare") };
-    let bare = ssh::connect(&bare, None).await.unwrap();
+    let bare = connect(&bare).await.unwrap();
     assert!(!bare.look(&Ask::default()).await.unwrap().facts.engine);
     assert!(matches!(cause(bare.containers().await), HostCause::NoEngine(_)));
 }

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 
 use super::event::{Event, Sink};
 use crate::error::{Error, HostCause, HostError, Result};
-use crate::host::{Ask, Look, Machine, Observe, here, ssh};
+use crate::host::{Ask, Bastions, Look, Machine, Observe, here, ssh};
 use crate::site::{HostSpec, Site};
 
 /// Connections opened at once: sshd's are many, but their logins cost processor time here.
@@ -51,15 +51,15 @@ pub async fn connect(
     sink: &dyn Sink,
 ) -> Connected {
     sink.event(&Event::Connecting { hosts: names.to_vec() });
-    let starts = tokio::sync::Semaphore::new(STARTS);
+    let (starts, bastions) = (tokio::sync::Semaphore::new(STARTS), Bastions::default());
     let mut answers: FuturesUnordered<_> = names
         .iter()
         .map(|name| {
-            let (starts, ask) = (&starts, ask(name));
+            let (starts, bastions, ask) = (&starts, &bastions, ask(name));
             async move {
                 let begin = Instant::now();
                 let permit = starts.acquire().await;
-                let machine = one(site, name, options).await;
+                let machine = one(site, name, bastions, options).await;
                 drop(permit);
                 let answer = match machine {
                     Ok(machine) => match tokio::time::timeout(LOOK, machine.look(&ask)).await {
@@ -108,14 +108,14 @@ pub async fn connect(
     connected
 }
 
-async fn one(site: &Site, name: &str, options: &ConnectOptions) -> Result<Arc<dyn Machine>> {
+async fn one(site: &Site, name: &str, bastions: &Bastions, options: &ConnectOptions) -> Result<Arc<dyn Machine>> {
     let Some(spec) = site.hosts.get(name) else {
         return Err(Error::host(name, "connect", HostCause::Unreachable("it is not in the inventory".into())));
     };
     if spec.local {
         return here::connect(name, spec.become_root, &spec.engine_socket, options.observe.clone());
     }
-    ssh::connect(&target(spec, options)?, options.observe.clone()).await
+    ssh::connect(&target(spec, options)?, bastions, options.observe.clone()).await
 }
 
 fn target(spec: &HostSpec, options: &ConnectOptions) -> Result<ssh::Target> {

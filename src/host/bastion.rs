@@ -1,0 +1,41 @@
+//! Jump hosts: one session each, through which all hosts behind it are reached.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::session::Session;
+use super::ssh::{Target, open};
+use crate::error::HostCause;
+
+/// Sessions to jump hosts. Clones share them.
+#[derive(Clone, Default)]
+pub struct Bastions(Arc<Mutex<HashMap<Who, Cell>>>);
+
+/// Who logs in where: the login as it is written, and with which keys.
+type Who = (String, Vec<PathBuf>);
+/// The session that was made last, or why none was; held while one is made.
+type Cell = Arc<tokio::sync::Mutex<Option<Result<Arc<Session>, HostCause>>>>;
+
+impl Bastions {
+    /// The session to a target's jump host, if it has one. Made by whoever needs it first, and anew where it was lost; a
+    /// jump host that could not be reached is not tried for each of the hosts behind it.
+    pub(super) async fn session(&self, target: &Target) -> Result<Option<Arc<Session>>, HostCause> {
+        let Some(jump) = target.jump.as_deref() else { return Ok(None) };
+        let who = (format!("{}@{jump}", jump.user), jump.key_files.clone());
+        let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(who).or_default().clone();
+        let mut made = cell.lock().await;
+        if let Some(Ok(session)) = &*made
+            && session.lost()
+        {
+            *made = None;
+        }
+        if made.is_none() {
+            let further = Box::pin(self.session(jump)).await?;
+            let opened = open(jump, further).await;
+            let opened = opened.map_err(|cause| HostCause::Unreachable(format!("jump host {jump}: {cause}")));
+            *made = Some(opened.map(Arc::new));
+        }
+        made.clone().transpose()
+    }
+}
