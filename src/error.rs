@@ -385,9 +385,15 @@ pub enum HostCause {
     /// Nothing was heard in time.
     #[error("no answer within {0} s")]
     TimedOut(u64),
-    /// Another run holds the lock.
-    #[error("another run holds the lock: {0}")]
-    Locked(String),
+    /// Another run has the site's lease.
+    #[error("another run has it: {0}")]
+    Leased(String),
+    /// Too few of the hosts that grant the site's lease answer.
+    #[error("{0}")]
+    NoMajority(String),
+    /// The site's lease was lost in the middle of a run.
+    #[error("it was lost: {0}")]
+    LeaseLost(String),
     /// An answer that makes no sense.
     #[error("unexpected answer: {0}")]
     Answer(String),
@@ -413,7 +419,9 @@ impl HostCause {
             Self::Registry { .. } => Kind::Registry,
             Self::Exit { .. } => Kind::CommandFailed,
             Self::TimedOut(_) => Kind::TimedOut,
-            Self::Locked(_) => Kind::Locked,
+            Self::Leased(_) => Kind::Leased,
+            Self::NoMajority(_) => Kind::NoMajority,
+            Self::LeaseLost(_) => Kind::LeaseLost,
             Self::Answer(_) => Kind::UnexpectedAnswer,
         }
     }
@@ -451,7 +459,16 @@ impl HostCause {
             Self::Registry { registry, .. } => {
                 format!("see that it runs, as by `curl http://{registry}/v2/` on the host")
             }
-            Self::Locked(_) => "wait for it to end; the lock goes when that run's SSH session ends".into(),
+            Self::TimedOut(_) => "see what holds it up there (load, disk, a lock), then run the same again".into(),
+            Self::Leased(_) => {
+                "wait for that run to end, or end it; where its machine or connection is gone, the lease goes within \
+                 3 minutes"
+                    .into()
+            }
+            Self::NoMajority(_) => "bring them back, or, when nobody else can be at work on this site, run again with \
+                                    `--without-majority`"
+                .into(),
+            Self::LeaseLost(_) => "run the same again: what was done stays done".into(),
             _ => return None,
         })
     }

@@ -29,7 +29,7 @@ pub(crate) fn bare(index: usize) -> Fake {
     fake
 }
 
-/// What a look says, and whether its script goes on after that.
+/// What a look says, and whether its script goes on after that, to hold the lease.
 pub(crate) struct Answered {
     pub(crate) text: Vec<u8>,
     pub(crate) stays: bool,
@@ -46,7 +46,7 @@ pub(crate) async fn look(script: &str, fake: &Fake) -> Option<Answered> {
             Some("files") => ask.files.extend(words),
             Some("sysctls") => ask.sysctls.extend(words.map(|path| path.replace('/', "."))),
             Some("packages") => ask.packages.extend(words),
-            Some("hold") => stays = true,
+            Some("lease") => stays = true,
             _ => {}
         }
     }
@@ -54,6 +54,9 @@ pub(crate) async fn look(script: &str, fake: &Fake) -> Option<Answered> {
     fake.forget_calls();
     let mut text = facts(&look.facts);
     let mut say = |record: &str| text.extend_from_slice(&[record.as_bytes(), b"\0"].concat());
+    if stays {
+        say("lease granted");
+    }
     for volume in &look.volumes {
         say(&format!("volume {volume}"));
     }

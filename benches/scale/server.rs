@@ -141,7 +141,7 @@ async fn command(mut channel: Channel<Msg>, line: &str, fake: &Fake) -> Result<(
     channel.data_bytes(&b"\x01kolla\n"[..]).await?;
     if let Some(answered) = answer::look(&script, fake).await {
         channel.data_bytes(answered.text).await?;
-        // Holds the lock for as long as the session lives.
+        // Holds the lease for as long as it is wanted.
         while answered.stays && !more(&mut channel, &mut Vec::new()).await {}
         return finish(&channel, Output::default()).await;
     }

@@ -100,6 +100,10 @@ pub struct Global {
     #[arg(long, global = true)]
     pub adopt: bool,
 
+    /// Change hosts although most of those that grant the site's lease do not answer: be sure that no other run does
+    #[arg(long, global = true)]
+    pub without_majority: bool,
+
     /// Remove what the site no longer asks for
     #[arg(long, global = true)]
     pub prune: bool,

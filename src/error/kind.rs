@@ -156,9 +156,15 @@ CommandFailed "command-failed"
 TimedOut "timed-out"
     "A host was not heard of in time."
     "Check its load and the network between.";
-Locked "locked"
-    "Another run holds the lock of a host."
-    "Wait for it to end; the lock goes with that run's SSH session.";
+Leased "leased"
+    "Another run has the site's lease: only one at a time may change hosts, whichever it is limited to."
+    "Wait for it to end, or end it; the lease goes with it.";
+NoMajority "no-majority"
+    "Too few of the hosts that grant the site's lease answer, so another run may be at work out of sight."
+    "Bring them back; `--without-majority` runs all the same.";
+LeaseLost "lease-lost"
+    "The hosts that granted the site's lease were lost in the middle of a run: what was begun was finished."
+    "Run again: what was done stays done.";
 UnexpectedAnswer "unexpected-answer"
     "A host or service answered what makes no sense."
     "Look for what stands between, as a proxy; else report it.";

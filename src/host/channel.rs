@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Output;
+use super::lease::{HEARTBEAT, Holder, Lease};
 use super::wire::{self, Command, OpenFailure, Reply};
 use crate::error::HostCause;
 
@@ -120,12 +121,11 @@ impl AsyncWrite for ChannelIo {
 }
 
 /// Runs a command on a fresh session channel; the answer goes to `answer` as soon as it is there. Ends when the
-/// command does, or when nobody waits for it any more, or (a command that stays) with the session.
+/// command does, or when nobody waits for it any more, or, where it stays, when its lease is given back.
 pub(super) async fn run(
     channel: Channel<Msg>,
     command: Command,
     answer: oneshot::Sender<Result<Reply, HostCause>>,
-    session: CancellationToken,
     lost: impl Fn() -> HostCause,
 ) {
     let (mut reads, writes) = channel.split();
@@ -139,19 +139,24 @@ pub(super) async fn run(
     let mut stderr = Vec::new();
     let feed = async {
         let fed = writes.data(&command.stdin[..]).await;
-        // A command that stays is to see the end of its input when the session ends, not before.
+        // A command that stays is to see the end of its input when its lease is given back, not before.
         if command.stays_after.is_none() && fed.is_ok() {
             let _ = writes.eof().await;
         }
     };
     tokio::pin!(feed);
-    let mut feeding = true;
+    let (mut feeding, mut holder) = (true, None::<Holder>);
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
     loop {
         let message = tokio::select! {
             message = reads.wait() => message,
             () = &mut feed, if feeding => { feeding = false; continue }
             () = given_up(answer.as_mut()) => break,
-            () = session.cancelled() => break,
+            () = given_back(holder.as_ref()) => break,
+            _ = heartbeat.tick(), if holder.is_some() => match writes.data(&b"."[..]).await {
+                Ok(()) => continue,
+                Err(_) => break,
+            },
         };
         match message {
             Some(ChannelMsg::Data { data }) => {
@@ -174,17 +179,30 @@ pub(super) async fn run(
         if let Some(answer) = answer.take_if(|_| answered) {
             let stdout = std::mem::take(&mut output.stdout);
             let early = Output { code: 0, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() };
-            let _ = answer.send(Ok(Reply { output: early, sent, first: first.unwrap_or(sent) }));
+            let (lease, other) = Lease::new();
+            holder = Some(other);
+            let reply = Reply { output: early, sent, first: first.unwrap_or(sent), lease: Some(lease) };
+            let _ = answer.send(Ok(reply));
         }
     }
     let _ = writes.close().await;
     if let Some(answer) = answer {
         output.stderr = String::from_utf8_lossy(&stderr).into_owned();
         let _ = answer.send(match code {
-            Some(code) => Ok(Reply { output: Output { code, ..output }, sent, first: first.unwrap_or(sent) }),
+            Some(code) => {
+                Ok(Reply { output: Output { code, ..output }, sent, first: first.unwrap_or(sent), lease: None })
+            }
             None if refused => Err(HostCause::Answer("sshd refuses to run a command".into())),
             None => Err(lost()),
         });
+    }
+}
+
+/// Resolves when a lease is held and nobody wants it any more.
+async fn given_back(holder: Option<&Holder>) {
+    match holder {
+        Some(holder) => holder.given_back().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -12,8 +12,8 @@ use super::docker::{Access, Engine};
 use super::http::{self, place};
 use super::wire::{self, Command, OpenFailure, Reply, Wire};
 use super::{
-    Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, ImageState, Look, Machine, Observe, Output, Progress,
-    PutFile, Reach, RegistryLogin, RequestRecord, files, look,
+    Ask, ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, Machine, Observe,
+    Output, Progress, PutFile, Reach, RegistryLogin, RequestRecord, files, limit, look,
 };
 use crate::error::{Error, HostCause, Result};
 use crate::shell;
@@ -32,7 +32,7 @@ pub(super) struct Connected {
     engine: Engine,
     socket: String,
     observe: Option<Observe>,
-    /// This session's own, in temporary names and in the lock.
+    /// This session's own, in temporary names.
     token: String,
     puts: Mutex<u64>,
 }
@@ -81,10 +81,9 @@ impl Connected {
     }
 
     /// The look's script and, at once, the containers.
-    async fn look_once(&self, ask: &Ask) -> Answer<Look> {
-        let sudo = self.wire.sudo();
-        let mut command = wire::script(sudo, &look::script(ask, &self.socket, &self.token), &[]);
-        command.stays_after = ask.lock.as_ref().map(|_| look::ANSWERED);
+    async fn look_once(&self, ask: &Ask, note: Option<&LeaseNote>) -> Answer<(Look, Reply)> {
+        let mut command = wire::script(self.wire.sudo(), &look::script(ask, &self.socket, note), &[]);
+        command.stays_after = note.map(|_| look::ANSWERED);
         let began = epoch_ms();
         let from = Instant::now();
         let (reply, containers) = tokio::join!(self.command(command), self.engine.containers());
@@ -109,13 +108,7 @@ impl Connected {
             Err(HostCause::NoEngine(_) | HostCause::NoEngineClient(_)) => look.facts.engine = false,
             Err(cause) => return Err(cause),
         }
-        if let Some(note) = &ask.lock {
-            // A new session has to take it again before anything else.
-            let mut again = wire::script(sudo, &look::lock_script(note, &self.token), &[]);
-            again.stays_after = Some(look::ANSWERED);
-            self.wire.on_renewal(Some(again));
-        }
-        Ok(look)
+        Ok((look, reply))
     }
 
     /// Why a stream to the engine was refused although it listens: the login user may not, or sshd does not.
@@ -135,6 +128,11 @@ impl Connected {
             files::batch(batch, &format!("{}-{number}", &self.token[..8])).map_err(HostCause::Answer)?;
         done(self.script(&script, &archive).await?)
     }
+}
+
+/// The same, given up after so long.
+async fn within<T>(limit: Duration, request: impl Future<Output = Answer<T>>) -> Answer<T> {
+    tokio::time::timeout(limit, request).await.unwrap_or(Err(HostCause::TimedOut(limit.as_secs())))
 }
 
 /// A script that must end well.
@@ -168,35 +166,57 @@ impl Machine for Connected {
     }
 
     async fn look(&self, ask: &Ask) -> Result<Look> {
-        self.twice("look".into(), || self.look_once(ask)).await
+        let request = || within(limit::LOOK, async { Ok(self.look_once(ask, None).await?.0) });
+        self.twice("look".into(), request).await
+    }
+
+    async fn look_and_lease(&self, ask: &Ask, note: &LeaseNote) -> Result<(Look, Grant)> {
+        let request = || async {
+            let (look, Reply { output, lease, .. }) = within(limit::LOOK, self.look_once(ask, Some(note))).await?;
+            Ok((look, look::grant(&output.stdout, lease)?))
+        };
+        self.twice("look, and take the site's lease".into(), request).await
+    }
+
+    async fn lease(&self, note: &LeaseNote, patience: Duration) -> Result<Grant> {
+        let request = || async {
+            let mut command = wire::script(self.wire.sudo(), &look::lease_script(note, patience), &[]);
+            command.stays_after = Some(look::ANSWERED);
+            let Reply { output, lease, .. } = within(limit::READ + patience, self.command(command)).await?;
+            look::grant(&output.stdout, lease)
+        };
+        self.twice("take the site's lease".into(), request).await
     }
 
     async fn containers(&self) -> Result<BTreeMap<String, ContainerState>> {
-        self.twice("list containers".into(), || self.engine.containers()).await
+        self.twice("list containers".into(), || within(limit::READ, self.engine.containers())).await
     }
 
     async fn volumes(&self, label: &str) -> Result<Vec<String>> {
-        self.twice(format!("list volumes with {label}"), || self.engine.volumes(label)).await
+        let request = || within(limit::READ, self.engine.volumes(label));
+        self.twice(format!("list volumes with {label}"), request).await
     }
 
     async fn image(&self, reference: &str) -> Result<Option<ImageState>> {
-        self.twice(format!("look for image {reference}"), || self.engine.image(reference)).await
+        let request = || within(limit::READ, self.engine.image(reference));
+        self.twice(format!("look for image {reference}"), request).await
     }
 
     async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String> {
         let what = format!("ask the registry for {reference}");
-        self.twice(what, || self.engine.registry_digest(reference, login)).await
+        self.twice(what, || within(limit::READ, self.engine.registry_digest(reference, login))).await
     }
 
     async fn logs(&self, container: &str, lines: usize) -> Result<Vec<String>> {
-        self.twice(format!("read the log of {container}"), || self.engine.logs(container, lines)).await
+        let request = || within(limit::READ, self.engine.logs(container, lines));
+        self.twice(format!("read the log of {container}"), request).await
     }
 
     async fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let quoted = shell::quote(path);
         let script = format!("[ -e {quoted} ] || exit {NO_FILE}\nexec cat -- {quoted}\n");
         let content = self.twice(format!("read {path}"), || async {
-            let output = self.script(&script, &[]).await?;
+            let output = within(limit::READ, self.script(&script, &[])).await?;
             match output.code {
                 0 => Ok(Content(Some(output.stdout))),
                 NO_FILE => Ok(Content(None)),
@@ -236,13 +256,20 @@ impl Machine for Connected {
         self.twice(what, request).await
     }
 
-    async fn exec(&self, container: &str, user: &str, argv: &[String], stdin: &[u8]) -> Result<Output> {
+    async fn exec_within(
+        &self,
+        container: &str,
+        user: &str,
+        argv: &[String],
+        stdin: &[u8],
+        limit: Duration,
+    ) -> Result<Output> {
         let what = format!("in {container}: {}", shell::join(argv));
-        self.once(what, self.engine.exec(container, user, argv, stdin)).await
+        self.once(what, within(limit, self.engine.exec(container, user, argv, stdin))).await
     }
 
-    async fn run(&self, script: &str, stdin: &[u8]) -> Result<Output> {
-        self.once(script.to_owned(), self.script(script, stdin)).await
+    async fn run_within(&self, script: &str, stdin: &[u8], limit: Duration) -> Result<Output> {
+        self.once(script.to_owned(), within(limit, self.script(script, stdin))).await
     }
 
     async fn put(&self, files: &[PutFile]) -> Result<()> {
@@ -250,12 +277,12 @@ impl Machine for Connected {
             return Ok(());
         }
         let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        self.once(format!("write {}", paths.join(" ")), self.put_all(files)).await
+        self.once(format!("write {}", paths.join(" ")), within(limit::FILES, self.put_all(files))).await
     }
 
     async fn rewrite(&self, path: &str, content: &[u8]) -> Result<()> {
         let request = async { done(self.script(&files::rewriting(path, content), content).await?) };
-        self.once(format!("write {path} in place"), request).await
+        self.once(format!("write {path} in place"), within(limit::FILES, request)).await
     }
 
     async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()> {
@@ -263,43 +290,48 @@ impl Machine for Connected {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<String> {
-        self.once(format!("create container {}", spec.name), self.engine.create(spec)).await
+        self.once(format!("create container {}", spec.name), within(limit::ENGINE, self.engine.create(spec))).await
     }
 
     async fn start(&self, container: &str) -> Result<()> {
-        self.once(format!("start {container}"), self.engine.start(container)).await
+        self.once(format!("start {container}"), within(limit::ENGINE_SLOW, self.engine.start(container))).await
     }
 
     async fn stop(&self, container: &str, timeout: u32) -> Result<()> {
-        self.once(format!("stop {container}"), self.engine.stop(container, timeout)).await
+        let limit = limit::ENGINE_SLOW + Duration::from_secs(timeout.into());
+        self.once(format!("stop {container}"), within(limit, self.engine.stop(container, timeout))).await
     }
 
     async fn kill(&self, container: &str, signal: &str) -> Result<()> {
-        self.once(format!("send {signal} to {container}"), self.engine.kill(container, signal)).await
+        self.once(format!("send {signal} to {container}"), within(limit::ENGINE, self.engine.kill(container, signal)))
+            .await
     }
 
     async fn rename(&self, container: &str, name: &str) -> Result<()> {
-        self.once(format!("rename {container} to {name}"), self.engine.rename(container, name)).await
+        self.once(format!("rename {container} to {name}"), within(limit::ENGINE, self.engine.rename(container, name)))
+            .await
     }
 
     async fn remove(&self, container: &str) -> Result<()> {
-        self.once(format!("remove container {container}"), self.engine.remove(container)).await
+        self.once(format!("remove container {container}"), within(limit::ENGINE_SLOW, self.engine.remove(container)))
+            .await
     }
 
     async fn wait(&self, container: &str) -> Result<i64> {
-        self.twice(format!("wait for {container}"), || self.engine.wait(container)).await
+        self.twice(format!("wait for {container}"), || within(limit::END, self.engine.wait(container))).await
     }
 
     async fn volume_create(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<()> {
-        self.once(format!("create volume {name}"), self.engine.volume_create(name, labels)).await
+        self.once(format!("create volume {name}"), within(limit::ENGINE, self.engine.volume_create(name, labels))).await
     }
 
     async fn volume_remove(&self, name: &str) -> Result<()> {
-        self.once(format!("remove volume {name}"), self.engine.volume_remove(name)).await
+        self.once(format!("remove volume {name}"), within(limit::ENGINE_SLOW, self.engine.volume_remove(name))).await
     }
 
     async fn image_remove(&self, reference: &str) -> Result<()> {
-        self.once(format!("remove image {reference}"), self.engine.image_remove(reference)).await
+        self.once(format!("remove image {reference}"), within(limit::ENGINE_SLOW, self.engine.image_remove(reference)))
+            .await
     }
 }
 
@@ -356,6 +388,21 @@ impl Told for BTreeMap<String, ContainerState> {
 impl Told for Look {
     fn told(&self) -> String {
         format!("{} containers, {} files", self.containers.len(), self.files.len())
+    }
+}
+
+impl Told for Grant {
+    fn told(&self) -> String {
+        match self {
+            Self::Granted(_) => "granted".to_owned(),
+            Self::Held(note) => format!("held by {note}"),
+        }
+    }
+}
+
+impl Told for (Look, Grant) {
+    fn told(&self) -> String {
+        format!("{}; {}", self.0.told(), self.1.told())
     }
 }
 

@@ -26,15 +26,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
 
 use super::wire::{self, OpenFailure, Wire};
-use super::{ContainerSpec, ContainerState, ImageState, Output, Progress, RegistryLogin, registry, repository};
+use super::{ContainerSpec, ContainerState, ImageState, Output, Progress, RegistryLogin, limit, registry, repository};
 use crate::error::HostCause;
-
-/// How long the engine may take to begin an answer.
-const ANSWER: Duration = Duration::from_mins(1);
-/// How long a stream may be silent.
-const SILENCE: Duration = Duration::from_mins(5);
-/// For answers that come only when something has ended; whoever asks has a limit of his own.
-const FOREVER: Duration = Duration::from_hours(24);
 
 /// How the engine is reached.
 #[derive(Debug, Clone)]
@@ -104,7 +97,8 @@ impl Engine {
         let docker = Docker::connect_with_custom_transport(
             transport,
             Some("http://engine"),
-            ANSWER.as_secs(),
+            // Whoever asks has a limit of its own before that.
+            limit::END.as_secs(),
             bollard::API_DEFAULT_VERSION,
         );
         let docker = docker.map_err(|error| HostCause::Answer(error.to_string()))?;
@@ -181,7 +175,7 @@ impl Engine {
         Ok(all[all.len().saturating_sub(lines)..].to_vec())
     }
 
-    /// Runs a program in a container: its output by stream, its exit code.
+    /// Runs a program in a container: its output by stream, its exit code. It is ended where nobody waits for it any more.
     pub(super) async fn exec(&self, container: &str, user: &str, argv: &[String], stdin: &[u8]) -> Answer<Output> {
         let options = CreateExecOptions {
             attach_stdin: Some(!stdin.is_empty()),
@@ -192,6 +186,7 @@ impl Engine {
             ..CreateExecOptions::default()
         };
         let made = self.docker.create_exec(container, options).await.map_err(|error| self.cause(&error))?;
+        let mut unfinished = Unfinished(Some((self.docker.clone(), self.wire.clone(), made.id.clone())));
         let started = self.docker.start_exec(&made.id, None).await.map_err(|error| self.cause(&error))?;
         let StartExecResults::Attached { output: mut stream, mut input } = started else {
             return Err(HostCause::Answer("the engine did not attach to the command".to_owned()));
@@ -213,6 +208,7 @@ impl Engine {
             Ok::<_, HostCause>((stdout, stderr))
         };
         let ((), drained) = tokio::join!(feed, drain);
+        unfinished.0.take();
         let (stdout, stderr) = drained?;
         let code = self.exit_code(&made.id).await?;
         Ok(Output { code, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
@@ -261,16 +257,14 @@ impl Engine {
     }
 
     pub(super) async fn start(&self, container: &str) -> Answer<()> {
-        let docker = self.docker.clone().with_timeout(SILENCE);
         let none = None::<query::StartContainerOptions>;
-        docker.start_container(container, none).await.map_err(|error| self.cause(&error))
+        self.docker.start_container(container, none).await.map_err(|error| self.cause(&error))
     }
 
     pub(super) async fn stop(&self, container: &str, timeout: u32) -> Answer<()> {
-        let docker = self.docker.clone().with_timeout(SILENCE + Duration::from_secs(timeout.into()));
         let seconds = i32::try_from(timeout).unwrap_or(i32::MAX);
         let options = query::StopContainerOptionsBuilder::default().t(seconds).build();
-        docker.stop_container(container, Some(options)).await.map_err(|error| self.cause(&error))
+        self.docker.stop_container(container, Some(options)).await.map_err(|error| self.cause(&error))
     }
 
     pub(super) async fn kill(&self, container: &str, signal: &str) -> Answer<()> {
@@ -286,14 +280,12 @@ impl Engine {
     pub(super) async fn remove(&self, container: &str) -> Answer<()> {
         // With the volumes that have no name: nobody could find them afterwards.
         let options = query::RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        let docker = self.docker.clone().with_timeout(SILENCE);
-        let end = tokio::time::Instant::now() + SILENCE;
         loop {
-            let removed = docker.remove_container(container, Some(options.clone())).await;
+            let removed = self.docker.remove_container(container, Some(options.clone())).await;
             // Somebody else, as a run that was killed, has ordered it: done once it is gone.
             match &removed {
                 Err(BollardError::DockerResponseServerError { status_code: 409, message })
-                    if message.contains("already in progress") && tokio::time::Instant::now() < end =>
+                    if message.contains("already in progress") =>
                 {
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
@@ -304,8 +296,7 @@ impl Engine {
 
     pub(super) async fn wait(&self, container: &str) -> Answer<i64> {
         let options = query::WaitContainerOptionsBuilder::default().condition("not-running").build();
-        let docker = self.docker.clone().with_timeout(FOREVER);
-        let mut stream = Box::pin(docker.wait_container(container, Some(options)));
+        let mut stream = Box::pin(self.docker.wait_container(container, Some(options)));
         match stream.next().await {
             Some(Ok(ended)) => Ok(ended.status_code),
             // The library takes any other code than 0 for an error.
@@ -337,8 +328,8 @@ impl Engine {
         &self,
         stream: &mut Pin<Box<impl Stream<Item = Result<T, BollardError>> + ?Sized>>,
     ) -> Answer<Option<T>> {
-        let item = tokio::time::timeout(SILENCE, stream.next()).await;
-        let item = item.map_err(|_| HostCause::TimedOut(SILENCE.as_secs()))?;
+        let item = tokio::time::timeout(limit::SILENCE, stream.next()).await;
+        let item = item.map_err(|_| HostCause::TimedOut(limit::SILENCE.as_secs()))?;
         item.transpose().map_err(|error| self.cause(&error))
     }
 
@@ -359,7 +350,7 @@ impl Engine {
             BollardError::DockerStreamError { error } | BollardError::DockerContainerWaitError { error, .. } => {
                 HostCause::Engine { status: 500, message: error.clone() }
             }
-            BollardError::RequestTimeoutError => HostCause::TimedOut(ANSWER.as_secs()),
+            BollardError::RequestTimeoutError => HostCause::TimedOut(limit::END.as_secs()),
             BollardError::JsonDataError { message, .. } => HostCause::Answer(message.clone()),
             BollardError::JsonSerdeError { err } => HostCause::Answer(err.to_string()),
             // The engine answered, and then its stream ended in the middle.
@@ -391,6 +382,31 @@ impl Engine {
         }
         // A stream that was kept open for the next request may have ended between two, without a word of its own.
         self.wire.lost().unwrap_or_else(|| HostCause::NoEngine(format!("{socket}: {deepest}")))
+    }
+}
+
+/// A program in a container that has not ended. The engine has no call to end one, and lets it go on without whoever
+/// started it: a statement that hangs would keep its locks.
+struct Unfinished(Option<(Docker, Arc<dyn Wire>, String)>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let (Some((docker, wire, exec)), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move { tokio::time::timeout(limit::ENGINE, end(&docker, &*wire, &exec)).await });
+        }
+    }
+}
+
+/// Ends a program in a container, and what it has started, from its host.
+async fn end(docker: &Docker, wire: &dyn Wire, exec: &str) {
+    let Ok(state) = docker.inspect_exec(exec).await else { return };
+    if let (Some(true), Some(pid @ 2..)) = (state.running, state.pid) {
+        let script = format!(
+            "end() {{ kill -s \"$1\" -- -{pid} || kill -s \"$1\" {pid}; }} 2>/dev/null\n\
+             end TERM\nfor i in 1 2 3 4 5; do kill -0 {pid} 2>/dev/null || exit 0; sleep 1; done\nend KILL\n"
+        );
+        // One that does not hear of it goes on; the error that is told names it.
+        let _ = wire.exec(wire::script(wire.sudo(), &script, &[])).await;
     }
 }
 

@@ -18,8 +18,8 @@ use async_trait::async_trait;
 pub use world::{Behaviour, FakeContainer, FakeFile, World};
 
 use super::{
-    Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, ImageState, Look, Machine, Output, Progress, PutFile,
-    Reach, RegistryLogin,
+    Ask, ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, Machine, Output,
+    Progress, PutFile, Reach, RegistryLogin,
 };
 use crate::error::{Error, HostCause, Result};
 
@@ -184,14 +184,16 @@ impl Machine for Fake {
     }
 
     async fn look(&self, ask: &Ask) -> Result<Look> {
-        let mut world = self.enter("look", "", 2)?;
-        if let Some(note) = &ask.lock {
-            if let Some(owner) = &world.locked_by {
-                return Err(self.error("look", "", HostCause::Locked(owner.clone())));
-            }
-            world.lock = Some(note.clone());
-        }
-        Ok(world.look(ask))
+        Ok(self.enter("look", "", 2)?.look(ask))
+    }
+
+    async fn look_and_lease(&self, ask: &Ask, note: &LeaseNote) -> Result<(Look, Grant)> {
+        let mut world = self.enter("look", "with lease", 2)?;
+        Ok((world.look(ask), world.grant(note)))
+    }
+
+    async fn lease(&self, note: &LeaseNote, _: Duration) -> Result<Grant> {
+        Ok(self.enter("look", "lease only", 1)?.grant(note))
     }
 
     async fn containers(&self) -> Result<BTreeMap<String, ContainerState>> {
@@ -239,7 +241,14 @@ impl Machine for Fake {
         Ok(world.reach(address, port))
     }
 
-    async fn exec(&self, container: &str, _user: &str, argv: &[String], stdin: &[u8]) -> Result<Output> {
+    async fn exec_within(
+        &self,
+        container: &str,
+        _user: &str,
+        argv: &[String],
+        stdin: &[u8],
+        _: Duration,
+    ) -> Result<Output> {
         let subject = format!("{container}: {}", crate::shell::join(argv));
         let mut world = self.enter("exec", &subject, 3)?;
         let running = world.container(container).and_then(|found| {
@@ -271,7 +280,7 @@ impl Machine for Fake {
         self.http(&HttpAsk { body, ..ask.clone() }, Duration::ZERO).await
     }
 
-    async fn run(&self, script: &str, stdin: &[u8]) -> Result<Output> {
+    async fn run_within(&self, script: &str, stdin: &[u8], _: Duration) -> Result<Output> {
         let mut world = self.enter("run", script, 1)?;
         let rules = world.runs.clone();
         if let Some(output) = rules.iter().rev().find_map(|rule| rule(&mut world, script, stdin)) {

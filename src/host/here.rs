@@ -2,8 +2,8 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::connected::Connected;
 use super::docker::Access;
-use super::local::{Local, Standing};
+use super::local::Local;
 use super::wire::{Command, OpenFailure, Reply, Stream, Wire};
 use super::{Machine, Observe};
 use crate::error::{Error, HostCause, Result};
@@ -32,7 +32,7 @@ pub fn connect(
 ) -> Result<Arc<dyn Machine>> {
     let root = std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
     let sudo = become_root && !root;
-    let wire = Here { sudo, requests: AtomicU64::new(0), standing: Mutex::default() };
+    let wire = Here { sudo, requests: AtomicU64::new(0) };
     Ok(Arc::new(Connected::new(name, Arc::new(wire), Access::of_root(sudo, engine_socket), observe)?))
 }
 
@@ -53,8 +53,6 @@ pub async fn engine(patience: Duration) -> Result<Docker> {
 struct Here {
     sudo: bool,
     requests: AtomicU64,
-    /// Commands that stay as long as this does.
-    standing: Mutex<Vec<Standing>>,
 }
 
 #[async_trait]
@@ -62,21 +60,14 @@ impl Wire for Here {
     async fn exec(&self, command: Command) -> Result<Reply, HostCause> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let sent = Instant::now();
-        let local = Local::new(["/bin/sh", "-c", &command.line]).stdin(command.stdin);
+        let local = Local::new(["/bin/sh", "-c", &command.line]).stdin(command.stdin).apart();
         let failed = |error: crate::error::Error| HostCause::Answer(error.to_string());
-        let output = match command.stays_after {
-            None => local.output().await.map_err(failed)?,
-            Some(end) => {
-                let (output, standing) = local.standing(end).await.map_err(failed)?;
-                self.standing.lock().unwrap_or_else(PoisonError::into_inner).extend(standing);
-                output
-            }
+        let (output, lease) = match command.stays_after {
+            None => (local.output().await.map_err(failed)?, None),
+            Some(end) => local.standing(end).await.map_err(failed)?,
         };
-        Ok(Reply { output, sent, first: sent })
+        Ok(Reply { output, sent, first: sent, lease })
     }
-
-    /// There is no session to be lost.
-    fn on_renewal(&self, _: Option<Command>) {}
 
     async fn open_socket(&self, path: &str) -> Result<Stream, OpenFailure> {
         UnixStream::connect(path).await.map(|stream| Box::new(stream) as Stream).map_err(|error| failure(&error))

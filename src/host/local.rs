@@ -8,9 +8,12 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::task::{Context, Poll, ready};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::UnixStream;
 
+use super::lease::{HEARTBEAT, Lease};
 use super::wire;
 use crate::error::{Error, Result};
 
@@ -38,12 +41,25 @@ pub struct Local {
     argv: Vec<String>,
     stdin: Vec<u8>,
     env: Vec<(String, String)>,
+    apart: bool,
+}
+
+/// The processes of a command that nobody waits for any more.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // They may just have ended.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
 }
 
 impl Local {
     /// A program and its arguments.
     pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
-        Self { argv: argv.into_iter().map(Into::into).collect(), stdin: Vec::new(), env: Vec::new() }
+        Self { argv: argv.into_iter().map(Into::into).collect(), stdin: Vec::new(), env: Vec::new(), apart: false }
     }
 
     /// The same command with bytes on its stdin.
@@ -60,6 +76,14 @@ impl Local {
         self
     }
 
+    /// The same command in a process group of its own: what the terminal sends, as for Ctrl-C, is for this program, which
+    /// finishes what it has begun; and where nobody waits for it any more, it ends with all that it has started.
+    #[must_use]
+    pub(super) fn apart(mut self) -> Self {
+        self.apart = true;
+        self
+    }
+
     /// Runs it to its end, whatever its exit code.
     ///
     /// # Errors
@@ -68,15 +92,16 @@ impl Local {
         let (program, arguments) =
             self.argv.split_first().ok_or_else(|| Error::local("start a command", "it has no words"))?;
         let act = || format!("run {}", crate::shell::join(&self.argv));
-        let mut child = tokio::process::Command::new(program)
-            .args(arguments)
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| Error::local(act(), error))?;
+        let mut command = tokio::process::Command::new(program);
+        command.args(arguments).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        if self.apart {
+            command.process_group(0);
+        }
+        let mut child = command.spawn().map_err(|error| Error::local(act(), error))?;
+        let id = child.id().filter(|_| self.apart).and_then(|id| i32::try_from(id).ok());
+        let mut group = Group(id.map(Pid::from_raw));
         let pipe = child.stdin.take();
         let bytes = self.stdin.clone();
         let feed = async move {
@@ -86,6 +111,7 @@ impl Local {
             }
         };
         let ((), output) = tokio::join!(feed, child.wait_with_output());
+        group.0.take();
         let output = output.map_err(|error| Error::local(act(), error))?;
         Ok(Output {
             code: output.status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(255),
@@ -94,11 +120,12 @@ impl Local {
         })
     }
 
-    /// Runs it until its stdout ends with `end`, and leaves it running; or to its end, if that comes first.
+    /// Runs it until its stdout ends with `end`, and leaves it running as the holder of a lease; or to its end, if that
+    /// comes first.
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub(super) async fn standing(self, end: &[u8]) -> Result<(Output, Option<Standing>)> {
+    pub(super) async fn standing(self, end: &[u8]) -> Result<(Output, Option<Lease>)> {
         let (program, arguments) =
             self.argv.split_first().ok_or_else(|| Error::local("start a command", "it has no words"))?;
         let failed = |error| Error::local(format!("run {}", crate::shell::join(&self.argv)), error);
@@ -108,6 +135,7 @@ impl Local {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .map_err(failed)?;
         let (Some(mut stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
@@ -126,7 +154,23 @@ impl Local {
             }
             output.stdout.extend_from_slice(&chunk[..some]);
         }
-        Ok((output, Some(Standing { _child: child, _stdin: stdin })))
+        let (lease, holder) = Lease::new();
+        tokio::spawn(async move {
+            let mut heartbeat = tokio::time::interval(HEARTBEAT);
+            loop {
+                tokio::select! {
+                    _ = child.wait() => return,
+                    () = holder.given_back() => break,
+                    _ = heartbeat.tick() => if stdin.write_all(b".").await.is_err() {
+                        break;
+                    }
+                }
+            }
+            // It ends with its input.
+            drop(stdin);
+            let _ = child.wait().await;
+        });
+        Ok((output, Some(lease)))
     }
 
     /// Runs it with this program's own stdin, stdout and stderr, to its end; its exit code.
@@ -230,13 +274,6 @@ impl AsyncWrite for Streamed {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
-}
-
-/// A command that was left running; its stdin ends when this is dropped.
-#[derive(Debug)]
-pub(super) struct Standing {
-    _child: tokio::process::Child,
-    _stdin: tokio::process::ChildStdin,
 }
 
 /// Where a program is found, looking through the folders of `path` (the value of `PATH`).

@@ -2,27 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::{Ask, Facts, FileState, Interface, LockNote, Look, sysctl_path};
+use super::lease::EXPIRES;
+use super::{Ask, Facts, FileState, Grant, Interface, Lease, LeaseNote, Look, sysctl_path};
 use crate::error::HostCause;
 use crate::shell;
 
 /// Functions of the script; what to call is put behind them.
 const SCRIPT: &str = include_str!("look.sh");
-/// What stdout ends with when the script has answered and stays to hold the lock.
+/// What stdout ends with when the script has answered; one that got the lease then stays to hold it.
 pub(super) const ANSWERED: &[u8] = b"\0end \0";
-/// Exit code of a script that did not get the lock.
-const LOCKED: u32 = 75;
+/// For how long a look waits for whoever has the lease: a run that was just killed has it until sshd has noticed.
+pub(super) const NOTICED: Duration = Duration::from_secs(2);
 
-/// The script that answers a question; with a lock it stays until its stdin ends. `token` is this session's own.
-pub(super) fn script(ask: &Ask, socket: &str, token: &str) -> String {
+/// The script that answers a question and, with a note, takes the site's lease.
+pub(super) fn script(ask: &Ask, socket: &str, lease: Option<&LeaseNote>) -> String {
     let mut script = String::from(SCRIPT);
     // What one kind of host lacks is no error, and nobody reads what is said about it.
     script.push_str("\nexec 2>/dev/null\n");
-    if let Some(note) = &ask.lock {
-        script.push_str(&take(note, token));
+    if let Some(note) = lease {
+        script.push_str(&take(note, NOTICED));
     }
     let mut call = |function: &str, words: Vec<String>| {
         if !words.is_empty() {
@@ -35,35 +37,34 @@ pub(super) fn script(ask: &Ask, socket: &str, token: &str) -> String {
     call("sysctls", ask.sysctls.iter().map(|name| sysctl_path(name)).collect());
     call("packages", ask.packages.clone());
     call("units", ask.units.clone());
-    script.push_str(if ask.lock.is_some() { "hold\n" } else { "printf 'end \\0'\n" });
+    let _ = writeln!(script, "hold {}", EXPIRES.as_secs());
     script
 }
 
-/// The script that only takes the lock again, after a session was lost.
-pub(super) fn lock_script(note: &LockNote, token: &str) -> String {
-    format!("{SCRIPT}\n{}printf '\\0'\nhold\n", take(note, token))
+/// The script that only takes the site's lease.
+pub(super) fn lease_script(note: &LeaseNote, within: Duration) -> String {
+    format!("{SCRIPT}\n{}printf '\\0'\nhold {}\n", take(note, within), EXPIRES.as_secs())
 }
 
-fn take(note: &LockNote, token: &str) -> String {
+fn take(note: &LeaseNote, within: Duration) -> String {
     let text = serde_json::to_string(note).unwrap_or_default();
-    format!("lock {} {} {}\n", shell::quote(token), shell::quote(&text), note.within)
+    format!("lease {} {}\n", shell::quote(&text), within.as_secs())
 }
 
-/// Who holds the lock, in words.
-pub(super) fn holder(answer: &[u8]) -> String {
-    let records = answer.split(|byte| *byte == 0).filter_map(|record| record.strip_prefix(b"locked ".as_slice()));
-    let text = records.map(String::from_utf8_lossy).next().unwrap_or_default();
-    match serde_json::from_str::<LockNote>(text.trim()) {
-        Ok(note) => format!("`{}` of {} since {}", note.command, note.owner, note.since),
-        Err(_) => "it does not say who it is".to_owned(),
-    }
+/// What a script says of the lease: `process` is the one that holds it if it was granted.
+pub(super) fn grant(answer: &[u8], process: Option<Lease>) -> Result<Grant, HostCause> {
+    let mut records = answer.split(|byte| *byte == 0);
+    let said = records.find(|record| record.starts_with(b"holder ") || record.starts_with(b"lease "));
+    let grant = match said.map(|said| said.strip_prefix(b"holder ".as_slice())) {
+        Some(Some(holder)) => Some(Grant::Held(serde_json::from_slice(holder).unwrap_or_default())),
+        Some(None) => process.map(Grant::Granted),
+        None => None,
+    };
+    grant.ok_or_else(|| HostCause::Answer("`/run/kolla.lease` cannot be locked with `flock`".to_owned()))
 }
 
 /// What a script answered. `listens` of the answer: something listens on the engine's socket.
 pub(super) fn parse(ask: &Ask, code: u32, answer: &[u8]) -> Result<Look, HostCause> {
-    if code == LOCKED {
-        return Err(HostCause::Locked(holder(answer)));
-    }
     if !answer.ends_with(ANSWERED) {
         return Err(HostCause::Answer(format!("the look ended early, with exit code {code}")));
     }
@@ -342,12 +343,21 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_cut_short_is_an_error_and_a_held_lock_names_its_owner() {
+    fn an_answer_cut_short_is_an_error_and_a_lease_that_is_held_names_its_holder() {
         assert!(matches!(parse(&Ask::default(), 0, b"time 1\0uname x"), Err(HostCause::Answer(_))));
-        let note = br#"locked {"owner":"ops@deploy","since":"2026-01-01T00:00:00Z","command":"kolla deploy"}"#;
-        let Err(HostCause::Locked(text)) = parse(&Ask::default(), 75, &[note.as_slice(), b"\n\0"].concat()) else {
-            panic!("not locked");
+        let note = br#"holder {"user":"ops","machine":"deploy","pid":7,"since":"2026-01-01T00:00:00Z","command":"kolla deploy"}"#;
+        let holder = |answer: &[u8]| match grant(answer, Some(Lease::new().0)) {
+            Ok(Grant::Held(note)) => note.to_string(),
+            other => panic!("{other:?}"),
         };
-        assert_eq!(text, "`kolla deploy` of ops@deploy since 2026-01-01T00:00:00Z");
+        assert_eq!(
+            holder(&[note.as_slice(), b"\n\0time 1\0end \0"].concat()),
+            "`kolla deploy` of ops on deploy, process 7, since 2026-01-01T00:00:00Z"
+        );
+        assert_eq!(holder(b"holder \0end \0"), "a run that does not say who it is");
+        let granted = b"lease granted\0time 1\0end \0";
+        assert!(matches!(grant(granted, Some(Lease::new().0)), Ok(Grant::Granted(_))));
+        assert!(grant(granted, None).is_err(), "it ended at once");
+        assert!(grant(b"time 1\0end \0", Some(Lease::new().0)).is_err());
     }
 }

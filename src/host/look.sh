@@ -7,23 +7,26 @@ whole() { [ -r "$2" ] && { printf '%s ' "$1"; cat "$2"; printf '\0'; }; }
 first() { v=; [ -r "$1" ] && { IFS= read -r v <"$1"; } 2>/dev/null; printf '%s' "$v"; }
 field() { v=; [ -r "$2" ] && { IFS= read -r v <"$2"; } 2>/dev/null; [ -z "$v" ] || printf '%s %s\0' "$1" "$v"; }
 
-lock() { # token note seconds: holds the lock as long as this shell lives, and says who holds it otherwise
-    exec 9>>/run/kolla.lock || exit 73
-    if ! flock -w "$3" 9; then
-        holder=; pid=; IFS=' ' read -r holder pid v </run/kolla.lock.owner 2>/dev/null
-        # Our own, of a session that was lost and that sshd has not noticed yet.
-        if [ "$holder" != "$1" ] || ! kill "$pid" || ! flock -w 5 9; then
-            printf 'locked '; cut -d ' ' -f 3- /run/kolla.lock.owner; printf '\0'
-            exit 75
-        fi
+leased=
+lease() { # note seconds: takes the site's lease at this host, or says who has it
+    # Where `exec` cannot open a file, it ends the shell.
+    true >>/run/kolla.lease || return 0
+    exec 9>>/run/kolla.lease
+    if flock -w "$2" 9; then
+        leased=1
+        printf '%s\n' "$1" >/run/kolla.lease
+        say lease granted
+    else
+        exec 9>&-
+        printf 'holder '; cat /run/kolla.lease; printf '\0'
     fi
-    printf '%s %s %s\n' "$1" $$ "$2" >/run/kolla.lock.owner
 }
 
-hold() { # until the session ends
+hold() { # seconds: until the session ends, or nobody was heard of for so long
     printf 'end \0'
-    cat >/dev/null 9>&-
-    rm -f /run/kolla.lock.owner
+    [ -n "$leased" ] || return 0
+    while [ -n "$(exec 9>&-; timeout "$1" head -c 1)" ]; do :; done
+    : >/run/kolla.lease
 }
 
 facts() { # engine socket

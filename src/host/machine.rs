@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Ask, ContainerSpec, ContainerState, HttpAnswer, HttpAsk, ImageState, Look, Output, Progress, PutFile, Reach,
-    RegistryLogin,
+    Ask, ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, Output, Progress,
+    PutFile, Reach, RegistryLogin, limit,
 };
-use crate::error::{Error, HostCause, Result};
+use crate::error::Result;
 
 /// A machine that answers. Implemented by `ssh`, `local` and `fake`; used through [`Observer`] and [`Remote`].
 ///
@@ -27,6 +27,10 @@ pub trait Machine: Send + Sync {
 
     /// One look: facts, files, containers and volumes, in at most two requests (both sent at once).
     async fn look(&self, ask: &Ask) -> Result<Look>;
+    /// The same, with the site's lease at this machine if it is free, in the same requests.
+    async fn look_and_lease(&self, ask: &Ask, note: &LeaseNote) -> Result<(Look, Grant)>;
+    /// Takes the site's lease at this machine; waits `within` for whoever has it.
+    async fn lease(&self, note: &LeaseNote, within: Duration) -> Result<Grant>;
     /// All containers, now.
     async fn containers(&self) -> Result<BTreeMap<String, ContainerState>>;
     /// Names of the volumes with a label, as `kolla.site=kolla`.
@@ -44,14 +48,29 @@ pub trait Machine: Send + Sync {
     async fn http(&self, ask: &HttpAsk, within: Duration) -> Result<HttpAnswer>;
     /// A connection attempt from the host's point of view.
     async fn reach(&self, address: &str, port: u16, within: Duration) -> Result<Reach>;
-    /// Runs a program in a running container and waits for it.
-    async fn exec(&self, container: &str, user: &str, argv: &[String], stdin: &[u8]) -> Result<Output>;
+    /// Runs a program in a running container and waits for it, for so long.
+    async fn exec_within(
+        &self,
+        container: &str,
+        user: &str,
+        argv: &[String],
+        stdin: &[u8],
+        limit: Duration,
+    ) -> Result<Output>;
+    /// The same, for as long as any program may take.
+    async fn exec(&self, container: &str, user: &str, argv: &[String], stdin: &[u8]) -> Result<Output> {
+        self.exec_within(container, user, argv, stdin, limit::PROGRAM).await
+    }
 
     /// An HTTP request whose body is a file of this machine, sent piece by piece; `within` is how long nothing may
     /// move.
     async fn upload(&self, ask: &HttpAsk, file: &Path, within: Duration, progress: Progress<'_>) -> Result<HttpAnswer>;
-    /// Runs a script by `/bin/sh` as root; a secret belongs in `stdin`, never in the script.
-    async fn run(&self, script: &str, stdin: &[u8]) -> Result<Output>;
+    /// Runs a script by `/bin/sh` as root, for so long; a secret belongs in `stdin`, never in the script.
+    async fn run_within(&self, script: &str, stdin: &[u8], limit: Duration) -> Result<Output>;
+    /// The same, for as long as any script may take.
+    async fn run(&self, script: &str, stdin: &[u8]) -> Result<Output> {
+        self.run_within(script, stdin, limit::SCRIPT).await
+    }
     /// Writes files in one stream: each to a temporary name in its folder (made where it is missing, mode 0755),
     /// digest checked, mode and owner set, renamed into place.
     async fn put(&self, files: &[PutFile]) -> Result<()>;
@@ -81,9 +100,6 @@ pub trait Machine: Send + Sync {
     /// Removes an image; one that is not there is fine.
     async fn image_remove(&self, reference: &str) -> Result<()>;
 }
-
-/// How long a question in a container may take.
-const ANSWER: Duration = Duration::from_mins(1);
 
 /// A program that only reads, with its input. Whoever writes one down says so by making this of it: a role by the words
 /// that ask (`ready`, `unless`, `status` and the like), an operation by its own questions. No other runs through an
@@ -145,9 +161,9 @@ impl Observer {
         self.0.requests()
     }
 
-    /// See [`Machine::look`]; an observer never takes the lock.
+    /// See [`Machine::look`].
     pub async fn look(&self, ask: &Ask) -> Result<Look> {
-        self.0.look(&Ask { lock: None, ..ask.clone() }).await
+        self.0.look(ask).await
     }
 
     /// See [`Machine::containers`].
@@ -195,12 +211,7 @@ impl Observer {
     /// # Errors
     /// Also when the answer takes longer than a minute.
     pub async fn probe(&self, container: &str, program: &ReadOnly) -> Result<Output> {
-        let late = || {
-            let act = format!("in {container}: {}", crate::shell::join(&program.argv));
-            Err(Error::host(self.name(), act, HostCause::TimedOut(ANSWER.as_secs())))
-        };
-        let asked = self.0.exec(container, "", &program.argv, &program.stdin);
-        tokio::time::timeout(ANSWER, asked).await.unwrap_or_else(|_| late())
+        self.0.exec_within(container, "", &program.argv, &program.stdin, limit::QUESTION).await
     }
 }
 

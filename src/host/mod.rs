@@ -14,6 +14,8 @@ mod files;
 pub mod here;
 mod http;
 mod known_hosts;
+mod lease;
+pub mod limit;
 pub mod local;
 mod look;
 mod machine;
@@ -35,6 +37,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 pub use bastion::Bastions;
+pub use lease::{Grant, Holder, Lease, LeaseNote};
 pub use local::Output;
 pub use machine::{Machine, Observer, ReadOnly, Remote};
 
@@ -53,22 +56,6 @@ pub struct Ask {
     pub packages: Vec<String>,
     /// Units of systemd whose state matters.
     pub units: Vec<String>,
-    /// Take the run's lock in the same breath and hold it as long as the session lives.
-    pub lock: Option<LockNote>,
-}
-
-/// What the lock tells another run about its owner.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LockNote {
-    /// `user@machine`.
-    pub owner: String,
-    /// When it was taken, RFC 3339.
-    pub since: String,
-    /// The command that holds it.
-    pub command: String,
-    /// For how many seconds to wait for one who holds it.
-    #[serde(skip)]
-    pub within: u8,
 }
 
 /// All that one look at a host brought back.

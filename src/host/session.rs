@@ -15,7 +15,6 @@ use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Preferred, cipher};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use super::channel::{self, ChannelIo};
 use super::known_hosts::{self, Known, Verdict};
@@ -36,19 +35,11 @@ pub(super) struct Session {
     /// Bounds session channels: forwarded ones are not counted by sshd.
     channels: Arc<Semaphore>,
     streams: Arc<Semaphore>,
-    /// Cancelled when this is dropped: commands that stay are to end.
-    ends: CancellationToken,
     told: Arc<Told>,
     /// One TCP open at a time, so that a refusal's text can be told from another's.
     tcp: tokio::sync::Mutex<()>,
     /// The session that this one runs through.
     _bastion: Option<Arc<Session>>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.ends.cancel();
-    }
 }
 
 /// Why no session was made, and whether trying again may help: sshd drops connections that come too fast
@@ -223,7 +214,6 @@ impl Session {
             handle: Arc::new(handle),
             channels: Arc::new(Semaphore::new(SESSION_CHANNELS - streams)),
             streams: Arc::new(Semaphore::new(streams)),
-            ends: CancellationToken::new(),
             told,
             tcp: tokio::sync::Mutex::default(),
             _bastion: bastion,
@@ -243,11 +233,11 @@ impl Session {
     /// Runs a command; see [`channel::run`].
     pub(super) async fn exec(&self, command: Command) -> Result<Reply, HostCause> {
         let Ok(permit) = self.channels.clone().acquire_owned().await else { return Err(self.loss()) };
-        let (handle, told, ends) = (self.handle.clone(), self.told.clone(), self.ends.clone());
+        let (handle, told) = (self.handle.clone(), self.told.clone());
         let (sender, answer) = oneshot::channel();
         tokio::spawn(async move {
             match session_channel(&handle).await {
-                Ok(channel) => channel::run(channel, command, sender, ends, || loss(&told)).await,
+                Ok(channel) => channel::run(channel, command, sender, || loss(&told)).await,
                 Err(russh::Error::ChannelOpenFailure(_)) => {
                     let _ = sender.send(Err(HostCause::Answer(
                         "sshd refuses a session channel: `MaxSessions` in sshd_config is too small".into(),

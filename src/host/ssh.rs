@@ -12,8 +12,8 @@ use super::bastion::Bastions;
 use super::connected::Connected;
 use super::docker::Access;
 use super::session::{NoSession, Session};
-use super::wire::{self, Command, OpenFailure, Reply, Stream, Wire};
-use super::{Machine, Observe};
+use super::wire::{Command, OpenFailure, Reply, Stream, Wire};
+use super::{Machine, Observe, limit};
 use crate::error::{Error, HostCause, HostError, Result};
 
 /// Where the engine listens unless it is told otherwise.
@@ -63,7 +63,7 @@ impl Target {
             jump: None,
             agent_socket: None,
             engine_socket: ENGINE_SOCKET.into(),
-            connect_timeout: Duration::from_secs(10),
+            connect_timeout: limit::LOGIN,
         }
     }
 
@@ -105,7 +105,6 @@ pub async fn connect(target: &Target, bastions: &Bastions, observe: Option<Obser
         bastions: bastions.clone(),
         session: Mutex::new(Arc::new(session)),
         dead: tokio::sync::Mutex::default(),
-        renewal: Mutex::default(),
         requests: AtomicU64::new(0),
     });
     // sshd opens sockets as the login user, who may not use the engine's.
@@ -138,7 +137,6 @@ struct Ssh {
     session: Mutex<Arc<Session>>,
     /// Held while it is made anew. Why that could not be: nothing is tried any more.
     dead: tokio::sync::Mutex<Option<HostCause>>,
-    renewal: Mutex<Option<Command>>,
     requests: AtomicU64,
 }
 
@@ -172,16 +170,7 @@ impl Ssh {
 
     async fn renew(&self) -> Result<Arc<Session>, HostCause> {
         let bastion = self.bastions.session(&self.target).await?;
-        let session = Arc::new(open(&self.target, bastion).await?);
-        let renewal = self.renewal.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(command) = renewal {
-            self.requests.fetch_add(1, Ordering::Relaxed);
-            let output = wire::started(self.target.sudo(), session.exec(command).await?.output)?;
-            if output.code != 0 {
-                return Err(HostCause::Locked(output.text().trim_end_matches('\0').to_owned()));
-            }
-        }
-        Ok(session)
+        open(&self.target, bastion).await.map(Arc::new)
     }
 }
 
@@ -191,10 +180,6 @@ impl Wire for Ssh {
         let session = self.session().await?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         session.exec(command).await
-    }
-
-    fn on_renewal(&self, command: Option<Command>) {
-        *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = command;
     }
 
     async fn open_socket(&self, path: &str) -> Result<Stream, OpenFailure> {

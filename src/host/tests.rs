@@ -7,7 +7,9 @@
 mod registry;
 
 use std::fs;
+use std::io::Read as _;
 use std::net::TcpListener;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -130,16 +132,31 @@ fn cause<T>(outcome: Result<T>) -> HostCause {
     }
 }
 
-fn note(command: &str) -> LockNote {
-    LockNote { owner: "ops@deploy".into(), since: "now".into(), command: command.into(), within: 2 }
+fn note(command: &str) -> LeaseNote {
+    LeaseNote { user: "ops".into(), machine: "deploy".into(), pid: 7, since: "now".into(), command: command.into() }
+}
+
+/// Who has the lease, where it was not granted.
+fn holder(grant: Grant) -> String {
+    match grant {
+        Grant::Held(note) => note.to_string(),
+        Grant::Granted(_) => panic!("it was granted"),
+    }
+}
+
+fn lease(grant: Grant) -> Lease {
+    match grant {
+        Grant::Granted(lease) => lease,
+        Grant::Held(note) => panic!("{note}"),
+    }
 }
 
 fn file(path: &Path, content: &str, mode: u32) -> PutFile {
     PutFile { path: path.to_str().unwrap().into(), content: content.as_bytes().into(), mode, owner: String::new() }
 }
 
-/// Only one test at a time may hold this machine's lock.
-static LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Only one test at a time may hold this machine's lease.
+static LEASE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread")]
 async fn host_keys_and_login_keys_are_checked() {
@@ -231,8 +248,8 @@ async fn a_server_that_drops_connections_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_look_tells_all_in_two_requests_and_holds_the_lock() {
-    let _one = LOCK.lock().await;
+async fn one_look_tells_all_in_two_requests_and_takes_the_lease() {
+    let _one = LEASE.lock().await;
     let server = Sshd::new("");
     let folder = server.at("etc");
     fs::create_dir(&folder).unwrap();
@@ -245,9 +262,9 @@ async fn one_look_tells_all_in_two_requests_and_holds_the_lock() {
         sysctls: vec!["kernel.pid_max".into(), "no.such".into()],
         packages: vec!["coreutils".into(), "no-such-package".into()],
         units: vec!["no-such-unit".into()],
-        lock: Some(note("kolla deploy")),
     };
-    let look = machine.look(&ask).await.unwrap();
+    let (look, grant) = machine.look_and_lease(&ask, &note("kolla deploy")).await.unwrap();
+    let held = lease(grant);
     assert_eq!(machine.requests(), 2);
     let facts = &look.facts;
     assert!(facts.cpus > 0 && facts.memory_mib > 100 && facts.open_files > 100 && facts.disk_free_mib > 0, "{facts:?}");
@@ -263,24 +280,137 @@ async fn one_look_tells_all_in_two_requests_and_holds_the_lock() {
     assert!(look.packages.contains_key("coreutils") && look.packages.len() == 1);
 
     let second = server.machine("control01").await;
-    let locked = Ask { lock: Some(note("kolla stop")), ..Ask::default() };
-    let HostCause::Locked(owner) = cause(second.look(&locked).await) else { panic!("not locked") };
-    assert_eq!(owner, "`kolla deploy` of ops@deploy since now");
-    // An observer may look all the same.
-    second.look(&Ask::default()).await.unwrap();
+    let (look, refused) = second.look_and_lease(&Ask::default(), &note("kolla stop")).await.unwrap();
+    assert_eq!(holder(refused), "`kolla deploy` of ops on deploy, process 7, since now");
+    // A look it is all the same.
+    assert!(look.facts.cpus > 0);
+    // Given back, it goes to who waits, though the first session goes on.
+    let stop = note("kolla stop");
+    let (waited, ()) = tokio::join!(second.lease(&stop, SOON), async { drop(held) });
+    let held = lease(waited.unwrap());
+    let refused = machine.lease(&note("kolla deploy"), Duration::ZERO).await.unwrap();
+    assert_eq!(holder(refused), "`kolla stop` of ops on deploy, process 7, since now");
+    drop(held);
+    until(|| fs::read_to_string("/run/kolla.lease").unwrap().is_empty()).await;
+}
 
-    // Also over a lost session, the lock is the first one's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_goes_with_its_session_and_whoever_had_it_knows() {
+    let _one = LEASE.lock().await;
+    let server = Sshd::new("");
+    let (first, second) = (server.machine("control01").await, server.machine("control01").await);
+    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let held = lease(first.lease(&note("kolla deploy"), SOON).await.unwrap());
+    assert!(holder(here.lease(&note("kolla stop"), Duration::ZERO).await.unwrap()).contains("kolla deploy"));
     server.cut();
-    assert!(machine.read("/etc/passwd").await.unwrap().is_some());
-    assert!(matches!(cause(second.look(&locked).await), HostCause::Locked(_)));
-    drop(machine);
-    let began = Instant::now();
-    while let Err(error) = second.look(&locked).await {
-        assert!(began.elapsed() < SOON, "{error}");
+    tokio::time::timeout(SOON, held.lost()).await.unwrap();
+    let held = lease(here.lease(&note("kolla stop"), SOON).await.unwrap());
+    assert!(holder(second.lease(&note("kolla deploy"), Duration::ZERO).await.unwrap()).contains("kolla stop"));
+    drop(held);
+    drop(lease(second.lease(&note("kolla deploy"), SOON).await.unwrap()));
+}
+
+/// What holds a lease where the connection hangs: nobody is heard of any more, and nobody says good-bye.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_nobody_is_heard_of_goes_by_itself() {
+    let _one = LEASE.lock().await;
+    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let script = super::look::lease_script(&note("kolla deploy"), SOON).replace("hold 150\n", "hold 1\n");
+    let mut process =
+        Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = [0; 13];
+    process.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"lease granted");
+    drop(lease(here.lease(&note("kolla stop"), SOON).await.unwrap()));
+    let input = process.stdin.take();
+    assert!(process.wait().unwrap().success());
+    drop(input);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_hangs_is_given_up() {
+    let server = Sshd::new("");
+    let machine = server.machine("control01").await;
+    let script = "sleep 4 >/dev/null; echo late";
+    let late = machine.run_within(script, b"", Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(late.to_string(), "control01: sleep 4 >/dev/null; echo late: no answer within 1 s");
+    // The session goes on.
+    assert_eq!(machine.run("echo on", b"").await.unwrap().text(), "on\n");
+
+    // On this machine all that it has started ends.
+    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let pid = server.at("pid");
+    let script = format!("sleep 60 >/dev/null & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
+    assert!(matches!(cause(here.run_within(&script, b"", Duration::from_secs(2)).await), HostCause::TimedOut(2)));
+    // What has ended has no command line any more.
+    let process = format!("/proc/{}/cmdline", fs::read_to_string(pid).unwrap().trim());
+    until(|| fs::read(&process).unwrap_or_default().is_empty()).await;
+}
+
+/// An engine that starts a program in a container, and never says that it ended.
+async fn engine_with_a_program_that_hangs(socket: PathBuf, pid: u32) {
+    let listener = tokio::net::UnixListener::bind(socket).unwrap();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let (mut asked, mut piece) = (String::new(), [0; 4096]);
+            // Each request comes in one piece with its end in it; bodies may be a piece of their own.
+            while let Ok(some @ 1..) = stream.read(&mut piece).await {
+                asked += &String::from_utf8_lossy(&piece[..some]);
+                let length =
+                    asked.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                let Some((head, body)) = asked.split_once("\r\n\r\n") else { continue };
+                if body.len() < length.unwrap_or(0) {
+                    continue;
+                }
+                let json = |status: &str, body: &str| {
+                    format!(
+                        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                        body.len()
+                    )
+                };
+                let answer = match head.split(' ').nth(1).unwrap().rsplit('/').next().unwrap() {
+                    "exec" => json("201 Created", r#"{"Id":"e"}"#),
+                    "start" => "HTTP/1.1 101 UPGRADED\r\nconnection: Upgrade\r\nupgrade: tcp\r\n\r\n".to_owned(),
+                    "json" => json("200 OK", &format!(r#"{{"ID":"e","Running":true,"Pid":{pid}}}"#)),
+                    other => panic!("{other}"),
+                };
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                if answer.contains("UPGRADED") {
+                    std::future::pending::<()>().await;
+                }
+                asked.clear();
+            }
+        });
     }
-    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_hangs_in_a_container_is_given_up_and_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("engine.sock");
+    let mut program = Command::new("sleep").arg("60").stdout(Stdio::null()).process_group(0).spawn().unwrap();
+    let engine = tokio::spawn(engine_with_a_program_that_hangs(socket.clone(), program.id()));
+    until(|| socket.exists()).await;
+    let machine = here::connect("control01", false, socket.to_str().unwrap(), None).unwrap();
+    let argv = ["mariadb".to_owned()];
+    let late = machine.exec_within("mariadb", "", &argv, b"GRANT", Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!(late.to_string(), "control01: in mariadb: mariadb: no answer within 1 s");
     let began = Instant::now();
-    while Path::new("/run/kolla.lock.owner").exists() {
+    let ended = loop {
+        match program.try_wait().unwrap() {
+            Some(ended) => break ended,
+            None => assert!(began.elapsed() < SOON),
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(ended.signal(), Some(15));
+    engine.abort();
+}
+
+/// Waits until something holds.
+async fn until(holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
         assert!(began.elapsed() < SOON);
         tokio::task::yield_now().await;
     }

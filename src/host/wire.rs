@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::Output;
+use super::{Lease, Output};
 use crate::error::HostCause;
 use crate::shell;
 
@@ -42,13 +42,15 @@ pub(super) enum OpenFailure {
 }
 
 /// What a command left, and when it answered.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Reply {
     pub(super) output: Output,
     /// When its input was on its way.
     pub(super) sent: Instant,
     /// When the first byte came back.
     pub(super) first: Instant,
+    /// It has answered and stays, as long as this is kept.
+    pub(super) lease: Option<Lease>,
 }
 
 /// A command for the login user's shell, and its input.
@@ -56,8 +58,8 @@ pub(super) struct Reply {
 pub(super) struct Command {
     pub(super) line: String,
     pub(super) stdin: Vec<u8>,
-    /// The command has answered when its stdout ends with this; it then stays, with its stdin open, as long as
-    /// the session lives.
+    /// The command has answered when its stdout ends with this. If it does not end by then, it stays, with its stdin open
+    /// and a byte on it now and then, as the holder of a lease.
     pub(super) stays_after: Option<&'static [u8]>,
 }
 
@@ -66,8 +68,6 @@ pub(super) struct Command {
 pub(super) trait Wire: Send + Sync {
     /// Runs a command to its end, or until it has answered.
     async fn exec(&self, command: Command) -> Result<Reply, HostCause>;
-    /// Runs a command whenever the session is made anew, before anything else.
-    fn on_renewal(&self, command: Option<Command>);
     /// Connects to a Unix socket of the machine.
     async fn open_socket(&self, path: &str) -> Result<Stream, OpenFailure>;
     /// Starts a command whose stdin and stdout are the stream.

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::files::digest_of;
 use super::patience::until_it_serves;
 use super::{Attribute, Attributes, Diff, Operation, Tell, View, attribute};
-use crate::error::{Error, Result};
-use crate::host::{Observer, Output, ReadOnly, Remote};
+use crate::error::{Error, HostCause, Result};
+use crate::host::{Observer, Output, ReadOnly, Remote, limit};
 use crate::shell::Secret;
 
 /// What the client says of a server that is starting: no server behind the socket yet (`CR_CONNECTION_ERROR`), or a
@@ -73,8 +73,17 @@ impl Sql {
     }
 
     async fn written(&self, host: &Remote, statements: &str) -> Result<Output> {
-        let act = || host.act().exec(&self.container, "", &self.argv, statements.as_bytes());
-        until_it_serves(act, |answer| answer.as_ref().is_ok_and(|output| says(output, &[UNDONE]))).await
+        // A statement that waits for a lock stands in the way of others, and goes on when its client has ended.
+        let statements = format!("SET SESSION max_statement_time = {};\n{statements}", limit::STATEMENT.as_secs());
+        let act = || host.act().exec_within(&self.container, "", &self.argv, statements.as_bytes(), limit::SQL);
+        let undone = |answer: &Result<Output>| answer.as_ref().is_ok_and(|output| says(output, &[UNDONE]));
+        until_it_serves(act, undone).await.map_err(|error| match error {
+            Error::Host(late) if matches!(late.cause, HostCause::TimedOut(_)) => {
+                let hint = format!("see what it waits for with `SHOW FULL PROCESSLIST` in {}", self.container);
+                Error::Host(late).with_hint(hint)
+            }
+            other => other,
+        })
     }
 
     fn judge(&self, code: u32, stderr: &str) -> Result<()> {
@@ -261,6 +270,23 @@ impl Operation for Database {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::ContainerSpec;
+    use crate::host::fake::Fake;
+
+    #[tokio::test]
+    async fn the_database_itself_gives_up_a_statement_that_hangs() {
+        let fake = Fake::new("control01");
+        let image = fake.world().publish("reg/mariadb:1", "mariadb");
+        let host = Remote::new(fake.machine());
+        host.act().pull("reg/mariadb:1", None, &|_, _| {}).await.unwrap();
+        host.act().create(&ContainerSpec { name: "mariadb".into(), image, ..ContainerSpec::default() }).await.unwrap();
+        host.act().start("mariadb").await.unwrap();
+        fake.on_exec(|_, _, _, statements| {
+            let limited = statements.starts_with(b"SET SESSION max_statement_time = 60;\nGRANT");
+            Some(Output { code: u32::from(!limited), ..Output::default() })
+        });
+        Sql { container: "mariadb".into(), ..Sql::default() }.write(&host, "GRANT USAGE ON *.* TO a;").await.unwrap();
+    }
 
     #[test]
     fn strings_cannot_end_early() {

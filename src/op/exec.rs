@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attribute, Attributes, Diff, Operation, Tell, View};
 use crate::error::{Error, Result};
-use crate::host::{ReadOnly, Remote};
+use crate::host::{ReadOnly, Remote, limit};
 
 /// A program and the question before it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl Operation for Exec {
     }
 
     async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
-        let output = host.act().exec(&self.container, "", &self.command, &[]).await?;
+        let output = host.act().exec_within(&self.container, "", &self.command, &[], limit::STEP).await?;
         if output.code == 0 {
             return Ok(());
         }

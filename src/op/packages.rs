@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, HostCause, Result};
-use crate::host::{Ask, Remote};
+use crate::host::{Ask, Remote, limit};
 use crate::shell::join;
 
 /// Packages that must be installed, in whatever version the distribution has.
@@ -45,7 +45,7 @@ impl Operation for Packages {
              elif command -v dnf >/dev/null; then dnf -q -y install {names}\n\
              else echo 'neither apt-get nor dnf is here' >&2; exit 69; fi"
         );
-        let output = host.act().run(&script, &[]).await?;
+        let output = host.act().run_within(&script, &[], limit::PACKAGES).await?;
         if output.code != 0 {
             let cause = HostCause::Exit { code: output.code, stderr: output.stderr };
             return Err(Error::host(host.name(), format!("install {names}"), cause)

@@ -1,7 +1,6 @@
 //! A container that runs once: bootstraps and migrations, remembered by a receipt in the database.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -12,10 +11,7 @@ use super::files::digest_of;
 use super::image::Image;
 use super::{Attributes, Diff, Operation, Tell, View};
 use crate::error::{Error, OperationError, Result};
-use crate::host::{ContainerSpec, ContainerState, Remote};
-
-/// How long one may take: migrations of a large cloud's tables do.
-const LONGEST: Duration = Duration::from_hours(1);
+use crate::host::{ContainerSpec, ContainerState, Remote, limit};
 
 /// A one-shot container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -74,7 +70,7 @@ pub(super) async fn run_once(spec: &ContainerSpec, at: &View, host: &Remote, tel
 /// The exit code of a one-shot container. One that does not end is left as it is: it may be in the middle of a
 /// migration.
 async fn ended(name: &str, host: &Remote) -> Result<i64> {
-    match tokio::time::timeout(LONGEST, host.act().wait(name)).await {
+    match tokio::time::timeout(limit::TASK, host.act().wait(name)).await {
         Ok(code) => code,
         Err(_) => Err(Error::operation(format!("one-shot container {name} did not end within an hour")).with_hint(
             format!("see what it does with `kolla logs {} {name}`; the next run waits for it", host.name()),

@@ -15,7 +15,7 @@ pub struct Phase {
     pub want: Want,
     /// Last things first.
     pub reverse: bool,
-    /// It only looks: nothing is ever applied, and no lock is taken.
+    /// It only looks: nothing is ever applied, and the site's lease is not taken.
     pub looks: bool,
     /// After a crash of a whole cluster.
     pub recover: bool,

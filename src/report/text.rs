@@ -235,7 +235,13 @@ hint: rerun only this with `kolla deploy --tags glance --limit control02`
             hint: None,
         };
         let text = |failed: &HostError| error(&Error::Host(Box::new(failed.clone())), false);
-        assert_eq!(text(&failed), "error: control02 (10.0.0.12:22): connect: no answer within 10 s\n");
+        assert_eq!(
+            text(&failed),
+            "\
+error: control02 (10.0.0.12:22): connect: no answer within 10 s
+hint: see what holds it up there (load, disk, a lock), then run the same again
+"
+        );
         failed.cause = HostCause::NoSudo("a password is required".into());
         assert_eq!(
             text(&failed),

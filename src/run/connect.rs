@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use indexmap::IndexMap;
 
 use super::event::{Event, Sink};
+use super::lease::{LeaseWish, SiteLease, Votes};
 use crate::error::{Error, HostCause, HostError, Result};
-use crate::host::{Ask, Bastions, Look, Machine, Observe, here, ssh};
+use crate::host::{Ask, Bastions, Grant, LeaseNote, Look, Machine, Observe, here, limit, ssh};
 use crate::site::{HostSpec, Site};
 
 /// Connections opened at once: sshd's are many, but their logins cost processor time here.
@@ -27,9 +28,6 @@ pub struct ConnectOptions {
     pub observe: Option<Observe>,
 }
 
-/// How long one look may take. A host whose disk hangs answers SSH, and nothing else.
-const LOOK: Duration = Duration::from_mins(1);
-
 /// Hosts that answered, and why the others did not.
 #[derive(Default)]
 pub struct Connected {
@@ -42,7 +40,7 @@ pub struct Connected {
 }
 
 /// Connects hosts and looks at each; `ask` says what at which. Failures are collected, not returned: what they
-/// mean is the caller's to say. A lock that another run holds ends it at once: that one is to get all the others.
+/// mean is the caller's to say.
 pub async fn connect(
     site: &Site,
     names: &[String],
@@ -50,22 +48,46 @@ pub async fn connect(
     ask: impl Fn(&str) -> Ask,
     sink: &dyn Sink,
 ) -> Connected {
+    let nobody = LeaseWish::default();
+    all(site, names, options, ask, &mut Votes::of(&nobody), sink).await
+}
+
+/// The same, and takes the site's lease with the looks. Where another run has it, that ends it at once.
+pub async fn connect_with_lease(
+    site: &Site,
+    names: &[String],
+    options: &ConnectOptions,
+    ask: impl Fn(&str) -> Ask,
+    wish: &LeaseWish,
+    sink: &dyn Sink,
+) -> (Connected, Result<SiteLease>) {
+    let mut votes = Votes::of(wish);
+    let connected = all(site, names, options, ask, &mut votes, sink).await;
+    let lease = votes.decide(&connected).await;
+    (connected, lease)
+}
+
+async fn all(
+    site: &Site,
+    names: &[String],
+    options: &ConnectOptions,
+    ask: impl Fn(&str) -> Ask,
+    votes: &mut Votes<'_>,
+    sink: &dyn Sink,
+) -> Connected {
     sink.event(&Event::Connecting { hosts: names.to_vec() });
     let (starts, bastions) = (tokio::sync::Semaphore::new(STARTS), Bastions::default());
     let mut answers: FuturesUnordered<_> = names
         .iter()
         .map(|name| {
-            let (starts, bastions, ask) = (&starts, &bastions, ask(name));
+            let (starts, bastions, ask, note) = (&starts, &bastions, ask(name), votes.note(name));
             async move {
                 let begin = Instant::now();
                 let permit = starts.acquire().await;
                 let machine = one(site, name, bastions, options).await;
                 drop(permit);
                 let answer = match machine {
-                    Ok(machine) => match tokio::time::timeout(LOOK, machine.look(&ask)).await {
-                        Ok(look) => look.map(|look| (machine, look)),
-                        Err(_) => Err(Error::host(name, "look at it", HostCause::TimedOut(LOOK.as_secs()))),
-                    },
+                    Ok(machine) => look(&*machine, &ask, note).await.map(|(look, grant)| (machine, look, grant)),
                     Err(error) => Err(error),
                 };
                 (name.clone(), begin.elapsed(), answer)
@@ -74,17 +96,16 @@ pub async fn connect(
         .collect();
     let mut connected = Connected::default();
     let mut machines = BTreeMap::new();
-    let mut locked = false;
     while let Some((name, took, answer)) = answers.next().await {
         let (error, requests) = match answer {
-            Ok((machine, look)) => {
+            Ok((machine, look, grant)) => {
                 let requests = machine.requests();
+                votes.add(&name, grant);
                 machines.insert(name.clone(), machine);
                 connected.looks.insert(name.clone(), look);
                 (None, requests)
             }
             Err(error) => {
-                locked = matches!(&error, Error::Host(host) if matches!(host.cause, HostCause::Locked(_)));
                 let hint = match &error {
                     Error::Host(host) => host.hint.clone().or_else(|| host.cause.hint()),
                     _ => None,
@@ -96,7 +117,7 @@ pub async fn connect(
         };
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         sink.event(&Event::Host { host: name, error, requests, took_ms });
-        if locked {
+        if votes.refused().is_some() {
             break;
         }
     }
@@ -106,6 +127,13 @@ pub async fn connect(
         }
     }
     connected
+}
+
+async fn look(machine: &dyn Machine, ask: &Ask, note: Option<&LeaseNote>) -> Result<(Look, Option<Grant>)> {
+    match note {
+        Some(note) => machine.look_and_lease(ask, note).await.map(|(look, grant)| (look, Some(grant))),
+        None => machine.look(ask).await.map(|look| (look, None)),
+    }
 }
 
 async fn one(site: &Site, name: &str, bastions: &Bastions, options: &ConnectOptions) -> Result<Arc<dyn Machine>> {
@@ -135,7 +163,7 @@ fn target(spec: &HostSpec, options: &ConnectOptions) -> Result<ssh::Target> {
         jump,
         agent_socket: options.agent_socket.clone(),
         engine_socket: spec.engine_socket.clone(),
-        connect_timeout: Duration::from_secs(10),
+        connect_timeout: limit::LOGIN,
     })
 }
 

@@ -3,9 +3,11 @@
 pub mod connect;
 pub mod event;
 mod gate;
+mod lease;
 mod node;
 mod tally;
 mod walk;
 
+pub use lease::{LeaseWish, SiteLease};
 pub use tally::{Act, Tally};
 pub use walk::{Crew, WalkOptions, look, walk};

@@ -182,25 +182,28 @@ services:
 
 
 def two_runs(lab):
-    """a second run is refused while one holds the lock, and is told whose it is"""
+    """a second run is refused while one has the lease, also on other hosts, and goes on once the first is killed"""
     lab.option("cache", memcached_max_memory=301)
-    first = subprocess.Popen(lab.command("deploy", "--tags", "memcached"), env=lab.environment, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    # Held still in the middle, it keeps its sessions and so its locks. It must have all of them by then: two runs that
-    # start at once may well refuse each other, each with some of the hosts.
-    owners = lambda: [lab.on(host, "cat /run/kolla.lock.owner", code=None) for host in lab.hosts]
-    wait_until("the locks", 20, lambda: all("deploy" in owner for owner in owners()), every=0.05)
+    limits = ",".join(lab.controllers[:2]), lab.controllers[2]
+    one, other = (lab.command("deploy", "--tags", "memcached", "--limit", limit) for limit in limits)
+    first = subprocess.Popen(one, env=lab.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    second = lambda: subprocess.run(other, env=lab.environment, text=True, stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT)
+    # Held still in the middle, it keeps its sessions and so its lease.
+    holder = lambda: lab.on(lab.controllers[2], "cat /run/kolla.lease", code=None)
+    wait_until("the lease", 20, lambda: limits[0] in holder(), every=0.05)
     first.send_signal(signal.SIGSTOP)
     try:
-        refused = subprocess.run(lab.command("deploy", "--tags", "memcached"), env=lab.environment, text=True,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        refused = second()
     finally:
-        first.send_signal(signal.SIGCONT)
-    said, _ = first.communicate()
-    expect(first.returncode == 0, f"the first run did not end well:\n{said}")
-    expect(refused.returncode == 1 and "another run holds the lock" in refused.stdout,
+        first.kill()
+        first.wait()
+    expect(refused.returncode == 1 and "another run has it" in refused.stdout,
            f"the second run was not refused:\n{refused.stdout}")
-    expect("deploy --tags memcached" in refused.stdout, f"it does not say whose the lock is:\n{refused.stdout}")
+    for word in (f"deploy --tags memcached --limit {limits[0]}", f"process {first.pid}", os.uname().nodename):
+        expect(word in refused.stdout, f"it does not say `{word}` of who has the lease:\n{refused.stdout}")
+    said = second()
+    expect(said.returncode == 0, f"with the first run killed, the second did not go on:\n{said.stdout}")
     lab.option("cache")
     lab.kolla("deploy")
 
@@ -554,7 +557,7 @@ def kill_at_random(lab, command, longest):
         process.send_signal(signal.SIGKILL)
         process.wait()
         ended = f"killed at {moment:.1f} s"
-    # The lock goes when sshd notices that the session is gone.
+    # The lease goes when sshd notices that the session is gone.
     lab.kolla(command, quiet=True)
     again = lab.events(command)[-1]["summary"]
     expect((again["changed"], again["failed"]) == (0, 0), f"{command} did not converge: {again}")

@@ -1,6 +1,7 @@
 //! Commands that only look: at files here, or at hosts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::load::{Loaded, connect_options};
 use super::{HostRow, StrangerRow, Validated, VariableRow};
@@ -182,7 +183,7 @@ pub async fn logs(at: &Invocation, host: &str, service: &str, lines: usize, foll
     while follow && !at.stop.is_cancelled() {
         tokio::select! {
             () = at.stop.cancelled() => break,
-            () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
         let now = machine.logs(&name, lines.max(1000)).await?;
         for line in new_lines(&seen, &now) {
@@ -206,5 +207,6 @@ fn new_lines<'a>(seen: &[String], now: &'a [String]) -> &'a [String] {
 pub async fn exec(at: &Invocation, host: &str, service: &str, argv: &[String], stdin: &[u8]) -> Result<Output> {
     let machine = machine(at, host).await?;
     let name = container(&*machine, service).await?;
-    machine.exec(&name, "", argv, stdin).await
+    // As long as the operator waits for it.
+    machine.exec_within(&name, "", argv, stdin, Duration::MAX).await
 }

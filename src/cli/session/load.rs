@@ -9,7 +9,7 @@ use indexmap::IndexSet;
 
 use crate::cli::{Environment, Global, Invocation};
 use crate::error::{Error, InputError, Kind, Result};
-use crate::host::{Ask, Facts, Interface, LockNote, Observe};
+use crate::host::{Ask, Facts, Interface, LeaseNote, Observe};
 use crate::op::{Peer, Shared};
 use crate::plan::{Input, Lookups, NAMED, Overrides, Plan, Selection, Strangers};
 use crate::report::RunRecord;
@@ -114,6 +114,15 @@ impl Loaded {
             .filter(|host| !deployment.contains(&host.as_str()) || elsewhere.contains(host.as_str()))
             .cloned()
             .collect()
+    }
+
+    /// Hosts that grant the site's lease: those of the group `control`, or all where that has none.
+    pub(super) fn granting(&self) -> Vec<String> {
+        let control = self.site.group("control");
+        if control.is_empty() {
+            return self.members().into_iter().collect();
+        }
+        control.into_iter().map(str::to_owned).collect()
     }
 
     pub(super) fn tags(&self, at: &Invocation) -> Result<Selection> {
@@ -316,15 +325,14 @@ pub(super) fn connect_options(at: &Invocation, record: Option<&Arc<RunRecord>>) 
     }
 }
 
-/// Who takes the lock of a host. One that was just killed holds it until sshd has noticed: a moment. Of two runs that
-/// start at once, the one that comes second at the first host gives up at once, and the other gets the rest, because
-/// there it waits for longer.
-pub(super) fn lock_note(at: &Invocation, first: bool) -> LockNote {
-    LockNote {
-        owner: format!("{}@{}", at.environment.user, at.environment.machine),
+/// What other runs are told of this one while it has the site's lease.
+pub(super) fn lease_note(at: &Invocation) -> LeaseNote {
+    LeaseNote {
+        user: at.environment.user.clone(),
+        machine: at.environment.machine.clone(),
+        pid: std::process::id(),
         since: crate::report::time::rfc3339(std::time::SystemTime::now()),
         command: at.command_line.clone(),
-        within: if first { 2 } else { 6 },
     }
 }
 

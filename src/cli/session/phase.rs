@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 
 use indexmap::IndexSet;
 
 use super::facts::KeptFacts;
-use super::load::{Loaded, connect_options, crew, lock_note, shared};
+use super::load::{Loaded, connect_options, crew, lease_note, shared};
 use super::saved;
 use crate::cli::phases::Request;
 use crate::cli::reporting::Reporting;
 use crate::cli::{Invocation, phases};
-use crate::error::{Error, HostCause, Kind, Result};
-use crate::host::{Ask, Remote};
+use crate::error::{Error, Kind, Result};
+use crate::host::Remote;
 use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL};
 use crate::op::files::{FileSet, SETS};
 use crate::op::fixed::{Held, note};
@@ -21,9 +20,9 @@ use crate::op::volume::Volume;
 use crate::op::{self, Op, Tell, Told, Want};
 use crate::plan::phase::{PHASES, named};
 use crate::plan::{Fixed, Node, Phase, Plan, Selection};
-use crate::run::connect::{Connected, connect};
+use crate::run::connect::{Connected, connect_with_lease};
 use crate::run::event::{Event, Sink, Summary};
-use crate::run::{Crew, WalkOptions, walk};
+use crate::run::{Crew, LeaseWish, WalkOptions, walk};
 
 /// Loads, connects, plans and walks a phase.
 ///
@@ -64,20 +63,21 @@ async fn run(
     let mut selection = loaded.tags(at)?;
     let check = request.check || phase.looks;
     // Input errors that need no facts are told before any host is asked.
-    let names: Vec<String> =
-        loaded.members().into_iter().chain(limit.iter().cloned()).collect::<IndexSet<_>>().into_iter().collect();
+    let granting = if check { Vec::new() } else { loaded.granting() };
+    let names: IndexSet<String> = loaded.members().into_iter().chain(limit.iter().chain(&granting).cloned()).collect();
+    let names: Vec<String> = names.into_iter().collect();
     let mut lookups = loaded.draft(&names.iter().cloned().collect())?.lookups;
     let asking = loaded.unasked(true);
-    let first = names.iter().find(|name| limit.contains(*name)).map(String::as_str);
     let prepares = phase.keep.contains(&op::Kind::Unit);
-    let lock = |host: &str| (!check && limit.contains(host)).then(|| lock_note(at, Some(host) == first));
-    let ask = |host: &str| Ask { lock: lock(host), ..loaded.ask(&asking, host, prepares) };
+    let ask = |host: &str| loaded.ask(&asking, host, prepares);
     let options = connect_options(at, reporting.record.as_ref());
-    let mut connected = tokio::select! {
-        connected = connect(&loaded.site, &names, &options, ask, &*reporting.sink) => connected,
+    let wish = LeaseWish { hosts: granting, note: lease_note(at), without_majority: at.global.without_majority };
+    let (mut connected, lease) = tokio::select! {
+        connected = connect_with_lease(&loaded.site, &names, &options, ask, &wish, &*reporting.sink) => connected,
         () = at.stop.cancelled() => return Err(Error::Interrupted),
     };
     let missing = absent(&mut connected, &limit)?;
+    let lease = lease?;
     let facts = KeptFacts::of(at).with(&connected.looks);
     let scopes = loaded.scopes(&facts);
     let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
@@ -140,15 +140,15 @@ async fn run(
     };
     drop((whole, scopes, facts));
     let crew = crew(connected, shared);
-    let (forks, stop) = (usize::from(at.global.forks.unwrap_or(0)), at.stop.clone());
-    let mut options = WalkOptions { check, forks, stop, only: None };
+    let (forks, stop) = (usize::from(at.global.forks.unwrap_or(0)), at.stop.child_token());
+    let mut options = WalkOptions { check, forks, stop: stop.clone(), only: None };
     if let Some(saved) = &request.saved {
         options.only = Some(saved::still(saved, &plan, &crew, &options).await?);
     }
-    let sink: Arc<dyn Sink> = reporting.sink.clone();
+    let sink = &reporting.sink;
     let mut summary = match &request.save {
-        Some(file) => saved::save(file, &plan, &crew, &options, sink).await?,
-        None => walk(&plan, &crew, &options, sink).await,
+        Some(file) => saved::save(file, &plan, &crew, &options, sink.clone()).await?,
+        None => lease.during(walk(&plan, &crew, &options, sink.clone()), &stop, &**sink).await?,
     };
     summary.failed += missing;
     if !check && summary.failed == 0 && !at.stop.is_cancelled() {
@@ -190,18 +190,9 @@ async fn note_secrets(held: BTreeMap<String, Vec<Held>>, crew: &Crew, sink: &dyn
     }
 }
 
-/// What of the hosts that did not answer stops the run. Some of them away is a failure in the end; all of them,
-/// or a lock that another run holds, ends it before anything is touched.
+/// What of the hosts that did not answer stops the run. Some of them away is a failure in the end; all of them
+/// ends it before anything is touched.
 fn absent(connected: &mut Connected, limit: &IndexSet<String>) -> Result<usize> {
-    let locked = connected
-        .failed
-        .values()
-        .position(|error| matches!(error, Error::Host(host) if matches!(host.cause, HostCause::Locked(_))));
-    if let Some(index) = locked
-        && let Some((_, error)) = connected.failed.swap_remove_index(index)
-    {
-        return Err(error);
-    }
     if connected.machines.is_empty() || limit.iter().all(|host| connected.failed.contains_key(host)) {
         let error = connected.failed.swap_remove_index(0).map(|(_, error)| error);
         return Err(error.unwrap_or_else(|| Error::input("the inventory has no host").of(Kind::Inventory)));

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::host::{LockNote, Remote};
+use crate::host::{LeaseNote, Remote};
 
 fn spec(name: &str, image: &str) -> ContainerSpec {
     ContainerSpec { name: name.into(), image: image.into(), restart: true, ..ContainerSpec::default() }
@@ -60,17 +60,21 @@ async fn files_written_and_scripts_run_are_seen_by_the_next_look() {
 }
 
 #[tokio::test]
-async fn ordered_failures_locks_and_answers() {
+async fn ordered_failures_leases_and_answers() {
     let fake = Fake::new("control01");
     let host = Remote::new(fake.machine());
     fake.fail_next("volumes", HostCause::Lost("reset".into()));
     assert!(host.volumes("kolla.site=kolla").await.is_err());
     assert!(host.volumes("kolla.site=kolla").await.unwrap().is_empty());
 
-    fake.world().locked_by = Some("root@elsewhere".into());
-    let note = LockNote { owner: "a".into(), since: "b".into(), command: "c".into(), within: 0 };
-    let locked = host.act().look(&Ask { lock: Some(note), ..Ask::default() }).await.unwrap_err();
-    assert!(locked.to_string().contains("root@elsewhere"));
+    let note = |command: &str| LeaseNote { command: command.into(), ..LeaseNote::default() };
+    let Grant::Granted(lease) = host.act().lease(&note("first"), Duration::ZERO).await.unwrap() else { panic!() };
+    let (_, second) = host.act().look_and_lease(&Ask::default(), &note("second")).await.unwrap();
+    assert!(matches!(second, Grant::Held(holder) if holder == note("first")));
+    drop(lease);
+    let Grant::Granted(lease) = host.act().lease(&note("second"), Duration::ZERO).await.unwrap() else { panic!() };
+    fake.world().lease = None;
+    lease.lost().await;
 
     host.act().volume_create("v", &BTreeMap::new()).await.unwrap();
     fake.answer_http("", 9292, "/health", 200, "OK");

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::super::{
-    Ask, ContainerSpec, ContainerState, Facts, FileState, HttpAnswer, HttpAsk, ImageState, Interface, LockNote, Look,
-    Output, Reach, registry, repository,
+    Ask, ContainerSpec, ContainerState, Facts, FileState, Grant, Holder, HttpAnswer, HttpAsk, ImageState, Interface,
+    Lease, LeaseNote, Look, Output, Reach, registry, repository,
 };
 use crate::error::HostCause;
 
@@ -135,10 +135,8 @@ pub struct World {
     pub units: BTreeMap<String, String>,
     /// Others that can be reached, as `10.0.0.12:3306`; ports of running containers need no entry.
     pub reachable: BTreeMap<String, Reach>,
-    /// Another run that holds the lock.
-    pub locked_by: Option<String>,
-    /// The lock as taken by a look.
-    pub lock: Option<LockNote>,
+    /// Who has the site's lease at this host, until it is given back; take it out to have it lost.
+    pub lease: Option<(LeaseNote, Holder)>,
     /// Every call fails with this cause.
     pub gone: Option<HostCause>,
     /// Calls that write and still succeed before the host is gone; without end where it is absent.
@@ -277,6 +275,15 @@ impl World {
             packages: named(&ask.packages, &self.packages),
             units: named(&ask.units, &self.units),
         }
+    }
+
+    pub(super) fn grant(&mut self, note: &LeaseNote) -> Grant {
+        if let Some((other, _)) = self.lease.as_ref().filter(|(_, holder)| !holder.is_given_back()) {
+            return Grant::Held(other.clone());
+        }
+        let (lease, holder) = Lease::new();
+        self.lease = Some((note.clone(), holder));
+        Grant::Granted(lease)
     }
 
     pub(super) fn states(&self) -> BTreeMap<String, ContainerState> {
