@@ -33,6 +33,10 @@ pub enum Asked {
         program: ReadOnly,
         /// What the answer matches where all is well; anything where it is absent.
         expect: Option<String>,
+        /// What must be the same in the answers of all hosts.
+        same: Option<String>,
+        /// The number in it that all hosts must reach.
+        reaches: Option<String>,
     },
     /// An address that exactly one host holds.
     Address(String),
@@ -69,7 +73,7 @@ impl<'a> Builder<'a> {
         let used_by = format!("status of role {} on {host}", role.name);
         let keystone = Need::Catalog.find(enabled);
         let ask = match &item.kind {
-            StatusKind::Exec { service, command, expect } => {
+            StatusKind::Exec { service, command, expect, same, reaches } => {
                 let service = role.services.get(service)?;
                 self.values(role, host, used_by.clone(), |values| {
                     let wanted = values.flag(service.when.as_ref(), true) && values.flag(item.when.as_ref(), true);
@@ -77,7 +81,9 @@ impl<'a> Builder<'a> {
                         host: host.to_owned(),
                         container: service.container.clone(),
                         program: ReadOnly::declared(values.words(command)),
-                        expect: expect.as_ref().map(|node| values.text(node)),
+                        expect: expect.as_ref().and_then(|node| values.pattern(node)),
+                        same: same.as_ref().and_then(|node| values.pattern(node)),
+                        reaches: reaches.as_ref().and_then(|node| values.pattern(node)),
                     })
                 })?
             }

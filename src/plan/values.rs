@@ -180,6 +180,17 @@ impl Values<'_> {
         })
     }
 
+    /// A regular expression.
+    pub(super) fn pattern(&mut self, node: &Node) -> Option<String> {
+        let pattern = self.some_text(node)?;
+        if let Err(error) = regex::Regex::new(&pattern) {
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            self.fail(node, format!("`{pattern}` is no regular expression: {why}"));
+        }
+        Some(pattern)
+    }
+
     /// A probe; running is enough where it is absent.
     pub(super) fn probe(&mut self, node: Option<&Node>) -> Probe {
         let Some(node) = node else { return Probe { within: WITHIN, ..Probe::default() } };
@@ -187,15 +198,7 @@ impl Values<'_> {
         let mut fields = Fields::of(document, node);
         let (http, tcp, exec) = (fields.take("http"), fields.take("tcp"), fields.take("exec"));
         let healthy = fields.flag("healthy");
-        let expect = fields.take("expect").and_then(|node| {
-            let pattern = self.some_text(node)?;
-            if let Err(error) = regex::Regex::new(&pattern) {
-                let why = error.to_string();
-                let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                self.fail(node, format!("`{pattern}` is no regular expression: {why}"));
-            }
-            Some(pattern)
-        });
+        let expect = fields.take("expect").and_then(|node| self.pattern(node));
         let within = fields.take("within").map_or(WITHIN, |node| self.seconds(node));
         if usize::from(http.is_some()) + usize::from(tcp.is_some()) + usize::from(exec.is_some()) + usize::from(healthy)
             != 1

@@ -332,6 +332,10 @@ pub enum StatusKind {
         command: Node,
         /// What the answer matches where all is well; anything where it is absent.
         expect: Option<Node>,
+        /// The part of the answer that is the same on all hosts.
+        same: Option<Box<Node>>,
+        /// The number in the answer that grows alike on all hosts.
+        reaches: Option<Box<Node>>,
     },
     /// An address that one host holds, and no other.
     Address(Node),

@@ -319,8 +319,10 @@ impl Parser<'_> {
         if let Some(inner) = fields.take("exec") {
             let mut exec = Fields::of(self.document, inner);
             let service = exec.need("service").and_then(Node::as_str).unwrap_or_default().to_owned();
-            let expect = exec.take("expect").cloned();
-            kinds.extend(exec.need("command").cloned().map(|command| StatusKind::Exec { service, command, expect }));
+            let [expect, same, reaches] = ["expect", "same", "reaches"].map(|key| exec.take(key).cloned());
+            let (same, reaches) = (same.map(Box::new), reaches.map(Box::new));
+            let command = exec.need("command").cloned();
+            kinds.extend(command.map(|command| StatusKind::Exec { service, command, expect, same, reaches }));
             self.errors.extend(exec.finish());
         }
         kinds.extend(fields.take("address").cloned().map(StatusKind::Address));

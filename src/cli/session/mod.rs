@@ -1,6 +1,7 @@
 //! What commands need of the layers below: each function here is one act of a command, and the only place of
 //! `cli` that knows site, roles, plans and hosts. Commands only ask and print.
 
+mod agree;
 mod ask;
 mod cloud;
 mod config;

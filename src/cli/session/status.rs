@@ -1,11 +1,15 @@
 //! What `kolla status` finds out: containers against the plan, and what the cloud says of itself.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use futures_util::stream;
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 use regex::Regex;
 use tokio::sync::OnceCell;
 
+use super::agree::Agreement;
 use super::facts::KeptFacts;
 use super::load::{Loaded, connect_options, crew, shared};
 use super::{PartRow, Status, StatusRow};
@@ -23,6 +27,9 @@ use crate::run::event::Quiet;
 
 /// Questions that are asked at once.
 const AT_ONCE: usize = 64;
+/// How often hosts are asked again whose answers differ, and how long one may lag behind each time.
+const ASKS_AGAIN: usize = 10;
+const LAGS: Duration = Duration::from_millis(500);
 /// How much of an answer is told.
 const WORDS: usize = 100;
 
@@ -114,7 +121,7 @@ async fn answers(questions: &[&Question], near: &str, limit: &IndexSet<String>, 
         let session = &session;
         async move {
             match &question.ask {
-                Asked::Exec { host, container, program, expect } => match crew.peers.get(host) {
+                Asked::Exec { host, container, program, expect, .. } => match crew.peers.get(host) {
                     Some(peer) if limit.contains(host) => {
                         let (answer, well) = said(&peer.host, container, program, expect.as_deref()).await;
                         vec![row(question, host, answer, well)]
@@ -137,8 +144,52 @@ async fn answers(questions: &[&Question], near: &str, limit: &IndexSet<String>, 
             }
         }
     });
-    let rows: Vec<Vec<PartRow>> = stream::iter(rows).buffered(AT_ONCE).collect().await;
-    rows.into_iter().flatten().collect()
+    let mut rows: Vec<Vec<PartRow>> = stream::iter(rows).buffered(AT_ONCE).collect().await;
+    compare(questions, &mut rows, crew).await;
+    let mut rows: Vec<PartRow> = rows.into_iter().flatten().collect();
+    for row in &mut rows {
+        row.answer = row.answer.chars().take(WORDS).collect();
+    }
+    rows
+}
+
+/// Compares the answers of hosts that must agree, and asks again where they do not yet.
+async fn compare(questions: &[&Question], rows: &mut [Vec<PartRow>], crew: &Crew) {
+    let mut groups: IndexMap<(&str, &str), Vec<usize>> = IndexMap::new();
+    for (index, question) in questions.iter().enumerate() {
+        // Of one that does not answer as it should, that is told.
+        if rows[index].iter().any(|row| row.well) && Agreement::of(&question.ask).is_some() {
+            groups.entry((&question.role, &question.about)).or_default().push(index);
+        }
+    }
+    for group in groups.into_values() {
+        let Some(agreement) = group.first().and_then(|index| Agreement::of(&questions[*index].ask)) else { continue };
+        let goal = agreement.goal(group.iter().map(|index| rows[*index][0].answer.as_str()));
+        for round in 0.. {
+            let answers: Vec<&str> = group.iter().map(|index| rows[*index][0].answer.as_str()).collect();
+            let odd = agreement.odd(&answers, goal);
+            if odd.is_empty() {
+                break;
+            }
+            if round == ASKS_AGAIN {
+                for (place, why) in odd {
+                    let row = &mut rows[group[place]][0];
+                    row.answer = format!("{why}: {}", row.answer);
+                    row.well = false;
+                }
+                break;
+            }
+            tokio::time::sleep(LAGS).await;
+            let again = group.iter().map(|index| async move {
+                let Asked::Exec { host, container, program, expect, .. } = &questions[*index].ask else { return None };
+                let (answer, well) = said(&crew.peers.get(host)?.host, container, program, expect.as_deref()).await;
+                well.then(|| row(questions[*index], host, answer, well))
+            });
+            for (index, row) in group.iter().zip(join_all(again).await) {
+                rows[*index][0] = row.unwrap_or_else(|| rows[*index][0].clone());
+            }
+        }
+    }
 }
 
 fn row(question: &Question, host: &str, answer: impl Into<String>, well: bool) -> PartRow {
@@ -164,7 +215,7 @@ async fn said(host: &Observer, container: &str, program: &ReadOnly, expect: Opti
             let text = if output.code == 0 { output.text() } else { format!("{}{}", output.text(), output.stderr) };
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             let right = expect.is_none_or(|expect| Regex::new(expect).is_ok_and(|expect| expect.is_match(&text)));
-            (text.chars().take(WORDS).collect(), output.code == 0 && right)
+            (text, output.code == 0 && right)
         }
     }
 }

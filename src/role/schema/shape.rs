@@ -232,7 +232,13 @@ pub(super) const STATUS: Keys = Keys {
         (
             "exec",
             Shape::Keys(&keys(
-                &[("service", Shape::Text), ("expect", Shape::Text), ("command", Shape::Words)],
+                &[
+                    ("service", Shape::Text),
+                    ("expect", Shape::Text),
+                    ("same", Shape::Text),
+                    ("reaches", Shape::Text),
+                    ("command", Shape::Words),
+                ],
                 &["service", "command"],
             )),
         ),
