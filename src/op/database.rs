@@ -43,13 +43,18 @@ pub struct Sql {
 }
 
 impl Sql {
-    /// Asks, and takes the rows. Statements that only read, and the server holds them to it: an observer runs them. Waits
-    /// for a server that is starting, as one does whose host has just been switched on.
+    /// Statements that only read, and the server holds them to it: an observer runs them.
+    pub(super) fn question(&self, statements: &str) -> ReadOnly {
+        ReadOnly::declared(self.argv.clone()).with_input(format!("{READ_ONLY}{statements}"))
+    }
+
+    /// Asks a [`Self::question`], and takes the rows. Waits for a server that is starting, as one does whose host has just
+    /// been switched on.
     ///
     /// # Errors
     /// When the client's exit code is not 0.
     pub async fn rows(&self, host: &Observer, statements: &str) -> Result<Vec<Vec<String>>> {
-        let question = ReadOnly::declared(self.argv.clone()).with_input(format!("{READ_ONLY}{statements}"));
+        let question = self.question(statements);
         let ask = || host.probe(&self.container, &question);
         let not_yet = |answer: &Result<Output>| answer.as_ref().is_ok_and(|output| says(output, NOT_YET));
         let output = until_it_serves(ask, not_yet).await?;

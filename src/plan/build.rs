@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
 use super::lacks::Lacks;
 use super::overrides::Searched;
@@ -16,7 +16,7 @@ use super::{Gate, Node, Overrides, Plan, ordered};
 use crate::error::{self, Error, InputError, Result};
 use crate::host::Facts;
 use crate::op::container::Container;
-use crate::op::galera::{Galera, Stage};
+use crate::op::galera::{CHOICE, Galera, Stage};
 use crate::op::image::Image;
 use crate::op::packages::Packages;
 use crate::op::probe::Ready;
@@ -26,6 +26,7 @@ use crate::op::volume::Volume;
 use crate::op::{Kind, Op, Want};
 use crate::role::{Cluster, HostKind, Role, Roles, Service};
 use crate::site::Site;
+use crate::source::Data;
 use crate::template::{Scope, Scopes, Value};
 
 /// All that a plan is made from.
@@ -329,7 +330,7 @@ impl<'a> Builder<'a> {
             for (on, parts) in containers {
                 let mut container = on.container;
                 if seeds.is_some() {
-                    container.retires = Some(seed_name(service));
+                    container.retires = Some(Galera::seed_of(&service.container));
                 }
                 let after: Vec<usize> = parts.into_iter().chain([before]).chain(seeds).collect();
                 let index = self.add(&on.host, &role.name, Op::Container(container), after);
@@ -356,7 +357,9 @@ impl<'a> Builder<'a> {
         before: usize,
     ) -> Option<usize> {
         let Some(Cluster::Galera { bootstrap }) = &service.cluster else { return None };
-        let members: Vec<String> = self.input.site.group(&service.group).into_iter().map(str::to_owned).collect();
+        let all: Vec<String> = self.input.site.group(&service.group).into_iter().map(str::to_owned).collect();
+        let members: IndexMap<String, String> =
+            all.into_iter().map(|host| (host.clone(), self.api_address(role, &host))).collect();
         // Whoever starts needs its own parts; whoever decides must see what all others decided.
         let mut last: Vec<usize> = containers.iter().flat_map(|(_, parts)| parts.clone()).chain([before]).collect();
         for stage in [Stage::Position, Stage::Seed] {
@@ -364,27 +367,27 @@ impl<'a> Builder<'a> {
             for (on, _) in containers {
                 let host = &on.host;
                 let used_by = format!("cluster of {} on {host}", service.name);
-                let (first_start, sql, forced) = self.values(role, host, used_by, |values| {
-                    let forced = values.scope.has("mariadb_recover_inventory_name");
-                    let forced = forced.then(|| values.variable("mariadb_recover_inventory_name"));
+                let (first_start, sql, port, chosen) = self.values(role, host, used_by, |values| {
+                    let port = service.proxy.as_ref().and_then(|proxy| match &proxy.data {
+                        Data::Map(map) => map.get("port"),
+                        _ => None,
+                    });
                     (
                         values.environment(bootstrap).into_iter().collect(),
                         super::steps::sql(service, values),
-                        forced.filter(|name| !name.is_empty()),
+                        port.map(|entry| values.port(&entry.value)),
+                        chosen(values),
                     )
                 });
-                let mut seed = Container { before_replace: None, want: Want::Running, ..on.container.clone() };
-                seed.spec.name = seed_name(service);
-                seed.spec.restart = false;
-                seed.spec.env.insert("BOOTSTRAP_ARGS".into(), "--wsrep-new-cluster".into());
                 let op = Galera {
                     stage,
                     members: members.clone(),
+                    port,
                     volume: on.volumes.first().cloned().unwrap_or_default(),
                     sql,
-                    seed,
+                    member: Container { retires: Some(Galera::seed_of(&service.container)), ..on.container.clone() },
                     recover: false,
-                    forced,
+                    chosen,
                     first_start,
                 };
                 let after: Vec<usize> = match stage {
@@ -400,6 +403,18 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn seed_name(service: &Service) -> String {
-    format!("{}_seed", service.container)
+/// Whom the operator chose to start a cluster from, in this run: set for all runs, it would one day start an old one.
+fn chosen(values: &mut Values<'_>) -> Option<String> {
+    let origin = values.scope.explain(CHOICE).into_iter().next()?;
+    let name = values.variable(CHOICE);
+    if name.is_empty() {
+        return None;
+    }
+    if origin.layer == "-e" {
+        return Some(name);
+    }
+    let error = InputError::new(format!("`{CHOICE}` is set for all runs")).of(error::Kind::WrongValue).at(origin.place);
+    let once = format!("remove it, and choose with `kolla mariadb-recovery -e {CHOICE}={name}` when that is needed");
+    values.note(error.hint(once));
+    None
 }

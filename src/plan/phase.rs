@@ -60,7 +60,8 @@ pub const PHASES: &[Phase] = &[
     },
     Phase {
         name: "mariadb-recovery",
-        keep: &[Kind::Galera, Kind::Container],
+        // What starts takes the files of now: those of the last start may be gone.
+        keep: &[Kind::FileSet, Kind::Galera, Kind::Container],
         roles: &["mariadb"],
         recover: true,
         ..PLAIN

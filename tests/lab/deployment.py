@@ -5,6 +5,7 @@ Usage: deployment.py PROGRAM. The lab is named `test` (KOLLA_TEST_LAB), with a r
 that it stands beside any other. KOLLA_TEST_KILLS says at how many moments the program is killed, in each of two tests.
 """
 
+import itertools
 import json
 import os
 import random
@@ -420,6 +421,117 @@ def all_off(lab):
     lab.kolla("deploy")
 
 
+def grastate(lab, host, change=None):
+    """Galera's own file on a host, after an expression of sed was applied to it."""
+    path = "/var/lib/docker/volumes/mariadb/_data/grastate.dat"
+    if change:
+        lab.on(host, f"sed -i '{change}' {path}")
+    return lab.on(host, f"cat {path}")
+
+
+def insert(lab):
+    """A committed row."""
+    with sql(lab) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM proof.rows")
+        number = cursor.fetchone()[0]
+        cursor.execute("INSERT INTO proof.rows VALUES (%s)", (number,))
+    return number
+
+
+def rows(lab):
+    return {row[0] for row in ask(lab, "SELECT id FROM proof.rows")}
+
+
+def stop_orders(lab):
+    """the members of the database are stopped in every order: each time the last one starts the cluster, with every row"""
+    stored(lab)
+    written = []
+    for order in itertools.permutations(lab.hosts):
+        for host in order:
+            wait_until("a row", 30, lambda: written.append(insert(lab)) is None)
+            lab.engine(host, "/containers/mariadb/stop", "POST")
+        say(f"{', '.join(order)}: " + "; ".join(" ".join(grastate(lab, host).split()[-4:]) for host in order))
+        started = [(event["host"], event["reason"]) for event in lab.events("deploy", "--tags", "mariadb")
+                   if event.get("event") == "finished" and event["subject"] == "galera seed of mariadb"
+                   and event["outcome"] == "ran"]
+        expect(started == [(order[-1], "starts the cluster: it stopped last")], f"stopped as {order}, started by {started}")
+        wait_until("three members Synced", 60, lambda: all_synced(lab))
+        lost = set(written) - rows(lab)
+        expect(not lost, f"stopped as {order}, lost {lost}")
+    lab.kolla("deploy")
+
+
+def older_member(lab):
+    """a member with older data that says it stopped last is not what the cluster starts from after a crash of the others"""
+    stored(lab)
+    older, *others = lab.hosts
+    lab.engine(older, "/containers/mariadb/stop", "POST")
+    wait_until("a cluster of two", 30, lambda: galera(lab, others[0]) == ("Synced", 2))
+    written = []
+    wait_until("rows", 60, lambda: written.append(insert(lab)) is None and len(written) >= 20)
+    for host in others:
+        lab.kill(host, "mariadb")
+    say(f"{older} says {grastate(lab, older, 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/').split()}")
+    text = lab.kolla("deploy", "--tags", "mariadb", code=1)
+    expect("nobody knows how far the data of" in text and "mariadb-recovery" in text, f"it is not refused:\n{text}")
+    expect(all("mariadb_seed" not in lab.containers(host) for host in lab.hosts), "a seed was started")
+    lab.kolla("mariadb-recovery")
+    wait_until("three members Synced", 60, lambda: all_synced(lab))
+    lost = set(written) - rows(lab)
+    expect(not lost, f"lost {lost}")
+    lab.kolla("deploy")
+    wait_until("a clean status", 60, lambda: lab.healthy("status"))
+
+
+def outside_member(lab):
+    """a member that lost the cluster is told by status, is left alone by a recovery, and joins again with the next change"""
+    outside, *others = reversed(lab.hosts)
+    ask(lab, "SET GLOBAL wsrep_provider_options = 'gmcast.isolate=1'", lab.address(outside))
+    wait_until("a cluster of two", 60, lambda: galera(lab, others[0]) == ("Synced", 2))
+    wait_until("a row", 30, lambda: insert(lab))
+    told = json.loads(lab.kolla("status", "--output", "json", code=1, quiet=True).splitlines()[-1])
+    answers = {(part["part"], part["host"]): part["answer"] for part in told["parts"] if not part["well"]}
+    expect("non-Primary" in answers.get(("cluster", outside), ""), f"parts {answers}")
+    expect("behind" in answers.get(("cluster data", outside), ""), f"parts {answers}")
+    before = {host: lab.containers(host)["mariadb"] for host in others}
+    lab.kolla("mariadb-recovery")
+    expect({host: lab.containers(host)["mariadb"] for host in others} == before, "a member of the cluster was touched")
+    wait_until("three members Synced", 60, lambda: all_synced(lab))
+    ask(lab, "SET GLOBAL wsrep_provider_options = 'gmcast.isolate=1'", lab.address(outside))
+    wait_until("a cluster of two", 60, lambda: galera(lab, others[0]) == ("Synced", 2))
+    lab.option("change", mariadb_binlog_expire_seconds=1209600 - 1)
+    lab.kolla("deploy", "--tags", "mariadb", within=600)
+    wait_until("three members Synced", 60, lambda: all_synced(lab))
+    lab.option("change")
+    lab.kolla("deploy")
+    wait_until("a clean status", 60, lambda: lab.healthy("status"))
+
+
+def cut_off(lab):
+    """members that serve, and that the program cannot reach: nobody starts a second cluster, whatever was chosen"""
+    alone, *others = lab.hosts
+    lab.engine(alone, "/containers/mariadb/stop", "POST")
+    for host in others:
+        lab.on(host, "systemctl stop ssh.socket ssh.service", code=None)
+    try:
+        lab.option("recover", mariadb_recover_inventory_name=alone)
+        text = lab.kolla("deploy", "--tags", "mariadb", code=2)
+        expect("is set for all runs" in text, f"a choice in globals.d is not refused:\n{text}")
+        lab.option("recover")
+        for command in (["deploy", "--tags", "mariadb"],
+                        ["mariadb-recovery", "-e", f"mariadb_recover_inventory_name={alone}"]):
+            text = lab.kolla(*command, code=1)
+            expect("answers other hosts: it may serve" in text, f"it is not refused:\n{text}")
+            expect("mariadb_seed" not in lab.containers(alone), "a second cluster was started")
+    finally:
+        lab.option("recover")
+        for host in others:
+            lab.on(host, "systemctl start ssh.service", code=None)
+    wait_until("a row", 30, lambda: insert(lab))
+    lab.kolla("deploy")
+    wait_until("three members Synced", 60, lambda: all_synced(lab))
+
+
 def rotated(lab):
     """changed passwords of the message queue and of the database's checkers reach what runs, one host after the other"""
     path = os.path.join(lab.site, "passwords.yml")
@@ -590,7 +702,8 @@ def killed_deploy(lab):
 
 
 TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, status, own_role, two_runs, messages,
-         writer_killed, power_cut, moved_address, all_crash, all_off, rotated, identity, stop_and_start,
+         writer_killed, power_cut, moved_address, all_crash, all_off,
+         stop_orders, older_member, outside_member, cut_off, rotated, identity, stop_and_start,
          killed_reconfigure, killed_at_a_stop, destroyed, killed_deploy]
 
 

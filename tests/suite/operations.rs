@@ -168,7 +168,9 @@ impl Case {
         }
         let (positions, warned) = (self.positions.clone(), Arc::default());
         let site = Site { fakes, adopt: self.adopt, hunks: self.hunks, positions, warned };
-        self.host.act(site.me()).await;
+        for (name, fake) in &site.fakes {
+            self.peers.get(name).unwrap_or(&self.host).act(fake).await;
+        }
         for patch in &self.given {
             let op = operation(base, patch);
             let at = site.view(&op).await;

@@ -49,13 +49,18 @@ impl Folder {
 
     /// What `make` makes of the site and its roles.
     pub(crate) fn input<T>(&self, make: impl FnOnce(&Input<'_>) -> Result<T>) -> Result<T> {
+        self.input_with(&[], make)
+    }
+
+    /// The same with values of `-e`.
+    fn input_with<T>(&self, extra: &[&str], make: impl FnOnce(&Input<'_>) -> Result<T>) -> Result<T> {
         let folders: Vec<PathBuf> = [self.path("roles")].into_iter().filter(|folder| folder.is_dir()).collect();
         let roles = Roles::load(&folders)?;
         let options = SiteOptions {
             config_dir: self.path(""),
             inventories: vec![self.path("inventory")],
             passwords: Some(self.path("passwords.yml")),
-            extra_vars: Vec::new(),
+            extra_vars: extra.iter().map(ToString::to_string).collect(),
             user: "root".into(),
             home: None,
             environment: std::collections::HashMap::new(),
@@ -296,6 +301,9 @@ fn phases_select_what_they_say() {
     assert_eq!(recovery.roles(), ["mariadb"]);
     assert!(ids(&recovery).contains(&"control01/galera position of mariadb"));
     assert!(!ids(&select("deploy", &all)).contains(&"control01/galera position of mariadb"));
+    // What starts in it has the files of now.
+    let position = recovery.nodes.iter().find(|node| node.id == "control02/galera position of mariadb").unwrap();
+    assert!(position.after.iter().any(|other| recovery.nodes[*other].id == "control02/files mariadb"));
 
     let narrow = Selection {
         hosts: Some(IndexSet::from(["control02".to_owned()])),
@@ -427,4 +435,23 @@ fn compute_hosts_and_agents_have_no_way_to_a_database() {
     let bootstrap = of_role(&plan, "keystone");
     assert!(bootstrap.contains("after mariadb/"), "{bootstrap}");
     assert!(!bootstrap.contains("after rabbitmq/"), "{bootstrap}");
+}
+
+#[test]
+fn who_starts_a_cluster_is_chosen_for_one_run() {
+    let folder = Folder::new(INVENTORY);
+    let chosen = |extra: &[&str]| -> BTreeMap<String, Option<String>> {
+        let plan = folder.input_with(extra, Plan::whole).unwrap();
+        let galera = plan.nodes.into_iter().filter_map(|node| match node.op {
+            Some(Op::Galera(galera)) => Some((node.id, galera.chosen)),
+            _ => None,
+        });
+        galera.collect()
+    };
+    let (none, one) = (chosen(&[]), chosen(&["mariadb_recover_inventory_name=control02"]));
+    assert_eq!((none.len(), one.len()), (6, 6));
+    assert!(none.values().all(Option::is_none));
+    assert!(one.values().all(|name| name.as_deref() == Some("control02")));
+    folder.write("globals.d/choice.yml", "mariadb_recover_inventory_name: control02\n");
+    assert!(folder.plan().is_err());
 }

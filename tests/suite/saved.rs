@@ -205,6 +205,65 @@ async fn what_it_does_not_change_is_not_touched_later_either() {
     assert!(!cloud.fakes["b"].world().volumes.contains_key("new"));
 }
 
+/// Two members of a database, of which `a` has the newer data.
+async fn stopped_database() -> Cloud {
+    let mut cloud = Cloud::new(&["a", "b"]);
+    for (host, last) in [("a", 1), ("b", 0)] {
+        let fake = &cloud.fakes[host];
+        teach(fake);
+        fake.world().publish("reg:4000/db:1", "v1");
+        fake.machine().pull("reg:4000/db:1", None, &|_, _| {}).await.unwrap();
+        got_to(fake, 7 + last);
+        let op = serde_json::json!({
+            "kind": "galera", "stage": "seed", "members": { "a": "10.0.0.1", "b": "10.0.0.2" }, "port": 3306,
+            "volume": "mariadb", "sql": { "container": "mariadb", "argv": ["mariadb"] }, "recover": false, "chosen": null,
+            "member": {
+                "role": "mariadb", "service": "mariadb", "ready": { "ask": "running", "within": 5 },
+                "spec": { "name": "mariadb", "image": "reg:4000/db:1" },
+            },
+        });
+        cloud.add(host, serde_json::from_value(op).unwrap(), &[]);
+    }
+    // One after the other, as in a plan.
+    cloud.plan.nodes[1].after.push(0);
+    cloud
+}
+
+/// A member's data, after an orderly stop.
+fn got_to(fake: &Fake, position: u32) {
+    let text = format!("uuid: a-b\nseqno: {position}\nsafe_to_bootstrap: 0\n");
+    fake.world().put(
+        "/var/lib/docker/volumes/mariadb/_data/grastate.dat",
+        FakeFile::new(text.into_bytes(), 0o660, "root:root"),
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_member_that_would_start_the_cluster_is_refused() {
+    let cloud = stopped_database().await;
+    let saved = cloud.look().await;
+    assert_eq!(saved.changes().into_iter().collect::<Vec<_>>(), ["a/galera seed of mariadb"]);
+    got_to(&cloud.fakes["b"], 9);
+    let would = "run (starts the cluster: its data got furthest, to 9)";
+    let line = format!("b galera seed of mariadb was as wanted, and now there is something to do: {would}");
+    assert_eq!(refused(&cloud, &saved).await, [line]);
+    got_to(&cloud.fakes["b"], 7);
+    let (summary, lines) = cloud.apply(&saved).await.unwrap();
+    assert_eq!((summary.changed, summary.same, summary.failed), (1, 1, 0), "{lines:#?}");
+    assert_eq!(cloud.apply(&saved).await.unwrap().0.changed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_went_down_is_refused() {
+    let cloud = stopped_database().await;
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.changed, summary.failed), (1, 0), "{lines:#?}");
+    let saved = cloud.look().await;
+    assert!(saved.changes().is_empty());
+    cloud.fakes["a"].machine().stop("mariadb_seed", 1).await.unwrap();
+    assert_eq!(refused(&cloud, &saved).await, ["a galera seed of mariadb: cluster was `up`, and is now `down`"]);
+}
+
 /// Wherever a run is killed, the same command goes on from there, and changes nothing that the plan does not say.
 #[tokio::test(start_paused = true)]
 async fn a_killed_run_is_resumed() {

@@ -101,7 +101,7 @@ fn script_effect(world: &mut World, script: &str) -> bool {
     if let Some(found) =
         Regex::new(r"s/\^safe_to_bootstrap:\.\*/safe_to_bootstrap: 1/' (\S+)").unwrap().captures(script)
     {
-        let text = world.content(&unquoted(&found[1])).unwrap_or_default();
+        let text = world.content(&unquoted(&found[1])).expect("Galera's file is there");
         let text = String::from_utf8_lossy(&text).replace("safe_to_bootstrap: 0", "safe_to_bootstrap: 1");
         world.put(&unquoted(&found[1]), FakeFile::new(text.as_bytes(), 0o660, "root:root"));
         return true;
@@ -153,7 +153,8 @@ impl Database {
             pattern.captures_iter(statements).map(|found| found[1].to_owned()).collect::<Vec<_>>()
         };
         if statements.contains("wsrep_cluster_status") {
-            return rows("wsrep_cluster_status\tPrimary\n".into());
+            let size = "wsrep_cluster_size\t3\nwsrep_cluster_state_uuid\ta-b\n";
+            return rows(format!("wsrep_cluster_status\tPrimary\n{size}"));
         }
         if statements.contains("SELECT 'schema'") {
             let mut text = String::new();

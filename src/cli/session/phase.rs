@@ -100,7 +100,7 @@ async fn run(
     if prepares {
         shared.ready = whole.ready();
     }
-    // Of nothing that changes what runs: a database's recovery and a stop need no new secret.
+    // Of what writes files and starts containers with them, a database's recovery, too: a stop needs no new secret.
     let deploys = [op::Kind::FileSet, op::Kind::Container].iter().all(|kind| phase.keep.contains(kind));
     let deploys = deploys && phase.want == Want::Running;
     let fixed =

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use kolla::host::fake::{Behaviour, Fake, FakeFile};
-use kolla::host::{Ask, Facts, Reach, Remote};
+use kolla::host::{Ask, Facts, Output, Reach, Remote};
 use kolla::op::Op;
 use kolla::op::files::OneFile;
 use serde::Deserialize;
@@ -53,6 +53,8 @@ pub(super) struct Host {
     pub(super) foreign: Vec<String>,
     /// Status words of the engine's health check, by container.
     pub(super) health: BTreeMap<String, String>,
+    /// Containers that run as members of a database outside of any cluster, until they are started again.
+    pub(super) outside: Vec<String>,
     /// Acts on containers: `stop web`, `rename web other`.
     pub(super) acts: Vec<String>,
 }
@@ -201,6 +203,16 @@ impl Host {
             };
             host.act().create(&spec).await.unwrap();
             host.act().start(name).await.unwrap();
+        }
+        for name in self.outside.clone() {
+            let started = fake.world().containers[&name].started;
+            fake.on_exec(move |world, container, _, stdin| {
+                let asked = container == name && String::from_utf8_lossy(stdin).contains("wsrep_cluster_status");
+                let status =
+                    "wsrep_cluster_status\tnon-Primary\nwsrep_cluster_size\t1\nwsrep_cluster_state_uuid\ta-b\n";
+                let outside = asked && world.containers.get(container)?.started == started;
+                outside.then(|| Output { stdout: status.into(), ..Output::default() })
+            });
         }
         for act in &self.acts {
             match act.split(' ').collect::<Vec<_>>()[..] {
