@@ -233,6 +233,10 @@ impl Machine for Fake {
         let rules = world.https.clone();
         let refused = || HostCause::NoService(format!("{}:{}: connection refused", ask.address, ask.port));
         let answer = rules.iter().rev().find_map(|rule| rule(&mut world, ask)).ok_or_else(refused);
+        let answer = answer.and_then(|answer| {
+            let whole = answer.body.len() <= super::http::LARGEST_BODY;
+            if whole { Ok(answer) } else { Err(HostCause::Answer("length limit exceeded".into())) }
+        });
         self.engine("http", &subject, answer)
     }
 

@@ -22,7 +22,7 @@ use super::{HttpAnswer, HttpAsk, Progress};
 use crate::error::HostCause;
 
 /// The longest body taken from an answer.
-const LARGEST_BODY: usize = 4 << 20;
+pub(super) const LARGEST_BODY: usize = 4 << 20;
 /// How much of a file is read at once.
 const PIECE: usize = 256 << 10;
 /// How often it is looked at how far a file is.

@@ -1,4 +1,5 @@
-//! A virtual host of RabbitMQ with its user, by its management API: read in one request, written by few.
+//! A virtual host of RabbitMQ with its user, by its management API: each is asked for by its name, because the answer about
+//! all of them grows with the cloud.
 
 use std::time::Duration;
 
@@ -105,13 +106,19 @@ impl MessageQueue {
         })
     }
 
-    fn missing(&self, definitions: &Value) -> Vec<String> {
-        let items = |key: &str| definitions[key].as_array().cloned().unwrap_or_default();
+    /// Where the management has the virtual host, the user, and what that one may do there.
+    fn paths(&self) -> [String; 3] {
+        let (vhost, user) = (escape(&self.vhost), escape(&self.user));
+        [format!("/api/vhosts/{vhost}"), format!("/api/users/{user}"), format!("/api/permissions/{vhost}/{user}")]
+    }
+
+    /// What of that is not as it should be, given what the management has of each.
+    fn missing(&self, [vhost, user, rights]: &[Option<Value>; 3]) -> Vec<String> {
         let mut missing = Vec::new();
-        if !items("vhosts").iter().any(|vhost| vhost["name"] == self.vhost.as_str()) {
+        if vhost.is_none() {
             missing.push(format!("virtual host {}", self.vhost));
         }
-        match items("users").iter().find(|user| user["name"] == self.user.as_str()) {
+        match user {
             None => missing.push(format!("user {}", self.user)),
             Some(user) => {
                 if !self.password_is(user["password_hash"].as_str().unwrap_or_default()) {
@@ -126,12 +133,8 @@ impl MessageQueue {
                 }
             }
         }
-        let permitted = items("permissions").iter().any(|permission| {
-            permission["user"] == self.user.as_str()
-                && permission["vhost"] == self.vhost.as_str()
-                && ["configure", "write", "read"].iter().all(|right| permission[*right] == ".*")
-        });
-        if !permitted {
+        let all = |rights: &Value| ["configure", "write", "read"].iter().all(|right| rights[*right] == ".*");
+        if !rights.as_ref().is_some_and(all) {
             missing.push(format!("rights of {} in {}", self.user, self.vhost));
         }
         missing
@@ -148,18 +151,23 @@ impl Operation for MessageQueue {
         if !at.me.container(&self.management.container).is_some_and(|state| state.running()) {
             return Ok(Diff::Create(vec![format!("container {} does not run yet", self.management.container)]));
         }
-        let ask = self.management.ask("GET", "/api/definitions".into(), &Value::Null);
-        let answer = until_it_serves(|| at.host().get(&ask, WITHIN), http_not_yet).await?;
-        // RabbitMQ takes the password of its configuration only for a user that it makes.
-        if answer.status == 401 {
-            return Ok(Diff::Update(vec![format!("password of {}", self.management.user)]));
+        let answers = self.paths().map(|path| async {
+            let ask = self.management.ask("GET", path, &Value::Null);
+            until_it_serves(|| at.host().get(&ask, WITHIN), http_not_yet).await
+        });
+        let mut found = [None, None, None];
+        for (found, answer) in found.iter_mut().zip(futures_util::future::try_join_all(answers).await?) {
+            *found = match answer.status {
+                200 => Some(serde_json::from_slice(&answer.body).map_err(|error| {
+                    Error::operation("RabbitMQ's management gave no JSON").because(error.to_string())
+                })?),
+                404 => None,
+                // RabbitMQ takes the password of its configuration only for a user that it makes.
+                401 => return Ok(Diff::Update(vec![format!("password of {}", self.management.user)])),
+                status => return Err(Error::operation(format!("RabbitMQ's management answered {status}"))),
+            };
         }
-        if answer.status != 200 {
-            return Err(Error::operation(format!("RabbitMQ's management answered {}", answer.status)));
-        }
-        let definitions: Value = serde_json::from_slice(&answer.body)
-            .map_err(|error| Error::operation("RabbitMQ's management gave no JSON").because(error.to_string()))?;
-        let missing = self.missing(&definitions);
+        let missing = self.missing(&found);
         Ok(if missing.is_empty() {
             Diff::Same("there, with its user and rights".into())
         } else {
@@ -178,13 +186,12 @@ impl Operation for MessageQueue {
         if host.get(&ask, WITHIN).await?.status == 401 {
             self.management.change_password(host).await?;
         }
-        let (vhost, user) = (escape(&self.vhost), escape(&self.user));
         let wishes = [
-            (format!("/api/vhosts/{vhost}"), json!({ "default_queue_type": self.queue_type })),
-            (format!("/api/users/{user}"), json!({ "password": self.password.reveal(), "tags": self.tags.join(",") })),
-            (format!("/api/permissions/{vhost}/{user}"), json!({ "configure": ".*", "write": ".*", "read": ".*" })),
+            json!({ "default_queue_type": self.queue_type }),
+            json!({ "password": self.password.reveal(), "tags": self.tags.join(",") }),
+            json!({ "configure": ".*", "write": ".*", "read": ".*" }),
         ];
-        for (path, body) in wishes {
+        for (path, body) in self.paths().into_iter().zip(wishes) {
             let answer = host.act().http(&self.management.ask("PUT", path.clone(), &body), WITHIN).await?;
             if !(200..300).contains(&answer.status) {
                 return Err(Error::operation(format!("RabbitMQ's management refused PUT {path}: {}", answer.status))

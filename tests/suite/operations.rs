@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use kolla::error::{Error, Result};
-use kolla::host::Remote;
 use kolla::host::fake::{Fake, FakeContainer};
+use kolla::host::{HttpAsk, Remote};
 use kolla::op::{Attribute, Diff, Kind, Op, Peer, Shared, Tell, Told, View};
 use serde_json::Value;
 
@@ -403,4 +403,39 @@ async fn keystone_learns_what_changed_and_nothing_twice() {
     assert_eq!(count, [("endpoints", 1), ("projects", 1), ("roles", 2), ("services", 1), ("users", 1)]);
     assert_eq!(keystone.objects["endpoints"][0]["url"], "http://b:8774/v2.1");
     assert_eq!(keystone.granted.len(), 2);
+}
+
+/// Listing all of its users would be more than is taken of one answer.
+#[tokio::test(start_paused = true)]
+async fn a_message_queue_of_a_large_cloud_is_asked_for_the_one_user() {
+    let fake = Fake::new("control01");
+    teach(&fake);
+    fake.world().publish("reg/db:1", "v1");
+    let queue = || HttpAsk { address: "10.0.0.11".into(), port: 15672, method: "PUT".into(), ..HttpAsk::default() };
+    let site = Site { fakes: IndexMap::from([("control01".to_owned(), fake)]), ..Site::default() };
+    site.me().machine().pull("reg/db:1", None, &|_, _| {}).await.unwrap();
+    let base = serde_json::json!({
+        "kind": "container", "role": "mq", "service": "mq", "ready": { "ask": "running", "within": 5 },
+        "spec": { "name": "rabbitmq", "image": "reg/db:1" },
+    });
+    let management =
+        serde_json::json!({ "container": "rabbitmq", "address": "10.0.0.11", "port": 15672, "user": "openstack" });
+    let wanted = serde_json::json!({
+        "kind": "message_queue", "vhost": "/", "user": "openstack", "tags": ["administrator"], "password_digest": "d",
+        "queue_type": "quorum", "management": management,
+    });
+    let container = operation(&Value::Null, &base);
+    let at = site.view(&container).await;
+    site.apply(&container, &container.operation().diff(&at).await.unwrap(), &at).await.unwrap();
+    for number in 0..40_000 {
+        let body = br#"{"password":"x","tags":""}"#.to_vec();
+        let ask = HttpAsk { path: format!("/api/users/tenant-{number}"), body, ..queue() };
+        site.me().machine().http(&ask, Duration::from_secs(1)).await.unwrap();
+    }
+    let op = operation(&Value::Null, &wanted);
+    let diff = site.diff(&op).await.unwrap_or_else(|error| panic!("{}", told(&error)));
+    assert_eq!(say(&diff), "create: virtual host /; user openstack; rights of openstack in /");
+    let at = site.view(&op).await;
+    site.apply(&op, &diff, &at).await.unwrap();
+    assert!(!site.diff(&op).await.unwrap().differs());
 }

@@ -207,13 +207,22 @@ impl Queue {
         let body: Value = serde_json::from_slice(&ask.body).unwrap_or_default();
         let path = ask.path.replace("%2F", "/");
         if ask.method == "GET" {
-            let vhosts: Vec<Value> = self.vhosts.iter().map(|name| json!({ "name": name })).collect();
-            let definitions = json!({
-                "vhosts": vhosts,
-                "users": self.users.values().collect::<Vec<_>>(),
-                "permissions": self.permissions.values().collect::<Vec<_>>(),
-            });
-            return HttpAnswer { status: 200, body: definitions.to_string().into_bytes(), ..HttpAnswer::default() };
+            let found = match path.trim_start_matches("/api/").split_once('/') {
+                None => Some(json!({
+                    "vhosts": self.vhosts.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>(),
+                    "users": self.users.values().collect::<Vec<_>>(),
+                    "permissions": self.permissions.values().collect::<Vec<_>>(),
+                })),
+                Some(("vhosts", name)) => self.vhosts.get(name).map(|name| json!({ "name": name })),
+                Some(("users", name)) => self.users.get(name).cloned(),
+                Some((_, rest)) => {
+                    let id = rest.rsplit_once('/').map(|(vhost, user)| (vhost.to_owned(), user.to_owned()));
+                    id.and_then(|id| self.permissions.get(&id).cloned())
+                }
+            };
+            let status = if found.is_some() { 200 } else { 404 };
+            let body = found.map(|found| found.to_string().into_bytes()).unwrap_or_default();
+            return HttpAnswer { status, body, ..HttpAnswer::default() };
         }
         if let Some(vhost) = path.strip_prefix("/api/vhosts/") {
             self.vhosts.insert(vhost.to_owned());
