@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import sys
+import threading
 import time
 
 import leaks
@@ -138,6 +139,44 @@ def client(lab):
         expect("Quota exceeded for cores" in refused, f"a server beyond the quota: {refused}")
 
 
+def replies(lab):
+    """calls through the APIs of one host at once all get their replies: no queue for these has two consumers"""
+    demo, took, failed = Api(lab).demo(), [], []
+    server, ends = demo["id"], Api(lab).get("network", "/v2.0/ports", device_id=demo["id"])["ports"]
+
+    def ask():
+        api = Api(lab, timeout=90)
+        for _ in range(25):
+            begin = time.monotonic()
+            try:
+                api.console(server)
+                # The interfaces of a server are asked of Neutron, whose agents are told of a changed port.
+                port = f"{api.ends['network']}/v2.0/ports/{ends[0]['id']}"
+                api.request(port, {"port": {"name": secrets.token_hex(4)}}, "PUT")
+                api.get("network", "/v2.0/agents")
+            except Exception as error:  # whatever a call without a reply ends with
+                failed.append(str(error))
+            took.append(time.monotonic() - begin)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    with Calls(lab, clients=2, timeout=90) as calls:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    say(f"{len(took)} rounds, the longest {max(took):.1f} s; {len(calls.made)} other calls, {len(calls.failed)} failed")
+    expect(not failed and not calls.failed, f"{failed[:3]} {calls.failed[:3]}")
+    expect(max(took) < 30, f"a round took {max(took):.0f} s: a reply was lost")
+    words = ["rabbitmqctl", "--quiet", "list_queues", "name", "consumers"]
+    listed = lab.kolla("exec", lab.controllers[0], "rabbitmq", "--", *words, quiet=True)
+    queues = dict(re.findall(r"^(reply_\S+)\s+(\d+)$", listed, re.M))
+    say(", ".join(sorted(queues)))
+    expect(len(queues) > 5, f"only {len(queues)} queues for replies: {listed}")
+    expect(not [name for name in queues if ":uwsgi:" in name], f"called as all APIs are: {sorted(queues)}")
+    shared = {name for name, consumers in queues.items() if int(consumers) > 1}
+    expect(not shared, f"more than one service waits for replies in {sorted(shared)}")
+
+
 def dashboard(lab):
     """an administrator logs in to the dashboard in a real browser, and finds the server"""
     import horizon  # it needs packages that no other test needs
@@ -256,7 +295,8 @@ def new_compute(lab):
     wait_until("a clean status", 60, lambda: lab.healthy("status"), every=3)
 
 
-TESTS = [quickstart, nothing_to_do, client, dashboard, under_load, agents_replaced, no_leaks, powered_off, new_compute]
+TESTS = [quickstart, nothing_to_do, client, replies, dashboard, under_load, agents_replaced, no_leaks, powered_off,
+         new_compute]
 
 if __name__ == "__main__":
     cloud = Lab(sys.argv[1])
