@@ -144,6 +144,9 @@ EngineForbidden "engine-forbidden"
 NoEngineClient "no-engine-client"
     "Root is reached by sudo, and no program on the host leads to the engine's socket: neither docker, podman nor socat."
     "Run `kolla bootstrap-servers`, which installs one; or log in as root.";
+Foreign "foreign"
+    "A host has a container or folder of the name of one of this site's that is not of this site; nothing was touched."
+    "Remove it if nobody needs it; with `--adopt` this site's own takes its place.";
 Engine "engine"
     "The container engine refused."
     "Its own words say why.";

@@ -21,7 +21,6 @@ impl Wire for Closed {
         Err(HostCause::Answer("not asked".into()))
     }
 
-
     async fn open_socket(&self, _: &str) -> Result<Stream, OpenFailure> {
         Err(self.0.clone())
     }

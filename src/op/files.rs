@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::fixed::prefix;
 use super::hunks::{NOTE, Places, hunks};
-use super::{Attribute, Attributes, Diff, Operation, Tell, View, Want};
+use super::{Attribute, Attributes, Diff, Operation, Tell, View, Want, foreign};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{FileState, PutFile, Remote};
 use crate::shell::quote;
@@ -88,6 +88,8 @@ impl OneFile {
 pub struct FileSet {
     /// The service.
     pub service: String,
+    /// Its container.
+    pub container: String,
     /// Its files.
     pub files: Vec<OneFile>,
     /// No link: the service reads a folder of that name.
@@ -113,6 +115,17 @@ impl FileSet {
 
     fn link(&self) -> String {
         format!("/etc/kolla/{}", self.service)
+    }
+
+    /// The folder of its name is what another deployment's container was made with.
+    fn folder_is_foreign(&self, at: &View) -> bool {
+        let inside = format!("{}/", self.link());
+        let folder = at.me.look(|look| {
+            look.files
+                .iter()
+                .any(|(path, file)| path.starts_with(&inside) || *path == self.link() && file.link.is_none())
+        });
+        folder && foreign::is_foreign(&self.container, at)
     }
 
     /// What is noted of the service's container, and of one it may have taken over from.
@@ -211,10 +224,12 @@ impl Operation for FileSet {
 
     async fn diff(&self, at: &View) -> Result<Diff> {
         if self.want == Want::Absent {
+            let (inside, foreign) = (format!("{}/", self.link()), self.folder_is_foreign(at));
             let there = at.me.look(|look| {
                 look.files.keys().any(|path| {
-                    self.in_sets(path) || path.starts_with(&format!("{}/", self.link())) || self.marks().contains(path)
-                }) || look.files.contains_key(&self.link())
+                    let linked = *path == self.link() || path.starts_with(&inside);
+                    self.in_sets(path) || self.marks().contains(path) || linked && !foreign
+                })
             });
             return Ok(if there { Diff::Remove } else { Diff::Same("not there".into()) });
         }
@@ -258,29 +273,32 @@ impl Operation for FileSet {
         Ok(found)
     }
 
+    fn foreign(&self, at: &View) -> Vec<String> {
+        let touched = self.want != Want::Absent && self.folder_is_foreign(at);
+        touched.then(|| format!("folder {}", self.link())).into_iter().collect()
+    }
+
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
         let link = self.link();
         if *diff == Diff::Remove {
-            let marks = self.marks();
+            let noted = prefix(&self.service);
+            let files = at.me.look(|look| look.files.keys().cloned().collect::<Vec<_>>());
+            let mut gone: Vec<String> = files.iter().filter(|path| path.starts_with(&noted)).cloned().collect();
+            gone.extend(self.marks());
+            if !self.folder_is_foreign(at) {
+                gone.push(link);
+            }
             let digits = "[0-9a-f]".repeat(DIGEST);
             let sets = format!("{}/{}-{digits}", SETS, quote(&self.service));
-            let noted = prefix(&self.service);
-            let links = at
-                .me
-                .look(|look| look.files.keys().filter(|path| path.starts_with(&noted)).cloned().collect::<Vec<_>>());
             // The folders go with the last file in them.
             let script = format!(
-                "rm -rf {} {} {sets}\nrmdir {SETS} {APPLIED}/secrets {APPLIED} 2>/dev/null || :",
-                quote(&link),
-                crate::shell::join(marks.iter().chain(&links))
+                "rm -rf {} {sets}\nrmdir {SETS} {APPLIED}/secrets {APPLIED} 2>/dev/null || :",
+                crate::shell::join(&gone)
             );
             run(host, &script).await?;
-            for path in at.me.look(|look| look.files.keys().cloned().collect::<Vec<_>>()) {
-                if path == link || marks.contains(&path) || links.contains(&path) || self.in_sets(&path) {
-                    at.me.note_file(&path, None);
-                }
+            for path in files.iter().filter(|path| self.in_sets(path)).chain(&gone) {
+                at.me.note_file(path, None);
             }
-            at.me.note_file(&link, None);
             return Ok(());
         }
         let folder = self.folder();

@@ -13,6 +13,7 @@ pub mod database;
 pub mod exec;
 pub mod files;
 pub mod fixed;
+mod foreign;
 pub mod galera;
 pub mod host_file;
 mod hunks;
@@ -110,6 +111,11 @@ pub trait Operation: Send + Sync {
     /// it. Names, digests and states only. Where nothing is known of something yet, that is said, and is no difference.
     async fn attributes(&self, diff: &Diff, _at: &View) -> Result<Attributes> {
         Ok(attribute::named(diff))
+    }
+    /// What it would take for its own though that is not of this site, as `container mariadb`: by the look alone, so that
+    /// it can be told before anything is written.
+    fn foreign(&self, _at: &View) -> Vec<String> {
+        Vec::new()
     }
     /// When its turn is among members that must not be touched at once.
     async fn turn(&self, _at: &View) -> Turn {

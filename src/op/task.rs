@@ -9,7 +9,7 @@ use super::container::SITE_LABEL;
 use super::database::Sql;
 use super::files::digest_of;
 use super::image::Image;
-use super::{Attributes, Diff, Operation, Tell, View};
+use super::{Attributes, Diff, Operation, Tell, View, foreign};
 use crate::error::{Error, OperationError, Result};
 use crate::host::{ContainerSpec, ContainerState, Remote, limit};
 
@@ -105,6 +105,10 @@ impl Operation for Task {
             found.retain(|_, receipt| receipt.before.as_ref().is_none_or(String::is_empty));
         }
         Ok(found)
+    }
+
+    fn foreign(&self, at: &View) -> Vec<String> {
+        foreign::containers(&self.spec.name, at)
     }
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {

@@ -213,7 +213,14 @@ pub(super) fn file_set(
         files.push(OneFile::new(CONFIG_JSON, text + "\n", 0o600));
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    FileSet { service: service.name.clone(), files, stable: !service.reload.is_empty(), ..FileSet::default() }
+    let container = service.container.clone();
+    FileSet {
+        service: service.name.clone(),
+        container,
+        files,
+        stable: !service.reload.is_empty(),
+        ..FileSet::default()
+    }
 }
 
 fn health(node: &Node, values: &mut Values<'_>) -> Health {

@@ -10,7 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::Connected;
-use super::event::{Event, Sink, Summary};
+use super::event::{Event, Sink};
 use crate::error::{Error, HostCause, Result, numbered};
 use crate::host::{Grant, Lease, LeaseNote};
 
@@ -44,17 +44,17 @@ impl SiteLease {
     ///
     /// # Errors
     /// When it was lost before the end.
-    pub async fn during(
+    pub async fn during<T>(
         &self,
-        walk: impl Future<Output = Summary>,
+        walk: impl Future<Output = T>,
         stop: &CancellationToken,
         sink: &dyn Sink,
-    ) -> Result<Summary> {
+    ) -> Result<T> {
         tokio::pin!(walk);
         let lost = tokio::select! {
             biased;
             lost = self.lost() => lost,
-            summary = &mut walk => return Ok(summary),
+            walked = &mut walk => return Ok(walked),
         };
         let message = format!("{lost}: nothing new is started, what runs is finished");
         sink.event(&Event::Warning { host: String::new(), message });
@@ -179,6 +179,7 @@ mod tests {
     use super::*;
     use crate::host::Ask;
     use crate::host::fake::Fake;
+    use crate::run::event::Summary;
 
     const HOSTS: [&str; 3] = ["control01", "control02", "control03"];
 

@@ -2,12 +2,14 @@
 
 pub mod connect;
 pub mod event;
+mod foreign;
 mod gate;
 mod lease;
 mod node;
 mod tally;
 mod walk;
 
+pub use foreign::foreign;
 pub use lease::{LeaseWish, SiteLease};
 pub use tally::{Act, Tally};
 pub use walk::{Crew, WalkOptions, look, walk};

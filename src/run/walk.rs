@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Outcome, Sink, Summary};
+use super::foreign;
 use super::gate::Gates;
 use super::node::Work;
 use crate::error::{Error, HostCause, Result};
@@ -64,8 +65,15 @@ pub(super) struct Ended {
 }
 
 /// Walks a plan to its end and says how it went.
-pub async fn walk(plan: &Plan, crew: &Crew, options: &WalkOptions, sink: Arc<dyn Sink>) -> Summary {
-    whole(plan, crew, options, sink, None).await.0
+///
+/// # Errors
+/// Before anything is written: what the plan would touch that is not of this site.
+pub async fn walk(plan: &Plan, crew: &Crew, options: &WalkOptions, sink: Arc<dyn Sink>) -> Result<Summary> {
+    let refused = if options.check { Vec::new() } else { foreign(plan, crew) };
+    if !refused.is_empty() {
+        return Err(Error::Input(refused));
+    }
+    Ok(whole(plan, crew, options, sink, None).await.0)
 }
 
 /// Walks a plan without changing anything, and keeps what was seen on the way.

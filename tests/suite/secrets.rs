@@ -127,7 +127,7 @@ impl Cloud {
             plan.nodes.iter_mut().for_each(|node| node.after.clear());
             let options = WalkOptions::default();
             let sink = Arc::new(Fanout::new(mask.clone(), Vec::new()));
-            let summary = walk(&plan, &self.crew(mask).await, &options, sink).await;
+            let summary = walk(&plan, &self.crew(mask).await, &options, sink).await.unwrap();
             assert_eq!(summary.failed, 0);
         }
     }

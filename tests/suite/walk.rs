@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kolla::error::HostCause;
+use kolla::error::{HostCause, Result};
 use kolla::host::fake::{Fake, FakeFile, World};
 use kolla::host::{self, ContainerSpec, Observer, Output, ReadOnly};
 use kolla::op::container::Container;
+use kolla::op::files::{FileSet, OneFile};
 use kolla::op::probe::{Ask, Probe};
 use kolla::op::volume::Volume;
 use kolla::op::{Op, Peer, Shared, Tell, Told, Want};
@@ -154,6 +155,11 @@ impl Cloud {
     }
 
     async fn walk_with(&self, options: &WalkOptions, notes: Arc<Notes>) -> (Summary, Vec<String>) {
+        let (summary, lines) = self.try_walk(options, notes).await;
+        (summary.unwrap(), lines)
+    }
+
+    async fn try_walk(&self, options: &WalkOptions, notes: Arc<Notes>) -> (Result<Summary>, Vec<String>) {
         let summary = walk(&self.plan, &self.crew(notes.clone()).await, options, notes.clone()).await;
         let lines = notes.lines.lock().unwrap().clone();
         (summary, lines)
@@ -243,6 +249,50 @@ async fn a_failure_stops_only_what_depends_on_it() {
     );
 }
 
+/// A cloud that something else deployed: `a` has its containers and folders, `b` nothing.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_of_this_site_is_told_before_anything_is_written() {
+    let mut cloud = Cloud::new(&["a", "b"]);
+    for host in ["a", "b"] {
+        for name in ["web", "db"] {
+            let files = vec![OneFile::new(format!("{name}.conf"), "new", 0o600)];
+            let set = FileSet { service: name.into(), container: name.into(), files, ..FileSet::default() };
+            let set = cloud.add(host, Op::FileSet(set), &[]);
+            let spec = ContainerSpec { name: name.into(), image: "reg/web:1".into(), ..Default::default() };
+            let container = Container { spec, service: name.into(), ..Container::default() };
+            cloud.add(host, Op::Container(container), &[set]);
+        }
+        cloud.volume(host, "data", &[]);
+    }
+    let theirs = cloud.fakes["a"].clone();
+    theirs.world().publish("reg/web:1", "1");
+    cloud.fakes["b"].world().publish("reg/web:1", "1");
+    theirs.machine().pull("reg/web:1", None, &|_, _| {}).await.unwrap();
+    for name in ["web", "db_next", "other"] {
+        let spec = ContainerSpec { name: name.into(), image: "reg/web:1".into(), ..Default::default() };
+        theirs.machine().create(&spec).await.unwrap();
+        theirs.world().put(&format!("/etc/kolla/{name}/config.json"), FakeFile::new("{}".as_bytes(), 0o600, "root"));
+    }
+    // What a saved plan changes makes no difference.
+    for only in [None, Some(BTreeSet::new())] {
+        let options = WalkOptions { only, ..WalkOptions::default() };
+        let (refused, lines) = cloud.try_walk(&options, Arc::default()).await;
+        let refused = kolla::report::text::error(&refused.unwrap_err(), false);
+        assert_eq!(
+            refused,
+            "error: a: not of this site, and in its way: folder /etc/kolla/web, container web, container db_next\n\
+             hint: remove them if nobody needs them; with `--adopt` this site's own take their place\n"
+        );
+        for (host, fake) in &cloud.fakes {
+            assert_eq!(fake.writes(), [""; 0], "{host} was touched");
+        }
+        assert!(lines.is_empty(), "{lines:?}");
+    }
+    // A dry run tells it with all the rest.
+    let (summary, lines) = cloud.walk(true, 0, CancellationToken::new(), None).await;
+    assert_eq!((summary.failed, summary.changed), (1, 9), "{lines:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_host_is_not_asked_again() {
     let mut cloud = Cloud::new(&["a", "b"]);
@@ -299,7 +349,8 @@ async fn a_member_that_is_about_to_end_comes_before_those_that_serve() {
     for host in ["a", "b", "c"] {
         cloud.gated(host, false).await;
     }
-    let next = ContainerSpec { name: "web_next".into(), image: "reg/web:2".into(), ..Default::default() };
+    let labels = BTreeMap::from([("kolla.site".to_owned(), "kolla".to_owned())]);
+    let next = ContainerSpec { name: "web_next".into(), image: "reg/web:2".into(), labels, ..Default::default() };
     cloud.fakes["c"].machine().create(&next).await.unwrap();
     let (summary, lines) = cloud.deploy().await;
     assert_eq!(summary.changed, 3, "{lines:?}");

@@ -22,7 +22,7 @@ use crate::plan::phase::{PHASES, named};
 use crate::plan::{Fixed, Node, Phase, Plan, Selection};
 use crate::run::connect::{Connected, connect_with_lease};
 use crate::run::event::{Event, Sink, Summary};
-use crate::run::{Crew, LeaseWish, WalkOptions, walk};
+use crate::run::{Crew, LeaseWish, WalkOptions, foreign, walk};
 
 /// Loads, connects, plans and walks a phase.
 ///
@@ -133,13 +133,18 @@ async fn run(
             reporting.sink.event(&Event::Warning { host: stray.host.clone(), message });
         }
     }
+    let crew = crew(connected, shared);
+    // What a deployment would refuse is among what would go wrong.
+    let foreign = match named("deploy") {
+        Some(deploy) if phase.name == "prechecks" => foreign(&whole.select(deploy, &selection), &crew),
+        _ => Vec::new(),
+    };
     // On many hosts these are large, and the walk needs none of them.
     let images = match named("pull") {
         Some(pull) if request.include_images => whole.select(pull, &selection).nodes,
         _ => Vec::new(),
     };
     drop((whole, scopes, facts));
-    let crew = crew(connected, shared);
     let (forks, stop) = (usize::from(at.global.forks.unwrap_or(0)), at.stop.child_token());
     let mut options = WalkOptions { check, forks, stop: stop.clone(), only: None };
     if let Some(saved) = &request.saved {
@@ -148,9 +153,12 @@ async fn run(
     let sink = &reporting.sink;
     let mut summary = match &request.save {
         Some(file) => saved::save(file, &plan, &crew, &options, sink.clone()).await?,
-        None => lease.during(walk(&plan, &crew, &options, sink.clone()), &stop, &**sink).await?,
+        None => lease.during(walk(&plan, &crew, &options, sink.clone()), &stop, &**sink).await??,
     };
-    summary.failed += missing;
+    for found in &foreign {
+        sink.event(&Event::Warning { host: String::new(), message: found.to_string() });
+    }
+    summary.failed += missing + foreign.len();
     if !check && summary.failed == 0 && !at.stop.is_cancelled() {
         note_secrets(fixed.to_note(&plan), &crew, &*reporting.sink).await;
         summary.failed += remove_images(&images, &crew, &*reporting.sink).await;

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::files::{APPLIED, SETS, digest_of};
 use super::image::IMAGE_LABEL;
 use super::probe::{Answer, Probe};
-use super::{Attributes, Diff, Operation, Peer, Tell, Turn, View, Want};
+use super::{Attributes, Diff, Operation, Peer, Tell, Turn, View, Want, foreign};
 use crate::error::{Error, Result};
 use crate::host::{ContainerSpec, ContainerState, Remote};
 
@@ -285,6 +285,10 @@ impl Operation for Container {
 
     async fn attributes(&self, _diff: &Diff, at: &View) -> Result<Attributes> {
         self.compared(at).await
+    }
+
+    fn foreign(&self, at: &View) -> Vec<String> {
+        if self.want == Want::Running { foreign::containers(&self.spec.name, at) } else { Vec::new() }
     }
 
     async fn turn(&self, at: &View) -> Turn {
