@@ -22,6 +22,18 @@ mod tag;
 pub use dump::{Style, dump, float};
 pub use fields::Fields;
 
+/// The text is rendered, where templates are: it has an expression or a statement of Jinja's.
+pub fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
+}
+
+/// A template where text is taken as it is written.
+pub fn not_rendered(what: &str) -> InputError {
+    InputError::new(format!("{what} is taken as it is written: no template is rendered in it")).of(Kind::RoleRule).hint(
+        "write what the template would give; what varies goes into `command`, `env`, `when` or the content of a file",
+    )
+}
+
 /// A parsed file.
 #[derive(Debug, Clone)]
 pub struct Document {

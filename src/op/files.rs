@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::fixed::prefix;
-use super::hunks::{NOTE, Places, hunks};
+use super::hunks::{Places, hunks};
 use super::{Attribute, Attributes, Diff, Operation, Tell, View, Want, foreign};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{FileState, PutFile, Remote};
 use crate::shell::quote;
+
+pub use super::hunks::NOTE;
 
 /// Where the sets of files are.
 pub const SETS: &str = "/etc/kolla/.sets";

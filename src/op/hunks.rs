@@ -15,7 +15,7 @@ use super::files::{OneFile, digest_of};
 use crate::shell::{Mask, hide_spans};
 
 /// The file of a set that tells where in the others secrets stand.
-pub(super) const NOTE: &str = ".secrets";
+pub const NOTE: &str = ".secrets";
 /// Lines of a hunk around what changed.
 const AROUND: usize = 2;
 

@@ -76,8 +76,9 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
         builder.role(role, &enabled);
     }
     let questions = enabled.iter().flat_map(|role| builder.questions(role, &enabled)).collect();
+    let switched_off = builder.switched_off(&enabled);
     let lacking = builder.lacking();
-    builder.errors.extend(lacking);
+    builder.errors.extend(lacking.into_iter().chain(switched_off));
     let errors = broken.before(builder.errors);
     if !errors.is_empty() {
         return Err(Error::Input(errors));

@@ -63,7 +63,7 @@ impl<'a> Builder<'a> {
         let mut images = IndexSet::new();
         for (role, service, _) in places.iter().filter(|(_, _, hosts)| hosts.contains(host)) {
             let used_by = format!("service {} on {host}", service.name);
-            let read = |values: &mut Values<'_>| image_reference(&service.name, &service.image, values);
+            let read = |values: &mut Values<'_>| image_reference(service, values);
             images.insert(self.values(role, host, used_by, read));
         }
         images.into_iter().collect()

@@ -74,9 +74,9 @@ pub fn service_files(input: &Input<'_>, host: &str, service: &str) -> Result<Vec
         if !values.flag(service.when.as_ref(), true) {
             return None;
         }
-        Some(file_set(role, service, host, &overrides, values, |spec, recipe, content| {
+        Some(file_set(role, service, host, &overrides, values, |spec, recipe, name, content| {
             let looked = paths(spec, &role.name, &service.name, host, super::overrides::file_name(&recipe.to));
-            found.push(described(spec, recipe, content, &looked, input));
+            found.push(ServiceFile { name: name.to_owned(), ..described(spec, recipe, content, &looked, input) });
         }))
     });
     if !builder.errors.is_empty() {
@@ -118,7 +118,7 @@ fn described(spec: &FileSpec, recipe: &Recipe, content: &str, looked: &[String],
         recipe.origins().into_iter().map(|origin| origin.map(|(part, line)| (place(part), line))).collect();
     let files: Vec<PathBuf> = sources.iter().map(|source| source.file.clone()).collect();
     ServiceFile {
-        name: super::overrides::file_name(&recipe.to).to_owned(),
+        name: String::new(),
         to: recipe.to.clone(),
         owner: spec.owner.clone(),
         mode: format!("{:04o}", spec.mode),

@@ -72,16 +72,47 @@ impl<'a> Builder<'a> {
         let hint = match need.find(&all) {
             None => format!("add a role that has one: its service has the key `{key}`"),
             Some((role, _)) => {
-                let switch = role.enabled.as_ref().and_then(variable_of);
-                let set = switch.zip(self.input.hosts.first()).and_then(|(name, host)| {
-                    let origin = self.scope(host).explain(name).into_iter().next()?;
-                    let default = origin.layer.starts_with("role ");
-                    let here = if default { "is off by default".into() } else { format!("is set at {}", origin.place) };
-                    Some(format!(": `{name}` {here}"))
-                });
-                format!("enable {}, which has one{}", role.name, set.unwrap_or_default())
+                format!("enable {}, which has one{}", role.name, self.switch(role))
             }
         };
         InputError::new(message).of(Kind::RoleRule).at(place).hint(hint)
+    }
+
+    /// Where a role is switched off, as the end of a hint.
+    fn switch(&self, role: &Role) -> String {
+        let switch = role.enabled.as_ref().and_then(variable_of);
+        let set = switch.zip(self.input.hosts.first()).and_then(|(name, host)| {
+            let origin = self.scope(host).explain(name).into_iter().next()?;
+            let default = origin.layer.starts_with("role ");
+            let here = if default { "is off by default".into() } else { format!("is set at {}", origin.place) };
+            Some(format!(": `{name}` {here}"))
+        });
+        set.unwrap_or_default()
+    }
+
+    /// An error for each role that is switched off though enabled ones need it. Told beside what is lacking: where that is
+    /// of such a role, it is enough. Services go without a load balancer, whose address may be a host's own.
+    pub(super) fn switched_off(&self, enabled: &[&'a Role]) -> Vec<InputError> {
+        let all: Vec<&Role> = self.input.roles.0.values().collect();
+        let told: Vec<&str> = self.lacks.keys().filter_map(|need| Some(need.find(&all)?.0.name.as_str())).collect();
+        let mut missing: BTreeMap<&str, (Place, IndexSet<&str>)> = BTreeMap::new();
+        for role in enabled {
+            for need in &role.needs {
+                let Some(other) = self.input.roles.0.get(need) else { continue };
+                let balances = other.services.values().any(|service| service.balancer.is_some());
+                if !balances && !told.contains(&need.as_str()) && !enabled.iter().any(|role| role.name == *need) {
+                    let lack = missing.entry(need).or_insert_with(|| (role.needs_place(need), IndexSet::new()));
+                    lack.1.insert(&role.name);
+                }
+            }
+        }
+        let error = |(need, (place, roles)): (&str, (Place, IndexSet<&str>))| {
+            let verb = if roles.len() == 1 { "needs" } else { "need" };
+            let roles: Vec<&str> = roles.into_iter().collect();
+            let message = format!("role {need} is not enabled, which {} {verb}", roles.join(", "));
+            let switch = self.input.roles.0.get(need).map(|role| self.switch(role)).unwrap_or_default();
+            InputError::new(message).of(Kind::RoleRule).at(place).hint(format!("enable {need}{switch}"))
+        };
+        missing.into_iter().map(error).collect()
     }
 }

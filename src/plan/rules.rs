@@ -9,6 +9,7 @@ use super::Input;
 use super::values::text_of;
 use crate::error::{InputError, Kind};
 use crate::role::{ENABLE, Role};
+use crate::source::is_template;
 
 /// Values that break rules.
 #[derive(Default)]
@@ -45,7 +46,7 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
             if value.is_empty() && of_role {
                 continue;
             }
-            let template = origin.text.contains("{{") || origin.text.contains("{%");
+            let template = is_template(&origin.text);
             // What is made of facts cannot be judged while they are stand-ins.
             let of_stand_ins = || {
                 let known = factless.get_or_init(|| input.site.scopes(IndexMap::new())).host(host).get(name);

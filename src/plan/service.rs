@@ -7,11 +7,11 @@ use super::build::Builder;
 use super::overrides::{Searched, file_name};
 use super::recipe::{Recipe, recipe};
 use super::values::Values;
-use crate::error::InputError;
+use crate::error::{InputError, Kind};
 use crate::host::{ContainerSpec, Health, ReadOnly};
 use crate::op::Op;
 use crate::op::container::{Balanced, Container, Reload};
-use crate::op::files::{FileSet, OneFile};
+use crate::op::files::{FileSet, NOTE, OneFile};
 use crate::op::host_file::HostFile;
 use crate::role::{FileSpec, Role, Service};
 use crate::source::{Data, Fields, Node};
@@ -43,29 +43,18 @@ impl<'a> Builder<'a> {
         let overrides = self.overrides;
         let open_files = self.input.facts.get(host).map_or(0, |facts| facts.open_files);
         let used_by = format!("service {} on {host}", service.name);
-        let judge = role.services.values().find(|other| other.balances.as_deref() == Some(service.name.as_str()));
-        let backend = service.balances.as_ref().or_else(|| service.proxy.as_ref().map(|_| &service.name));
-        // A session of TCP may last for ever: it is cut, as one is whose host fails.
-        let http = service.proxy.as_ref().is_some_and(|node| match &node.data {
-            Data::Map(proxy) => proxy.get("mode").and_then(|mode| mode.value.as_str()) != Some("tcp"),
-            _ => true,
-        });
-        let programs = self.balancer.and_then(|(_, service)| Some((service, service.balancer.as_ref()?)));
-        let balanced = programs.zip(backend).map(|((balancer, programs), backend)| Balanced {
-            container: balancer.container.clone(),
-            ask: ReadOnly::declared(programs.ask.clone()),
-            tell: if http { programs.tell.clone() } else { Vec::new() },
-            others: self.hosts_of(&service.group).len() > 1,
-            backend: backend.replace('-', "_"),
-            server: host.to_owned(),
-            judge: judge.map(|judge| judge.container.clone()),
-        });
+        let mut balanced = self.balanced(role, service, host);
         self.values(role, host, used_by, |values| {
             if !values.flag(service.when.as_ref(), true) {
                 return None;
             }
-            let image = image_reference(&service.name, &service.image, values);
-            let files = file_set(role, service, host, overrides, values, |_, _, _| {});
+            // A session of TCP may last for ever: it is cut, as one is whose host fails.
+            let tcp = mode(service).is_some_and(|mode| values.text(mode) == "tcp");
+            if let Some(balanced) = balanced.as_mut().filter(|_| tcp || service.proxy.is_none()) {
+                balanced.tell.clear();
+            }
+            let image = image_reference(service, values);
+            let files = file_set(role, service, host, overrides, values, |_, _, _, _| {});
             let folder = if files.stable { format!("/etc/kolla/{}", service.name) } else { files.folder() };
             let mut mounts = vec![format!("{folder}/:{CONFIG_FILES}/:ro")];
             let mut volumes = Vec::new();
@@ -138,6 +127,31 @@ impl<'a> Builder<'a> {
             Some(ServiceOnHost { host: host.to_owned(), image, volumes, files, container, last })
         })
     }
+
+    /// What the load balancers know a service's member as, where they know it.
+    fn balanced(&self, role: &Role, service: &Service, host: &str) -> Option<Balanced> {
+        let judge = role.services.values().find(|other| other.balances.as_deref() == Some(service.name.as_str()));
+        let backend = service.balances.as_ref().or_else(|| service.proxy.as_ref().map(|_| &service.name))?;
+        let (_, balancer) = self.balancer?;
+        let programs = balancer.balancer.as_ref()?;
+        Some(Balanced {
+            container: balancer.container.clone(),
+            ask: ReadOnly::declared(programs.ask.clone()),
+            tell: programs.tell.clone(),
+            others: self.hosts_of(&service.group).len() > 1,
+            backend: backend.replace('-', "_"),
+            server: host.to_owned(),
+            judge: judge.map(|judge| judge.container.clone()),
+        })
+    }
+}
+
+/// How the load balancer speaks with a service.
+fn mode(service: &Service) -> Option<&Node> {
+    match &service.proxy.as_ref()?.data {
+        Data::Map(proxy) => proxy.get("mode").map(|mode| &mode.value),
+        _ => None,
+    }
 }
 
 /// A signal comes from inside: after the engine's own kill it takes the container for stopped on purpose, and leaves
@@ -153,8 +167,8 @@ fn reload_command(words: &[String]) -> Vec<String> {
 }
 
 /// `registry/namespace/prefix-image:tag`, each part by Kolla's variables, or the service's own.
-pub(super) fn image_reference(service: &str, image: &str, values: &mut Values<'_>) -> String {
-    let name = service.replace('-', "_");
+pub(super) fn image_reference(service: &Service, values: &mut Values<'_>) -> String {
+    let name = service.name.replace('-', "_");
     let full = format!("{name}_image_full");
     if values.scope.has(&full) {
         return values.variable(&full);
@@ -163,22 +177,27 @@ pub(super) fn image_reference(service: &str, image: &str, values: &mut Values<'_
     let tag = if values.scope.has(&tag) { values.variable(&tag) } else { values.variable("openstack_tag") };
     let parts = [values.variable("docker_registry"), values.variable("docker_namespace")];
     let prefix = values.variable("docker_image_name_prefix");
+    let image = service.image.as_ref().map_or_else(|| service.name.clone(), |node| values.text(node));
     let image = format!("{prefix}{image}:{tag}");
     let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).chain([&*image]).collect();
     parts.join("/")
 }
 
-/// The files of a service on a host, as they are made. Each is also shown to `each`, with what it is made of.
+/// The files of a service on a host, as they are made. Each is also shown to `each`, with what it is made of, its name in
+/// the set and its content.
 pub(super) fn file_set(
     role: &Role,
     service: &Service,
     host: &str,
     overrides: &Searched<'_>,
     values: &mut Values<'_>,
-    mut each: impl FnMut(&FileSpec, &Recipe, &str),
+    mut each: impl FnMut(&FileSpec, &Recipe, &str, &str),
 ) -> FileSet {
     let mut files: Vec<OneFile> = Vec::new();
     let mut config_files = Vec::new();
+    // Names in the set, and where those files go.
+    let mut taken: Vec<(String, String)> =
+        [CONFIG_JSON, NOTE].map(|name| (name.to_owned(), format!("{CONFIG_FILES}/{name}"))).into();
     for spec in &service.files {
         if !values.flag(spec.when.as_ref(), true) {
             continue;
@@ -186,8 +205,9 @@ pub(super) fn file_set(
         let of = (role, service.name.as_str());
         let Some(recipe) = recipe(spec, spec.to.clone(), of, host, overrides, values) else { continue };
         let content = recipe.content(values);
-        each(spec, &recipe, &content);
-        let name = file_name(&recipe.to).to_owned();
+        let Some(name) = name_in_set(spec, &recipe.to, &taken, service, values) else { continue };
+        each(spec, &recipe, &name, &content);
+        taken.push((name.clone(), recipe.to.clone()));
         config_files.push(json!({
             "source": format!("{CONFIG_FILES}/{name}"),
             "dest": recipe.to,
@@ -221,6 +241,32 @@ pub(super) fn file_set(
         stable: !service.reload.is_empty(),
         ..FileSet::default()
     }
+}
+
+/// The name of a file in its set, which is one folder: its own, or that of the operator's file for it where that is taken.
+fn name_in_set(
+    spec: &FileSpec,
+    to: &str,
+    taken: &[(String, String)],
+    service: &Service,
+    values: &mut Values<'_>,
+) -> Option<String> {
+    let free = |name: &&str| !taken.iter().any(|(other, _)| other == name);
+    let twice = taken.iter().any(|(_, other)| other == to);
+    let own = Some(file_name(to)).filter(free);
+    let name = own.or_else(|| spec.known_as.as_deref().map(file_name).filter(free)).filter(|_| !twice);
+    if name.is_none() {
+        let (service, name) = (&service.name, file_name(to));
+        let (message, hint) = if twice {
+            (format!("two files of service {service} go to {to}"), "leave one of them out, or say `when` for both")
+        } else {
+            let message = format!("another file of service {service} is called `{name}`, too");
+            (message, "give this one a name of its own among the operator's files: `override: FILE`")
+        };
+        let error = InputError::new(message).of(Kind::RoleRule).at(values.document.place(&spec.node));
+        values.note(error.hint(hint));
+    }
+    name.map(str::to_owned)
 }
 
 fn health(node: &Node, values: &mut Values<'_>) -> Health {

@@ -111,7 +111,7 @@ impl<'a> Builder<'a> {
                 self.values(role, &host, used_by, |values| {
                     let mut spec: ContainerSpec = on.container.spec;
                     spec.name = format!("{}_{name}", service.container);
-                    spec.image = image_reference(&service.name, &service.image, values);
+                    spec.image = image_reference(service, values);
                     spec.env.extend(values.environment(env));
                     spec.command = command.as_ref().map(|node| with_files(values.words(node))).unwrap_or_default();
                     Op::Task(Task { spec, sql })

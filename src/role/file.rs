@@ -1,7 +1,7 @@
 //! Files of a service or of a host: what each is made of.
 
 use crate::error::Kind;
-use crate::source::{Data, Fields, Node};
+use crate::source::{Data, Fields, Node, is_template, not_rendered};
 
 use super::parse::{Parser, pairs};
 
@@ -155,6 +155,9 @@ impl Parser<'_> {
         let mut names = Vec::new();
         for item in items {
             match item.as_str() {
+                Some(name) if is_template(name) => {
+                    self.errors.push(not_rendered(&format!("`{name}`")).at(self.document.place(item)));
+                }
                 Some(name) => names.push((item, name)),
                 None => self.fail(item, format!("expected a name, found {}", item.data.kind()), Kind::WrongValue),
             }

@@ -73,7 +73,7 @@ impl Role {
     }
 
     /// Where the role says that it needs another one.
-    fn needs_place(&self, need: &str) -> Place {
+    pub fn needs_place(&self, need: &str) -> Place {
         let needs = match &self.document.root.data {
             Data::Map(map) => map.get("needs"),
             _ => None,
@@ -99,8 +99,8 @@ pub struct Service {
     pub when: Option<Node>,
     /// Container name, as `glance_api`.
     pub container: String,
-    /// Image name without registry and tag.
-    pub image: String,
+    /// Image name without registry and tag; the service's where it is absent.
+    pub image: Option<Node>,
     /// Command of config.json.
     pub command: Option<Node>,
     /// Hosts at a time when it is replaced; 0 is all.

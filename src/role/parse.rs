@@ -6,12 +6,12 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::{
-    Balancer, Check, Cluster, Files, HostItem, HostKind, Limits, Permission, Role, Rule, Service, StatusItem,
+    Balancer, Check, Cluster, FileSpec, Files, HostItem, HostKind, Limits, Permission, Role, Rule, Service, StatusItem,
     StatusKind, Step, StepKind, Templates,
 };
 use crate::error::{InputError, Kind};
 use crate::examples;
-use crate::source::{Data, Document, Entry, Fields, Node};
+use crate::source::{Document, Entry, Fields, Node, is_template, not_rendered};
 use crate::template::{Layer, Sourced};
 
 /// Kinds of checks that a role can ask for; `op::check` knows what they mean.
@@ -49,8 +49,8 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let mut top = Fields::of(&document, &document.root);
     let about = top.text("about").unwrap_or_default();
     let enabled = top.take("enabled").cloned();
-    let needs = texts(&mut top, "needs");
-    let fixed = texts(&mut top, "fixed");
+    let needs = top.texts("needs");
+    let fixed = top.texts("fixed");
     let vars = top.map("vars");
     let mut services = IndexMap::new();
     for (service, entry) in top.map("services") {
@@ -64,6 +64,12 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let values = parser.values(&layer, &top.map("values"));
     let mut errors = top.finish();
     errors.append(&mut parser.errors);
+    // What the parser has not looked into yet.
+    for error in super::schema::unknown(&document) {
+        if !errors.iter().any(|known| (&known.place, &known.message) == (&error.place, &error.message)) {
+            errors.push(error);
+        }
+    }
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -148,11 +154,17 @@ impl Parser<'_> {
         });
         let balancer = fields.take("balancer").map(|node| {
             let mut programs = Fields::of(self.document, node);
-            let balancer = Balancer { ask: words(programs.need("ask")), tell: words(programs.take("tell")) };
+            let balancer = Balancer { ask: programs.words("ask"), tell: programs.words("tell") };
+            if balancer.ask.is_empty() {
+                programs.against(node, "a `balancer` has a program to `ask`");
+            }
             self.errors.extend(programs.finish());
             balancer
         });
-        let files = fields.list("files").iter().map(|node| self.file(node)).collect();
+        let files: Vec<FileSpec> = fields.list("files").iter().map(|node| self.file(node)).collect();
+        for spec in files.iter().filter(|spec| is_template(&spec.to)) {
+            fields.absorb(vec![not_rendered("`to` of a service's file").at(self.document.place(&spec.node))]);
+        }
         let permissions = fields.list("permissions").iter().filter_map(|node| self.permission(node)).collect();
         let service = Service {
             name: name.to_owned(),
@@ -160,7 +172,7 @@ impl Parser<'_> {
             group: fields.text("group").unwrap_or_else(|| name.to_owned()),
             when: fields.take("when").cloned(),
             container: fields.text("container").unwrap_or_else(|| name.replace('-', "_")),
-            image: fields.text("image").unwrap_or_else(|| name.to_owned()),
+            image: fields.take("image").cloned(),
             command: fields.take("command").cloned(),
             rolling: fields.number("rolling").unwrap_or(0),
             last: fields.take("last").cloned(),
@@ -171,9 +183,9 @@ impl Parser<'_> {
             env: pairs(fields.map("env")),
             ready: fields.take("ready").cloned(),
             before_replace: fields.take("before_replace").cloned(),
-            before_remove: words(fields.take("before_remove")),
-            reload: words(fields.take("reload")),
-            validate: words(fields.take("validate")),
+            before_remove: fields.words("before_remove"),
+            reload: fields.words("reload"),
+            validate: fields.words("validate"),
             proxy: fields.take("proxy").cloned(),
             balances: fields.text("balances"),
             after_steps: fields.flag("after_steps"),
@@ -183,12 +195,12 @@ impl Parser<'_> {
             identity: fields.take("identity").cloned(),
             limits: Limits {
                 privileged: fields.flag("privileged"),
-                cap_add: texts(&mut fields, "cap_add"),
-                security_opt: texts(&mut fields, "security_opt"),
+                cap_add: fields.texts("cap_add"),
+                security_opt: fields.texts("security_opt"),
                 pid: fields.text("pid").unwrap_or_default(),
                 ipc: fields.text("ipc").unwrap_or_default(),
                 cgroupns: fields.text("cgroupns").unwrap_or_default(),
-                tmpfs: texts(&mut fields, "tmpfs"),
+                tmpfs: fields.texts("tmpfs"),
                 user: fields.text("user").unwrap_or_default(),
                 memory: fields.take("memory").cloned(),
                 nofile: fields.take("nofile").cloned(),
@@ -202,8 +214,7 @@ impl Parser<'_> {
 
     fn permission(&mut self, node: &Node) -> Option<Permission> {
         let mut fields = Fields::of(self.document, node);
-        let path = fields.need("path").and_then(Node::as_str).map(str::to_owned);
-        let owner = fields.need("owner").and_then(Node::as_str).map(str::to_owned);
+        let (path, owner) = (fields.need_text("path"), fields.need_text("owner"));
         let recurse = fields.flag("recurse");
         self.errors.extend(fields.finish());
         Some(Permission { path: path?, owner: owner?, recurse })
@@ -222,16 +233,16 @@ impl Parser<'_> {
         }
         if let Some(block) = fields.take("block") {
             let mut inner = Fields::of(self.document, block);
-            let path = inner.need("path").and_then(Node::as_str).unwrap_or_default().to_owned();
+            let path = inner.need_text("path").unwrap_or_default();
             let content = inner.need("content").cloned();
             self.errors.extend(inner.finish());
             kinds.extend(content.map(|content| HostKind::Block { path, content }));
         }
         if let Some(unit) = fields.take("unit") {
             let mut inner = Fields::of(self.document, unit);
-            let name = inner.need("name").and_then(Node::as_str).unwrap_or_default().to_owned();
+            let name = inner.need_text("name").unwrap_or_default();
             let files = inner.list("files").iter().map(|node| self.host_file(node)).collect();
-            let validate = words(inner.take("validate"));
+            let validate = inner.words("validate");
             self.errors.extend(inner.finish());
             kinds.push(HostKind::Unit { name, files, validate });
         }
@@ -256,7 +267,7 @@ impl Parser<'_> {
             }
         };
         let condition = fields.take("if").cloned();
-        let needs = texts(&mut fields, "needs");
+        let needs = fields.texts("needs");
         for need in needs.iter().filter(|need| !role_needs.contains(need)) {
             fields.against(node, format!("the step needs `{need}`, which is not among the role's own `needs`"));
         }
@@ -272,7 +283,7 @@ impl Parser<'_> {
         }
         if let Some(inner) = fields.take("task") {
             let mut task = Fields::of(self.document, inner);
-            let service = task.need("service").and_then(Node::as_str).unwrap_or_default().to_owned();
+            let service = task.need_text("service").unwrap_or_default();
             let name = task.text("name").unwrap_or_else(|| "task".into());
             let command = task.take("command").cloned();
             kinds.push(StepKind::Task { service, name, command, env: pairs(task.map("env")) });
@@ -280,7 +291,7 @@ impl Parser<'_> {
         }
         if let Some(inner) = fields.take("exec") {
             let mut exec = Fields::of(self.document, inner);
-            let service = exec.need("service").and_then(Node::as_str).unwrap_or_default().to_owned();
+            let service = exec.need_text("service").unwrap_or_default();
             if let (Some(command), Some(unless)) = (exec.need("command"), exec.need("unless")) {
                 kinds.push(StepKind::Exec { service, command: command.clone(), unless: unless.clone() });
             }
@@ -318,7 +329,7 @@ impl Parser<'_> {
         let mut kinds = Vec::new();
         if let Some(inner) = fields.take("exec") {
             let mut exec = Fields::of(self.document, inner);
-            let service = exec.need("service").and_then(Node::as_str).unwrap_or_default().to_owned();
+            let service = exec.need_text("service").unwrap_or_default();
             let [expect, same, reaches] = ["expect", "same", "reaches"].map(|key| exec.take(key).cloned());
             let (same, reaches) = (same.map(Box::new), reaches.map(Box::new));
             let command = exec.need("command").cloned();
@@ -337,16 +348,4 @@ impl Parser<'_> {
 
 pub(super) fn pairs(map: Vec<(&str, &Entry)>) -> Vec<(String, Node)> {
     map.into_iter().map(|(key, entry)| (key.to_owned(), entry.value.clone())).collect()
-}
-
-fn texts(fields: &mut Fields<'_>, key: &'static str) -> Vec<String> {
-    fields.list(key).iter().filter_map(Node::as_str).map(str::to_owned).collect()
-}
-
-fn words(node: Option<&Node>) -> Vec<String> {
-    match node.map(|node| &node.data) {
-        Some(Data::Seq(items)) => items.iter().filter_map(Node::as_str).map(str::to_owned).collect(),
-        Some(Data::Str(text)) => text.split_whitespace().map(str::to_owned).collect(),
-        _ => Vec::new(),
-    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::parse::Parser;
 use crate::error::{InputError, Kind, nearest};
-use crate::source::{Data, Fields, Node};
+use crate::source::{Data, Fields, Node, is_template};
 
 /// How variables are called that say whether something is wanted.
 pub const ENABLE: &str = "enable_";
@@ -22,6 +22,12 @@ fn is_interface(name: &str) -> bool {
     (1..=15).contains(&name.len()) && !name.contains(|c: char| c.is_whitespace() || c == '/')
 }
 
+/// A whole number and a unit, or a number alone.
+fn is_duration(text: &str) -> bool {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    !number.is_empty() && ["", "us", "ms", "s", "m", "h", "d"].contains(&unit)
+}
+
 /// What a variable may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rule {
@@ -35,6 +41,8 @@ pub enum Rule {
     Port,
     /// An IP address.
     Address,
+    /// A length of time, as HAProxy reads it.
+    Duration,
     /// One of these words.
     OneOf(Vec<String>),
     /// A whole number from the first to the second.
@@ -44,13 +52,12 @@ pub enum Rule {
 impl Rule {
     /// The one that a variable has by its name and its default.
     pub(super) fn implied(name: &str, default: &Data) -> Option<Self> {
-        let template = |text: &str| text.contains("{{") || text.contains("{%");
         match default {
             Data::Bool(_) => Some(Self::Flag),
             Data::Str(_) if name.starts_with(ENABLE) => Some(Self::Flag),
             Data::Int(_) if name.ends_with(PORT) => Some(Self::Port),
             Data::Int(_) => Some(Self::Number),
-            Data::Str(text) if name.ends_with(PORT) && (template(text) || text.parse::<u16>().is_ok()) => {
+            Data::Str(text) if name.ends_with(PORT) && (is_template(text) || text.parse::<u16>().is_ok()) => {
                 Some(Self::Port)
             }
             _ => None,
@@ -63,6 +70,7 @@ impl Rule {
             Data::Str(word) if word == "port" => Some(Self::Port),
             Data::Str(word) if word == "address" => Some(Self::Address),
             Data::Str(word) if word == "interface" => Some(Self::Interface),
+            Data::Str(word) if word == "duration" => Some(Self::Duration),
             Data::Seq(words) if !words.is_empty() && words.iter().all(|word| word.as_str().is_some()) => {
                 Some(Self::OneOf(words.iter().filter_map(Node::as_str).map(str::to_owned).collect()))
             }
@@ -83,8 +91,8 @@ impl Rule {
                 None
             }
             _ => {
-                let message =
-                    "expected `port`, `address`, `interface`, a list of words, or a mapping with `from` and `to`";
+                let message = "expected `port`, `address`, `interface`, `duration`, a list of words, or a mapping with `from` \
+                               and `to`";
                 parser.fail(node, message, Kind::RoleRule);
                 None
             }
@@ -102,6 +110,7 @@ impl Rule {
             Self::Interface => (is_interface(value), "the name of an interface".to_owned()),
             Self::Port => (matches!(number, Some(1..=65535)), "a port, from 1 to 65535".to_owned()),
             Self::Address => (value.parse::<IpAddr>().is_ok(), "an IP address".to_owned()),
+            Self::Duration => (is_duration(value), "a length of time, as `500ms`, `30s`, `1m` or `6h`".to_owned()),
             Self::OneOf(words) => {
                 let what = if words.len() == 1 { "" } else { "one of " };
                 (words.iter().any(|word| word == value), format!("{what}{}", words.join(", ")))
@@ -113,12 +122,18 @@ impl Rule {
         let found = if value.is_empty() { "it is empty".to_owned() } else { format!("`{value}`") };
         let error = InputError::new(format!("`{name}` must be {what}: {found}")).of(Kind::WrongValue);
         let near = match self {
-            Self::OneOf(words) => nearest(value, words.iter().map(String::as_str)),
+            Self::OneOf(words) if words.len() > 1 => nearest(value, words.iter().map(String::as_str)),
             _ => None,
         };
-        (!holds).then(|| match near {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error,
+        (!holds).then(|| match (near, self) {
+            (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
+            (None, Self::OneOf(words)) if words.len() == 1 => {
+                error.hint(format!("nothing else is there yet: leave `{name}` out"))
+            }
+            (None, Self::Duration) => {
+                error.hint("write a whole number with a unit: us, ms, s, m, h or d; without one it is of milliseconds")
+            }
+            (None, _) => error,
         })
     }
 
@@ -147,6 +162,10 @@ impl Rule {
             Self::Address => {
                 json!({ "type": ["string", "null"], "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })
             }
+            Self::Duration => json!({ "anyOf": [
+                { "type": "integer", "minimum": 0 },
+                { "type": "string", "pattern": "^[0-9]+(us|ms|s|m|h|d)?$" },
+            ] }),
             Self::OneOf(words) => json!({ "enum": words }),
         }
     }

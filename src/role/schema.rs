@@ -2,11 +2,13 @@
 //! globals.yml, which is made of the variables of all roles.
 
 mod globals;
+mod keys;
 mod shape;
 
 use serde_json::{Map, Value, json};
 
 pub use globals::globals;
+pub(super) use keys::unknown;
 
 use super::parse::CHECKS;
 use crate::error::InputError;
@@ -37,6 +39,11 @@ const TOP: Keys = Keys {
     one_of: &[],
 };
 
+/// What is described once under a name.
+fn defined(name: &str) -> &'static Keys {
+    if name == "file" { &FILE } else { &PROBE }
+}
+
 /// The schema of role.yml.
 ///
 /// # Errors
@@ -46,7 +53,8 @@ pub fn role() -> Result<Value, InputError> {
     let mut schema = of_keys(&TOP, &[&root]);
     schema["$schema"] = DRAFT.into();
     schema["title"] = "A role of kolla".into();
-    for (name, keys) in [("file", &FILE), ("probe", &PROBE)] {
+    for name in ["file", "probe"] {
+        let keys = defined(name);
         let mut examples = Vec::new();
         like(keys, &root, &mut examples);
         schema["definitions"][name] = of_keys(keys, &examples);
@@ -113,7 +121,7 @@ fn of(shape: &Shape, examples: &[&Node]) -> Value {
         Shape::Either(one, other) => json!({ "anyOf": [of(one, examples), of(other, examples)] }),
         Shape::Check => check(examples),
         Shape::Rule => json!({ "anyOf": [
-            { "enum": ["port", "address", "interface"] },
+            { "enum": ["port", "address", "interface", "duration"] },
             { "type": "array", "items": { "type": "string" } },
             of_keys(&RANGE, examples),
         ] }),

@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use super::{Data, Document, Entry, Node};
+use super::{Data, Document, Entry, Node, is_template, not_rendered};
 use crate::error::{InputError, Kind, nearest};
 
 /// A mapping read key by key against a closed set; what nobody took is an error with the nearest key.
@@ -43,10 +43,44 @@ impl<'a> Fields<'a> {
         found
     }
 
-    /// Text under `key`, numbers and truth values as they were meant.
+    /// Text under `key` that is taken as it is written, or a number.
     pub fn text(&mut self, key: &'static str) -> Option<String> {
         let node = self.take(key)?;
+        self.literal(key, node)
+    }
+
+    /// The same; its absence is an error.
+    pub fn need_text(&mut self, key: &'static str) -> Option<String> {
+        let node = self.need(key)?;
+        self.literal(key, node)
+    }
+
+    /// A list of such texts; absent is empty.
+    pub fn texts(&mut self, key: &'static str) -> Vec<String> {
+        self.list(key).iter().filter_map(|node| self.literal(key, node)).collect()
+    }
+
+    /// Words that are taken as they are written: a list, or text split at white space; absent is empty.
+    pub fn words(&mut self, key: &'static str) -> Vec<String> {
+        match self.take(key) {
+            Some(Node { data: Data::Seq(items), .. }) => {
+                items.iter().filter_map(|node| self.literal(key, node)).collect()
+            }
+            Some(node) => {
+                let text = self.literal(key, node).unwrap_or_default();
+                text.split_whitespace().map(str::to_owned).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// A template would be used as text, braces and all.
+    fn literal(&mut self, key: &str, node: &Node) -> Option<String> {
         match &node.data {
+            Data::Str(text) if is_template(text) => {
+                self.errors.push(not_rendered(&format!("`{key}`")).at(self.document.place(node)));
+                None
+            }
             Data::Str(text) => Some(text.clone()),
             Data::Int(number) => Some(number.to_string()),
             other => {

@@ -124,6 +124,7 @@ fn every_role_is_as_its_schema_says_and_a_broken_one_is_not() {
         ("/services/example-api/ready/tcp", json!("1.2.3.4:5")),
         ("/steps/0/task", json!({ "service": "example-api" })),
         ("/checks/0/memory", json!(1)),
+        ("/services/example-api/proxy/listen_prot", json!(1)),
         ("/host/0/packgaes", json!([])),
     ] {
         let mut broken = whole.clone();
@@ -154,13 +155,18 @@ fn the_example_of_globals_is_as_its_schema_says_and_a_broken_one_is_not() {
     assert_eq!(valid(&example.lines().map(on).collect::<String>()), None);
     for good in ["enable_mariadb: no", "enable_mariadb: 'yes'", "enable_mariadb: '{{ x | bool }}'", "own_name: [1]"]
         .into_iter()
-        .chain(["kolla_internal_vip_address: 'fd00::1'", "memcached_port: '11211'", "public_protocol: https"])
+        .chain(["kolla_internal_vip_address: 'fd00::1'", "memcached_port: '11211'", "haproxy_client_timeout: 500ms"])
     {
         assert_eq!(valid(good), None, "{good}");
     }
     for broken in ["enable_mariadb: perhaps", "memcached_port: eleven", "host_packages: {a: 1}", "a-b: 1", "- a"]
         .into_iter()
-        .chain(["kolla_internal_vip_address: 10.0.0.300", "memcached_port: 70000", "public_protocol: ftp"])
+        .chain([
+            "kolla_internal_vip_address: 10.0.0.300",
+            "memcached_port: 70000",
+            "public_protocol: https",
+            "haproxy_client_timeout: 1 minute",
+        ])
     {
         assert!(valid(broken).is_some(), "{broken}");
     }

@@ -21,6 +21,9 @@ use crate::site::Listing;
 /// All input errors of all files; those in what is made of them are among what is found.
 pub async fn validate(at: &Invocation) -> Result<Validated> {
     let loaded = Loaded::read(at).await?;
+    // The whole site is valid or not; names that there are not would be refused by what follows.
+    loaded.limit(at)?;
+    loaded.tags(at)?;
     let hosts = loaded.site.hosts.len();
     let strangers = loaded.strangers();
     // An editor marks each; who reads wants few lines.

@@ -196,9 +196,9 @@ pub async fn lab(at: &Invocation, act: LabAct, which: &Which) -> Result<u8> {
             let head = ["HOST", "ADDRESS", "STATE", "UP", "ENGINE"];
             at.answer(
                 || {
-                    rows.iter()
-                        .map(|row| serde_json::json!({ "host": row[0], "address": row[1], "state": row[2] }))
-                        .collect()
+                    let host = |row: &Vec<String>| json!({ "host": row[0], "address": row[1], "state": row[2] });
+                    let hosts: Vec<_> = rows.iter().map(host).collect();
+                    json!({ "name": options.name, "folder": options.state_dir, "hosts": hosts })
                 },
                 || {
                     let mut table = crate::report::table::Table::new(head);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{DRAFT, comment, described};
 use crate::examples;
 use crate::role::{Roles, Rule};
-use crate::source::Data;
+use crate::source::{Data, is_template};
 
 /// The schema of globals.yml with these roles. What a value must be follows from its default; other names are allowed,
 /// because files in config/ may read them.
@@ -62,7 +62,7 @@ fn like(default: &Data) -> Value {
             json!({ "anyOf": [{ "type": "number" }, { "type": "string", "pattern": "^-?[0-9.]+$" }, template] })
         }
         // It may give anything.
-        Data::Str(text) if text.contains("{{") || text.contains("{%") => json!({}),
+        Data::Str(text) if is_template(text) => json!({}),
         Data::Str(_) => json!({ "type": ["string", "number", "boolean", "null"] }),
         Data::Seq(_) => json!({ "anyOf": [{ "type": ["array", "null"] }, template] }),
         Data::Map(_) => json!({ "anyOf": [{ "type": ["object", "null"] }, template] }),

@@ -90,6 +90,28 @@ pub(super) const PROBE: Keys = Keys {
 
 const A_PROBE: Shape = Shape::Defined("probe");
 
+/// What the load balancer's templates read of a service.
+const PROXY: Keys = keys(
+    &[
+        ("port", Shape::Text),
+        ("public_port", Shape::Text),
+        ("listen_port", Shape::Text),
+        ("external", Shape::Flag),
+        ("mode", Shape::Text),
+        (
+            "check",
+            Shape::Either(
+                &Shape::Text,
+                &Shape::Keys(&keys(&[("port", Shape::Text), ("path", Shape::Text)], &["path"])),
+            ),
+        ),
+        ("timeout", Shape::Text),
+        ("balance", Shape::Text),
+        ("writer", Shape::Flag),
+    ],
+    &["port"],
+);
+
 /// Names with values, as an environment has them.
 const VALUES: Shape = Shape::Named(&Shape::Value);
 
@@ -118,7 +140,7 @@ pub(super) const SERVICE: Keys = keys(
         ("before_remove", Shape::Words),
         ("reload", Shape::Words),
         ("validate", Shape::Words),
-        ("proxy", Shape::Named(&Shape::Any)),
+        ("proxy", Shape::Keys(&PROXY)),
         ("balances", Shape::Text),
         ("after_steps", Shape::Plain),
         ("balancer", Shape::Keys(&keys(&[("ask", Shape::Words), ("tell", Shape::Words)], &["ask"]))),
