@@ -2,9 +2,9 @@
 //! fails. Those that are down need no permit, and are up again before one that serves is touched.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::op::Turn;
 use crate::plan::Plan;
@@ -18,6 +18,41 @@ struct GateState {
     on_create: bool,
     members: Mutex<Members>,
     changed: Notify,
+    /// The fork that all members which are down share: each of them may wait for the others.
+    fork: tokio::sync::Mutex<Weak<OwnedSemaphorePermit>>,
+}
+
+/// A member that was let in. One that panics closes the gate before it gives its permit back.
+pub(super) struct Entered<'a> {
+    gate: &'a GateState,
+    who: String,
+    /// None where it is down.
+    permit: Option<SemaphorePermit<'a>>,
+}
+
+impl Entered<'_> {
+    /// One of the run's forks: the members that are down take one for all of them.
+    pub(super) async fn fork(&self, forks: &Arc<Semaphore>) -> Option<Arc<OwnedSemaphorePermit>> {
+        let alone = async || forks.clone().acquire_owned().await.ok().map(Arc::new);
+        if self.permit.is_some() {
+            return alone().await;
+        }
+        let mut shared = self.gate.fork.lock().await;
+        if let Some(fork) = shared.upgrade() {
+            return Some(fork);
+        }
+        let fork = alone().await?;
+        *shared = Arc::downgrade(&fork);
+        Some(fork)
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.gate.fail(&self.who);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -35,6 +70,10 @@ struct Members {
 impl GateState {
     fn lock(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fail(&self, who: &str) {
+        self.lock().failed.get_or_insert_with(|| who.to_owned());
     }
 
     /// Waits until a member may ask for a permit; false where it is down and needs none.
@@ -81,6 +120,7 @@ impl Gates {
                     on_create: gate.on_create,
                     members: Mutex::default(),
                     changed: Notify::new(),
+                    fork: tokio::sync::Mutex::default(),
                 });
                 state.members.get_mut().unwrap_or_else(PoisonError::into_inner).left.insert(index);
             }
@@ -88,25 +128,25 @@ impl Gates {
         Self(gates)
     }
 
-    /// Waits for a member's turn, again for what is left after one. The error is the member whose failure stopped those
-    /// that serve.
+    /// Waits for a member's turn, again for what is left after one; none where it has no gate. The error is the member
+    /// whose failure stopped those that serve.
     pub(super) async fn enter(
         &self,
         key: &str,
-        index: usize,
+        (index, who): (usize, String),
         turn: Turn,
-    ) -> Result<Option<SemaphorePermit<'_>>, String> {
+    ) -> Result<Option<Entered<'_>>, String> {
         let Some(gate) = self.0.get(key) else { return Ok(None) };
         loop {
             if !gate.may_go(index, turn).await? {
-                return Ok(None);
+                return Ok(Some(Entered { gate, who, permit: None }));
             }
             let permit = gate.permits.acquire().await.ok();
             let members = gate.lock();
             match &members.failed {
                 Some(failed) => return Err(failed.clone()),
                 // One that was down may have come while it waited for the permit.
-                None if members.down.is_empty() => return Ok(permit),
+                None if members.down.is_empty() => return Ok(Some(Entered { gate, who, permit })),
                 None => {}
             }
         }
@@ -125,7 +165,7 @@ impl Gates {
     /// A member failed: no other one that serves is touched.
     pub(super) fn fail(&self, key: &str, who: &str) {
         if let Some(gate) = self.0.get(key) {
-            gate.lock().failed.get_or_insert_with(|| who.to_owned());
+            gate.fail(who);
         }
     }
 }

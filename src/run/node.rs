@@ -1,6 +1,7 @@
 //! One node of a walk: it waits for its turn, does what differs, and is compared again where something had to be
 //! brought in order first.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::walk::{Ended, Walk, millis, name};
@@ -77,11 +78,11 @@ impl<'a> Work<'a> {
     }
 
     async fn round(&mut self, mut diff: Diff) -> Next {
-        let mut _permit = None;
+        let mut entered = None;
         if let Some(gate) = &self.node.gate {
             let turn = self.turn(gate, &diff).await;
-            _permit = match self.walk.gates.enter(&gate.key, self.index, turn).await {
-                Ok(permit) => permit,
+            entered = match self.walk.gates.enter(&gate.key, (self.index, name(self.node)), turn).await {
+                Ok(entered) => entered,
                 Err(failed) => return self.held_back(&format!("waits for {failed}"), Some(failed)),
             };
             if self.walk.options.stop.is_cancelled() {
@@ -94,7 +95,11 @@ impl<'a> Work<'a> {
                 Err(error) => return Next::Ended(self.broken(&error)),
             };
         }
-        let _fork = self.walk.forks.acquire().await;
+        let forks = &self.walk.forks;
+        let _fork = match &entered {
+            Some(entered) => entered.fork(forks).await,
+            None => forks.clone().acquire_owned().await.ok().map(Arc::new),
+        };
         let _turn = match self.walk.hosts.get(&self.node.host) {
             Some(turns) => turns.acquire().await.ok(),
             None => None,

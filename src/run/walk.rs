@@ -50,7 +50,7 @@ pub(super) struct Walk {
     pub(super) sink: Arc<dyn Sink>,
     pub(super) gates: Gates,
     pub(super) hosts: BTreeMap<String, Semaphore>,
-    pub(super) forks: Semaphore,
+    pub(super) forks: Arc<Semaphore>,
     lost: Mutex<BTreeSet<String>>,
     /// Kept of each node where somebody wants to know.
     seen: Option<Mutex<Seen>>,
@@ -103,7 +103,7 @@ async fn whole(
         sink: sink.clone(),
         gates: Gates::of(plan),
         hosts: crew.machines.keys().map(|name| (name.clone(), Semaphore::new(AT_ONCE))).collect(),
-        forks: Semaphore::new(if options.forks == 0 { Semaphore::MAX_PERMITS } else { options.forks }),
+        forks: Arc::new(Semaphore::new(if options.forks == 0 { Semaphore::MAX_PERMITS } else { options.forks })),
         lost: Mutex::default(),
         seen,
         begin,

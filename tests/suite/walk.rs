@@ -463,6 +463,29 @@ async fn a_gate_lets_nobody_through_after_a_failure() {
     assert_eq!(skipped, 2, "{lines:?}");
 }
 
+/// A mistake of the program at one member is a failure like any other.
+#[tokio::test(start_paused = true)]
+async fn a_gate_lets_nobody_through_after_a_panic() {
+    let mut cloud = Cloud::new(&["a", "b", "c"]);
+    for host in ["a", "b", "c"] {
+        cloud.member(host, false, "2", Ask::Exec { argv: ReadOnly::declared(vec!["ready".into()]) }).await;
+        cloud.fakes[host].on_exec(|_, _, _, _| panic!("a mistake"));
+    }
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.failed, summary.skipped), (1, 2), "{lines:?}");
+}
+
+/// Fewer forks than members: those that need each other take one together.
+#[tokio::test(start_paused = true)]
+async fn members_that_are_down_are_started_together_with_one_fork() {
+    let cloud = Cloud::of_members_that_need_each_other("1").await;
+    for fake in cloud.fakes.values() {
+        fake.machine().stop("web", 1).await.unwrap();
+    }
+    let (summary, lines) = cloud.walk(false, 1, CancellationToken::new(), None).await;
+    assert_eq!((summary.changed, summary.failed, summary.skipped), (3, 0, 0), "{lines:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_interrupt_starts_nothing_new() {
     let mut cloud = Cloud::new(&["a"]);
