@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::container::names;
 use super::fixed::prefix;
 use super::hunks::{Places, hunks};
 use super::{Attribute, Attributes, Diff, Operation, Tell, View, Want, foreign};
@@ -132,8 +133,7 @@ impl FileSet {
 
     /// What is noted of the service's container, and of one it may have taken over from.
     fn marks(&self) -> [String; 4] {
-        let container = self.service.replace('-', "_");
-        ["", "_seed", ".stopping", "_seed.stopping"].map(|suffix| format!("{APPLIED}/{container}{suffix}"))
+        names::notes(&self.service.replace('-', "_"))
     }
 
     /// The path is that of one of this service's sets, or in it. A set of `web-api` is none of `web`.

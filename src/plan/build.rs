@@ -15,7 +15,7 @@ use super::values::Values;
 use super::{Gate, Node, Overrides, Plan, ordered};
 use crate::error::{self, Error, InputError, Result};
 use crate::host::Facts;
-use crate::op::container::Container;
+use crate::op::container::{Container, names};
 use crate::op::galera::{CHOICE, Galera, Stage};
 use crate::op::image::Image;
 use crate::op::packages::Packages;
@@ -331,7 +331,7 @@ impl<'a> Builder<'a> {
             for (on, parts) in containers {
                 let mut container = on.container;
                 if seeds.is_some() {
-                    container.retires = Some(Galera::seed_of(&service.container));
+                    container.retires = Some(names::seed(&service.container));
                 }
                 let after: Vec<usize> = parts.into_iter().chain([before]).chain(seeds).collect();
                 let index = self.add(&on.host, &role.name, Op::Container(container), after);
@@ -386,7 +386,7 @@ impl<'a> Builder<'a> {
                     port,
                     volume: on.volumes.first().cloned().unwrap_or_default(),
                     sql,
-                    member: Container { retires: Some(Galera::seed_of(&service.container)), ..on.container.clone() },
+                    member: Container { retires: Some(names::seed(&service.container)), ..on.container.clone() },
                     recover: false,
                     chosen,
                     first_start,

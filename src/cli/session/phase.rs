@@ -13,7 +13,7 @@ use crate::cli::reporting::Reporting;
 use crate::cli::{Invocation, phases};
 use crate::error::{Error, Kind, Result};
 use crate::host::Remote;
-use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL};
+use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL, names};
 use crate::op::files::{FileSet, SETS};
 use crate::op::fixed::{Held, note};
 use crate::op::volume::Volume;
@@ -220,11 +220,8 @@ fn strays(whole: &Plan, connected: &Connected, site: &str, selection: &Selection
         match &node.op {
             Some(Op::Container(container)) => {
                 let name = &container.spec.name;
-                known
-                    .extend(["", "_previous", "_next", "_seed"].map(|suffix| (&*node.host, format!("{name}{suffix}"))));
-                once.extend(
-                    ["_validate", "_bootstrap", "_position"].map(|suffix| (&*node.host, format!("{name}{suffix}"))),
-                );
+                known.extend(names::lasting(name).map(|name| (&*node.host, name)));
+                once.extend(names::passing(name).map(|name| (&*node.host, name)));
             }
             Some(Op::Task(task)) => drop(once.insert((&node.host, task.spec.name.clone()))),
             Some(Op::FileSet(set)) => drop(services.insert((&node.host, &set.service))),

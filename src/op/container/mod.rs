@@ -6,6 +6,7 @@
 
 mod attributes;
 mod balance;
+pub mod names;
 mod replace;
 mod settle;
 
@@ -15,7 +16,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::files::{APPLIED, SETS, digest_of};
+use super::files::{SETS, digest_of};
 use super::image::IMAGE_LABEL;
 use super::probe::{Answer, Probe};
 use super::{Attributes, Diff, Operation, Peer, Tell, Turn, View, Want, foreign};
@@ -161,16 +162,16 @@ impl Container {
     }
 
     fn previous(&self) -> String {
-        format!("{}_previous", self.spec.name)
+        names::previous(&self.spec.name)
     }
 
     fn next(&self) -> String {
-        format!("{}_next", self.spec.name)
+        names::next(&self.spec.name)
     }
 
     /// The mark's path and the content that says: this container, with this configuration, was ready.
     fn mark(&self, id: &str) -> (String, String) {
-        (format!("{APPLIED}/{}", self.spec.name), format!("{id} {}\n", self.configuration))
+        (names::mark(&self.spec.name), format!("{id} {}\n", self.configuration))
     }
 
     fn marked(&self, at: &View, id: &str) -> bool {

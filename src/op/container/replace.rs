@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Container, Reload};
+use super::names::stopping;
+use super::{Container, Reload, names};
 use crate::error::{Error, HostCause, OperationError, Result};
 use crate::host::{ContainerSpec, ContainerState, Look, PutFile, Remote};
-use crate::op::files::{APPLIED, SETS, digest_of, keep_sets};
+use crate::op::files::{SETS, digest_of, keep_sets};
 use crate::op::image::Image;
 use crate::op::probe::Answer;
 use crate::op::{Peer, View};
@@ -21,11 +22,6 @@ const VALIDATES: Duration = Duration::from_mins(1);
 const ENDS: Duration = Duration::from_mins(2);
 /// Seconds for a container that does not say otherwise: Kolla's `graceful_timeout`.
 const STOP_TIMEOUT: u32 = 60;
-
-/// Where it is noted that a container was told to stop, until it has.
-fn stopping(name: &str) -> String {
-    format!("{APPLIED}/{name}.stopping")
-}
 
 /// It runs, but its stop was ordered, or was about to be.
 pub(in crate::op) fn told_to_stop(state: &ContainerState, at: &Peer) -> bool {
@@ -347,7 +343,7 @@ impl Container {
         if self.validate.is_empty() {
             return Ok(());
         }
-        let name = format!("{}_validate", self.spec.name);
+        let name = names::validate(&self.spec.name);
         let digest = self.image_digest(at, None).await?;
         let image = digest.map_or_else(|| self.spec.image.clone(), |digest| Image::pinned(&self.spec.image, &digest));
         let spec = ContainerSpec {
@@ -393,7 +389,7 @@ impl Container {
             }
             if remove {
                 host.act().remove(&state.name).await?;
-                drop_files(&[format!("{APPLIED}/{}", state.name), stopping(&state.name)], at, host).await?;
+                drop_files(&[names::mark(&state.name), stopping(&state.name)], at, host).await?;
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use self::decision::{Case, Decision, History, Member, Undecided, decide};
-use super::container::{Container, stop, told_to_stop};
+use super::container::{Container, names, stop, told_to_stop};
 use super::database::Sql;
 use super::files::run;
 use super::task::run_once;
@@ -77,13 +77,8 @@ pub struct Galera {
 }
 
 impl Galera {
-    /// The name of the seed beside a container.
-    pub fn seed_of(container: &str) -> String {
-        format!("{container}_seed")
-    }
-
     fn seed_name(&self) -> String {
-        Self::seed_of(&self.sql.container)
+        names::seed(&self.sql.container)
     }
 
     /// As the member's own container, but that it forms a new cluster.
@@ -183,7 +178,7 @@ impl Galera {
             return Ok(());
         }
         let mut spec = self.seed().spec;
-        spec.name = format!("{}_position", self.sql.container);
+        spec.name = names::position(&self.sql.container);
         spec.env.insert("KOLLA_CONFIG_STRATEGY".into(), "COPY_ALWAYS".into());
         spec.env.insert("BOOTSTRAP_ARGS".into(), "--wsrep-recover --skip-log-error".into());
         let hint =
@@ -215,7 +210,7 @@ impl Galera {
         match history {
             History::First => {
                 let mut spec = seed.spec.clone();
-                spec.name = format!("{}_bootstrap", self.sql.container);
+                spec.name = names::bootstrap(&self.sql.container);
                 spec.env.shift_remove("BOOTSTRAP_ARGS");
                 spec.env.insert("KOLLA_BOOTSTRAP".into(), String::new());
                 spec.env.extend(self.first_start.clone());
