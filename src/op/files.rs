@@ -132,7 +132,7 @@ impl FileSet {
     }
 
     /// What is noted of the service's container, and of one it may have taken over from.
-    fn marks(&self) -> [String; 4] {
+    fn marks(&self) -> [String; 5] {
         names::notes(&self.service.replace('-', "_"))
     }
 

@@ -1,7 +1,10 @@
 //! The law of operations, on a host in memory: after `apply` a fresh look's `diff` says same; a `diff` changes
 //! nothing; equal operations have equal JSON. The cases are tables of data in `tests/cases/op`.
 
+mod faulty;
 mod interrupted;
+mod killed;
+mod paths;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +15,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use kolla::error::{Error, Result};
 use kolla::host::fake::{Fake, FakeContainer};
-use kolla::host::{HttpAsk, Remote};
+use kolla::host::{HttpAsk, Machine, Remote};
 use kolla::op::{Attribute, Diff, Kind, Op, Peer, Shared, Tell, Told, View};
 use serde_json::Value;
 
@@ -59,9 +62,14 @@ impl Site {
 
     /// What a new run sees.
     async fn view(&self, op: &Op) -> View {
+        self.view_by(op, &self.me().machine()).await
+    }
+
+    /// The same by way of another machine to its own host.
+    async fn view_by(&self, op: &Op, me: &Arc<dyn Machine>) -> View {
         let mut peers = BTreeMap::new();
         for (name, fake) in &self.fakes {
-            let host = Remote::new(fake.machine());
+            let host = Remote::new(if name == me.name() { me.clone() } else { fake.machine() });
             let look = host.look(&question(op)).await.unwrap();
             peers.insert(name.clone(), Peer::new(host.observer().clone(), look));
         }
@@ -103,6 +111,14 @@ impl Site {
 
     /// Applies, as a run does: what had to be settled is compared again.
     async fn apply(&self, op: &Op, diff: &Diff, at: &View) -> Result<()> {
+        self.apply_by(op, diff, at, self.me().machine()).await
+    }
+
+    async fn apply_by(&self, op: &Op, diff: &Diff, at: &View, me: Arc<dyn Machine>) -> Result<()> {
+        let others = self.fakes.iter().filter(|(name, _)| **name != me.name());
+        let others = others.map(|(name, fake)| (name.clone(), fake.machine()));
+        let machines = others.chain([(me.name().to_owned(), me.clone())]).collect();
+        let host = Remote::among(me, Arc::new(machines));
         let warned = self.warned.clone();
         let tell = Tell::new(move |told| {
             if let Told::Warning(message) = told {
@@ -111,8 +127,6 @@ impl Site {
         });
         let mut diff = diff.clone();
         loop {
-            let machines = self.fakes.iter().map(|(name, fake)| (name.clone(), fake.machine())).collect();
-            let host = Remote::among(self.me().machine(), Arc::new(machines));
             op.operation().apply(&diff, at, &host, &tell).await?;
             if !matches!(diff, Diff::Settle(_)) {
                 return Ok(());

@@ -1,45 +1,93 @@
-//! What a saved plan keeps of a container: whose it is, what each part of it was made of, whether it runs.
+//! What is compared of a container, each as it is and as it is to be: whose it is, what each part of it was made of, whether
+//! it runs. What it differs in follows from this, and a saved plan keeps it.
 
-use super::{Container, IMAGE_LABEL, SITE_LABEL, told_to_stop};
+use super::next::{Act, next, places};
+use super::observe::{Found, Life};
+use super::{Container, IMAGE_LABEL, SITE_LABEL};
 use crate::error::Result;
+use crate::host::ContainerState;
 use crate::op::{Attribute, Attributes, View, Want};
+
+/// Whose it is.
+pub(super) const SITE: &str = "site";
+/// The digest of its image.
+pub(super) const IMAGE: &str = "image";
+const STATE: &str = "state";
 
 const RUNNING: &str = "running";
 const DOWN: &str = "down";
 
+/// One of them is known not to be as it is to be.
+pub(super) fn differ(attributes: &Attributes) -> bool {
+    attributes.values().any(Attribute::differs)
+}
+
 impl Container {
-    /// Each as it is and as it is to be. What a broken replacement left is not in it, nor whether it was ready: that is
-    /// brought in order before anything is compared.
-    pub(super) async fn compared(&self, at: &View) -> Result<Attributes> {
-        if self.want != Want::Running {
-            return Ok(self.leftover_attributes(at));
+    /// Whose a container is, and of what it was made. Where nobody tells which image is wanted, the one it has is.
+    pub(super) async fn made(&self, state: Option<&ContainerState>, at: &View) -> Attributes {
+        let label = |name: &str| state.and_then(|state| state.labels.get(name)).cloned().unwrap_or_default();
+        let mut made = Attributes::from([(SITE.to_owned(), Attribute::new(label(SITE_LABEL), &at.shared.site))]);
+        if state.is_some() {
+            let image = at.shared.in_registry(&self.spec.image, at.host()).await.digest().ok();
+            let image = image.unwrap_or_else(|| label(IMAGE_LABEL));
+            made.insert(IMAGE.to_owned(), Attribute::new(label(IMAGE_LABEL), image));
         }
-        let state = at.me.container(&self.spec.name);
-        let image = self.image_digest(at, state.as_ref()).await?;
-        let label = |name: &str| state.as_ref().and_then(|state| state.labels.get(name)).cloned().unwrap_or_default();
-        let runs = state.as_ref().is_some_and(|state| state.running() && !told_to_stop(state, &at.me));
-        let mut found = Attributes::from([
-            ("site".to_owned(), Attribute::new(label(SITE_LABEL), &at.shared.site)),
-            ("image".to_owned(), Attribute::new(label(IMAGE_LABEL), image.unwrap_or_else(|| label(IMAGE_LABEL)))),
-            ("state".to_owned(), Attribute::new(if runs { RUNNING } else { DOWN }, RUNNING)),
-        ]);
         for (name, digest) in self.parts() {
-            found.insert(name.trim_start_matches("kolla.part.").to_owned(), Attribute::new(label(&name), digest));
+            made.insert(name.trim_start_matches("kolla.part.").to_owned(), Attribute::new(label(&name), digest));
         }
-        for (name, digest) in self.reload.iter().flat_map(|reload| &reload.files) {
-            let path = self.reload.as_ref().map(|reload| format!("{}/{name}", reload.folder)).unwrap_or_default();
+        made
+    }
+
+    /// The files in the stable folder from which its process takes them over.
+    pub(super) fn files(&self, at: &View) -> Attributes {
+        let Some(reload) = &self.reload else { return Attributes::new() };
+        let file = |(name, digest): (&String, &String)| {
+            let path = format!("{}/{name}", reload.folder);
             let now = at.me.look(|look| look.files.get(&path).map(|file| file.digest.clone()));
-            found.insert(format!("file {name}"), Attribute::new(now.unwrap_or_default(), digest));
+            (format!("file {name}"), Attribute::new(now.unwrap_or_default(), digest))
+        };
+        reload.files.iter().map(file).collect()
+    }
+}
+
+impl Found {
+    /// All that is compared. What a broken replacement left is not in it, nor whether it was ready: that is brought in order
+    /// before anything is compared.
+    ///
+    /// # Errors
+    /// When the image of one that is to be made cannot be had.
+    pub(super) async fn attributes(self, of: &Container, at: &View) -> Result<Attributes> {
+        if of.want != Want::Running {
+            return Ok(self.leftovers(of));
         }
+        let Self { seen, made, files } = self;
+        let state = match seen.own {
+            Life::Running => Attribute::new(RUNNING, RUNNING),
+            // The run that was killed while it replaced this one may have stopped it.
+            _ if next(&seen, of.wanted()) == Act::Retire => Attribute::unknown(RUNNING),
+            _ => Attribute::new(DOWN, RUNNING),
+        };
+        let mut found = made;
+        if seen.own == Life::Absent {
+            let image = at.image_digest(&of.spec.image).await?;
+            found.insert(IMAGE.to_owned(), Attribute::new("", image.unwrap_or_default()));
+        }
+        found.insert(STATE.to_owned(), state);
+        found.extend(files);
         Ok(found)
     }
 
-    fn leftover_attributes(&self, at: &View) -> Attributes {
-        let leftovers = self.leftovers(at).into_iter();
-        let attribute = |alive: bool| {
-            let after = if self.want == Want::Stopped { DOWN } else { "" };
-            Attribute::new(if alive { RUNNING } else { DOWN }, after)
+    /// Of one that is to be stopped or gone, with what a broken run may have left of it.
+    fn leftovers(&self, of: &Container) -> Attributes {
+        let after = if of.want == Want::Stopped { DOWN } else { "" };
+        let there = places(&self.seen).into_iter().filter(|(_, life)| *life != Life::Absent);
+        let attribute = |life: Life| {
+            // As long as its stop is noted, nobody has seen the end of it.
+            let stopped = life == Life::Down || life == Life::Halted && of.want == Want::Absent;
+            Attribute::new(if stopped { DOWN } else { RUNNING }, after)
         };
-        leftovers.map(|state| (format!("container {}", state.name), attribute(state.alive()))).collect()
+        there
+            .filter_map(|(place, life)| Some((format!("container {}", of.at_place(place)?), attribute(life))))
+            .collect()
     }
 }

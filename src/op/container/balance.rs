@@ -41,11 +41,11 @@ pub struct Balanced {
 impl Balanced {
     /// Waits until every load balancer that runs and knows this member sends to it.
     pub(super) async fn wait(&self, at: &View, host: &Remote) -> Result<()> {
+        self.tell(at, host, "ready").await;
         let judged = |name: &String| at.me.container(name).as_ref().is_some_and(ContainerState::running);
         if !self.judge.as_ref().is_none_or(judged) {
             return Ok(());
         }
-        self.tell(at, host, "ready").await;
         let end = Instant::now() + NOTICES;
         for (name, peer) in at.peers.iter() {
             while let Some(Member { status, .. }) = self.on(peer).await.filter(|member| !member.up()) {

@@ -4,11 +4,16 @@
 //! which container, with which configuration, has been ready. A run that was killed leaves nothing that the
 //! next one cannot tell from these.
 
+mod act;
 mod attributes;
 mod balance;
 pub mod names;
-mod replace;
-mod settle;
+mod next;
+mod notes;
+mod observe;
+mod reload;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -21,13 +26,20 @@ use super::image::IMAGE_LABEL;
 use super::probe::{Answer, Probe};
 use super::{Attributes, Diff, Operation, Peer, Tell, Turn, View, Want, foreign};
 use crate::error::{Error, Result};
-use crate::host::{ContainerSpec, ContainerState, Remote};
+use crate::host::{ContainerSpec, Remote};
+
+use next::Wanted;
+use observe::ThisRun;
 
 pub use balance::Balanced;
-pub(super) use replace::{stop, told_to_stop};
+pub(super) use notes::stop;
+pub(super) use observe::told_to_stop;
 
 /// The file of a set that says how a container starts: a running process does not take it over.
 const CONFIG: &str = "config.json";
+
+/// Log lines of a failed container that its error shows.
+const LOG_LINES: usize = 12;
 
 /// The label that says whose a container is.
 pub const SITE_LABEL: &str = "kolla.site";
@@ -35,6 +47,9 @@ pub const SITE_LABEL: &str = "kolla.site";
 pub const SERVICE_LABEL: &str = "kolla.service";
 /// The label that names the role.
 pub const ROLE_LABEL: &str = "kolla.role";
+
+/// The label that names the set of files it was made with.
+const SET_LABEL: &str = "kolla.set";
 
 /// A container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -142,23 +157,9 @@ impl Container {
         labels.insert(SITE_LABEL.into(), site.into());
         labels.insert(ROLE_LABEL.into(), self.role.clone());
         labels.insert(SERVICE_LABEL.into(), self.service.clone());
-        labels.insert("kolla.set".into(), self.configuration.clone());
+        labels.insert(SET_LABEL.into(), self.configuration.clone());
         labels.extend(image.map(|digest| (IMAGE_LABEL.to_owned(), digest.to_owned())));
         labels
-    }
-
-    /// The names of the parts in which a container differs.
-    fn differences(&self, state: &ContainerState, image: Option<&str>) -> Vec<String> {
-        let mut found: Vec<String> = self
-            .parts()
-            .iter()
-            .filter(|(label, digest)| state.labels.get(*label) != Some(digest))
-            .map(|(label, _)| label.trim_start_matches("kolla.part.").to_owned())
-            .collect();
-        if image.is_some_and(|digest| state.labels.get(IMAGE_LABEL).map(String::as_str) != Some(digest)) {
-            found.insert(0, "image".into());
-        }
-        found
     }
 
     fn previous(&self) -> String {
@@ -169,98 +170,8 @@ impl Container {
         names::next(&self.spec.name)
     }
 
-    /// The mark's path and the content that says: this container, with this configuration, was ready.
-    fn mark(&self, id: &str) -> (String, String) {
-        (names::mark(&self.spec.name), format!("{id} {}\n", self.configuration))
-    }
-
-    fn marked(&self, at: &View, id: &str) -> bool {
-        let (path, content) = self.mark(id);
-        at.me.look(|look| look.files.get(&path).is_some_and(|file| file.digest == digest_of(content.as_bytes())))
-    }
-
-    /// The stable folder holds what it should.
-    fn installed(&self, at: &View) -> bool {
-        self.reload.as_ref().is_none_or(|reload| {
-            at.me.look(|look| {
-                reload.files.iter().all(|(name, digest)| {
-                    look.files.get(&format!("{}/{name}", reload.folder)).is_some_and(|file| file.digest == *digest)
-                })
-            })
-        })
-    }
-
-    /// The digest of the wanted image: of what is there as the registry says, else none; of what is to be made also as
-    /// this host has it.
-    async fn image_digest(&self, at: &View, state: Option<&ContainerState>) -> Result<Option<String>> {
-        match state {
-            Some(_) => Ok(at.shared.in_registry(&self.spec.image, at.host()).await.digest().ok()),
-            None => at.image_digest(&self.spec.image).await,
-        }
-    }
-
-    async fn diff_running(&self, at: &View) -> Result<Diff> {
-        if at.me.container(&self.previous()).is_some() || at.me.container(&self.next()).is_some() {
-            return Ok(Diff::Settle("settles a replacement that was interrupted".into()));
-        }
-        let Some(state) = at.me.container(&self.spec.name) else {
-            return Ok(Diff::Create(Vec::new()));
-        };
-        if state.labels.get(SITE_LABEL) != Some(&at.shared.site) {
-            if at.shared.adopt {
-                return Ok(Diff::Replace(vec!["adopted".into()]));
-            }
-            return Err(Error::operation(format!("there is a container {} that is not this site's", self.spec.name))
-                .with_hint("remove it, or replace it with `--adopt`"));
-        }
-        if told_to_stop(&state, &at.me) {
-            return Ok(Diff::Settle("its stop was ordered by a run that was killed".into()));
-        }
-        let image = self.image_digest(at, Some(&state)).await?;
-        let differences = self.differences(&state, image.as_deref());
-        if !differences.is_empty() {
-            return Ok(Diff::Replace(differences));
-        }
-        if !state.running() {
-            return Ok(Diff::Start);
-        }
-        if self.retiring(at).is_some() {
-            return Ok(Diff::Settle("the container it takes over from is still there".into()));
-        }
-        if self.marked(at, &state.id) && self.installed(at) {
-            return Ok(Diff::Same("running, image and configuration match".into()));
-        }
-        Ok(if self.reload.is_some() {
-            Diff::Update(vec!["configuration, reloaded".into()])
-        } else {
-            Diff::Settle("was not ready when last seen".into())
-        })
-    }
-
-    /// A host has a member that does not run, or soon will not: only its own turn starts it again.
-    fn down(&self, at: &Peer) -> bool {
-        at.container(&self.spec.name).is_some_and(|state| !state.running() || told_to_stop(&state, at))
-            || at.container(&self.spec.name).is_none() && at.container(&self.previous()).is_some()
-    }
-
-    /// A host has a member whose replacement was interrupted.
-    fn interrupted(&self, at: &Peer) -> bool {
-        at.container(&self.previous()).is_some() || at.container(&self.next()).is_some()
-    }
-
-    /// The container it takes over from, if that is there.
-    fn retiring(&self, at: &View) -> Option<ContainerState> {
-        at.me.container(self.retires.as_deref()?)
-    }
-
-    /// Of a container that is to be gone or stopped, with what a broken run may have left of it.
-    fn leftovers(&self, at: &View) -> Vec<ContainerState> {
-        [Some(self.spec.name.clone()), Some(self.previous()), Some(self.next()), self.retires.clone()]
-            .iter()
-            .flatten()
-            .filter_map(|name| at.me.container(name))
-            .filter(|state| state.labels.get(SITE_LABEL) == Some(&at.shared.site))
-            .collect()
+    fn wanted(&self) -> Wanted {
+        Wanted { want: self.want, reloads: self.reload.is_some() }
     }
 }
 
@@ -275,17 +186,12 @@ impl Operation for Container {
             return Err(Error::operation("no container engine answers, so nobody can tell what runs")
                 .with_hint("containers may run without it: start it first"));
         }
-        Ok(match self.want {
-            Want::Running => self.diff_running(at).await?,
-            Want::Stopped if self.leftovers(at).iter().any(ContainerState::alive) => Diff::Stop,
-            Want::Stopped => Diff::Same("not running".into()),
-            Want::Absent if self.leftovers(at).is_empty() => Diff::Same("not there".into()),
-            Want::Absent => Diff::Remove,
-        })
+        let found = self.observe(ThisRun::default(), at).await?;
+        Ok(next::diff(&found.seen, self.wanted(), found.parts()))
     }
 
     async fn attributes(&self, _diff: &Diff, at: &View) -> Result<Attributes> {
-        self.compared(at).await
+        self.observe(ThisRun::default(), at).await?.attributes(self, at).await
     }
 
     fn foreign(&self, at: &View) -> Vec<String> {
@@ -294,7 +200,7 @@ impl Operation for Container {
 
     async fn turn(&self, at: &View) -> Turn {
         // What it takes over from is what the other members join.
-        if self.retiring(at).is_some_and(|state| state.running()) {
+        if self.retires.as_deref().and_then(|seed| at.me.container(seed)).is_some_and(|state| state.running()) {
             return Turn::Last;
         }
         // It may have come up since the last look: what starts takes its time.
@@ -312,22 +218,8 @@ impl Operation for Container {
     }
 
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
-        let done = match diff {
-            Diff::Same(_) | Diff::Skip(_) | Diff::Run(_) => Ok(()),
-            Diff::Create(_) => self.create(at, host).await,
-            Diff::Start => {
-                // It would else start with the files it was stopped with.
-                if !self.installed(at) {
-                    self.install(at, host).await?;
-                }
-                self.start(at, host).await
-            }
-            Diff::Update(_) => self.reload(at, host).await,
-            Diff::Replace(_) => self.replace(at, host).await,
-            Diff::Settle(_) => self.settle(at, host).await,
-            Diff::Stop | Diff::Remove => self.away(*diff == Diff::Remove, at, host).await,
-        };
-        at.me.refresh_containers().await?;
-        done
+        let done = self.walk(diff, at, host).await;
+        let seen = at.me.refresh_containers().await;
+        done.and(seen)
     }
 }

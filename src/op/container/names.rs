@@ -53,7 +53,7 @@ pub fn stopping(name: &str) -> String {
 }
 
 /// Every file that is noted of a container, and of one that it takes over from.
-pub fn notes(name: &str) -> [String; 4] {
-    let seed = seed(name);
-    [mark(name), mark(&seed), stopping(name), stopping(&seed)]
+pub fn notes(name: &str) -> [String; 5] {
+    let (previous, seed) = (previous(name), seed(name));
+    [mark(name), mark(&seed), stopping(name), stopping(&previous), stopping(&seed)]
 }
