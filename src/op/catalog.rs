@@ -168,12 +168,11 @@ impl Catalog {
             keystone.make(host, "/users", &body).await?
         };
         for name in &self.roles {
-            let role = match found.roles.get(name) {
-                Some(id) => id.clone(),
-                None => {
-                    let path = format!("/roles?name={}", escape(name));
-                    keystone.make_shared(host, &path, &json!({ "role": { "name": name } })).await?
-                }
+            let role = if let Some(id) = found.roles.get(name) {
+                id.clone()
+            } else {
+                let path = format!("/roles?name={}", escape(name));
+                keystone.make_shared(host, &path, &json!({ "role": { "name": name } })).await?
             };
             if !found.granted.contains(&role) {
                 let path = format!("/projects/{project}/users/{user}/roles/{role}");
