@@ -59,6 +59,11 @@ impl Fixed {
         let mut held = Vec::new();
         for node in &whole.nodes {
             let Some(Op::FileSet(set)) = &node.op else { continue };
+            // One whose containers come after the steps takes over what these change, and is made to be logged in until then.
+            let service = roles.0.get(&node.role).and_then(|role| role.services.get(&set.service));
+            if service.is_some_and(|service| service.after_steps) {
+                continue;
+            }
             let keeper = keepers.entry(&set.service).or_default();
             *keeper += 1;
             if *keeper > KEEPERS {

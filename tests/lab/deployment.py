@@ -533,21 +533,31 @@ def cut_off(lab):
 
 
 def rotated(lab):
-    """changed passwords of the message queue and of the database's checkers reach what runs, one host after the other"""
+    """a changed password of the database's checkers reaches them, one host after the other; those by which services log in
+    to each other are refused before anything is touched, and neither the old nor the new one is shown"""
     path = os.path.join(lab.site, "passwords.yml")
     with open(path, encoding="utf-8") as file:
         before = file.read()
-    password = f"rotated-{secrets.token_hex(8)}"
-    text = re.sub(r"^(rabbitmq_password|mariadb_monitor_password):.*", rf"\1: {password}", before, flags=re.M)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+
+    def change(name, password):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(re.sub(rf"^{name}:.*", f"{name}: {password}", before, flags=re.M))
+
+    for name in ["database_password", "rabbitmq_password", "rabbitmq_cluster_cookie"]:
+        password, everything = f"rotated-{secrets.token_hex(8)}", lab.everything()
+        old = lab.password(name)
+        change(name, password)
+        refused = lab.kolla("reconfigure", code=2)
+        expect(f"`{name}` is not the one that" in refused, f"{name}: {refused}")
+        shown = lab.kolla("plan", "--diff", quiet=True)
+        expect("it would be refused" in shown and password not in shown and old not in shown, f"{name} is shown")
+        expect(lab.everything() == everything, f"{name}: something was touched")
+    change("mariadb_monitor_password", f"rotated-{secrets.token_hex(8)}")
     inserts = Inserts(lab)
     lab.kolla("reconfigure")
     inserts.end()
     say(f"longest pause of the database {inserts.gap():.1f} s")
     expect(inserts.gap() < 10, "the database was cut off")
-    credentials = pika.PlainCredentials("openstack", password)
-    pika.BlockingConnection(pika.ConnectionParameters(lab.address("control02"), 5672, "/", credentials)).close()
     again = lab.events("deploy")[-1]["summary"]
     expect((again["changed"], again["failed"]) == (0, 0), f"it did not converge: {again}")
 
