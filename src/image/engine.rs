@@ -18,6 +18,8 @@ use crate::host::here;
 
 /// An import or a push may say nothing for long.
 const PATIENCE: Duration = Duration::from_mins(30);
+/// How often a push is tried whose answer breaks off.
+const PUSHES: u32 = 3;
 /// A container of ours gets this long to stop.
 const STOP_S: i32 = 10;
 
@@ -130,17 +132,28 @@ impl Engine {
         Ok(())
     }
 
-    /// Pushes an image, telling how many bytes of how many are sent.
+    /// Pushes an image, telling how many bytes of how many are sent. What the registry has by then is not sent again, so a
+    /// push whose answer breaks off is made anew.
     pub(super) async fn push(&self, reference: &str, mut say: impl FnMut(u64, u64)) -> Result<()> {
+        let mut tries = 1;
+        loop {
+            match self.push_once(reference, &mut say).await {
+                Err(DockerError::IOError { .. }) if tries < PUSHES => tries += 1,
+                pushed => return pushed.map_err(failed(format!("push image {reference}"))),
+            }
+        }
+    }
+
+    async fn push_once(&self, reference: &str, say: &mut impl FnMut(u64, u64)) -> std::result::Result<(), DockerError> {
         let (repo, tag) = split(reference);
         let options = query::PushImageOptionsBuilder::new().tag(tag).build();
         let mut answers = Box::pin(self.0.push_image(repo, Some(options), None));
         let mut layers: HashMap<String, (u64, u64)> = HashMap::new();
         while let Some(answer) = answers.next().await {
             // The engine answers 200 first; that a push failed stands in the stream.
-            let answer = answer.map_err(failed(format!("push image {reference}")))?;
+            let answer = answer?;
             if let Some(error) = answer.error_detail.and_then(|detail| detail.message) {
-                return Err(Error::local(format!("push image {reference}"), error));
+                return Err(DockerError::DockerStreamError { error });
             }
             let Some(progress) = answer.progress_detail else { continue };
             let (Some(done), Some(total)) = (progress.current, progress.total) else { continue };
