@@ -38,7 +38,7 @@ pub trait Machine: Send + Sync {
     /// An image that the engine has: by reference, or by `name@sha256:...`.
     async fn image(&self, reference: &str) -> Result<Option<ImageState>>;
     /// Digest of the manifest a reference names in its registry, asked through the host's engine. Where the registry does
-    /// not tell, also because it does not have it, the cause is [`HostCause::Registry`].
+    /// not tell, also because it does not have it, the cause is [`HostCause::Registry`](crate::error::HostCause::Registry).
     async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String>;
     /// The last lines a container wrote.
     async fn logs(&self, container: &str, lines: usize) -> Result<Vec<String>>;

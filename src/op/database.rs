@@ -48,7 +48,7 @@ impl Sql {
         ReadOnly::declared(self.argv.clone()).with_input(format!("{READ_ONLY}{statements}"))
     }
 
-    /// Asks a [`Self::question`], and takes the rows. Waits for a server that is starting, as one does whose host has just
+    /// Asks a question that only reads, and takes the rows. Waits for a server that is starting, as one does whose host has just
     /// been switched on.
     ///
     /// # Errors

@@ -491,6 +491,7 @@ def leave(lab, host):
 
 def outside_member(lab):
     """a member that lost the cluster is told by status, is left alone by a recovery, and joins again with the next change"""
+    stored(lab)
     outside, *others = reversed(lab.hosts)
     leave(lab, outside)
     wait_until("a cluster of two", 60, lambda: galera(lab, others[0]) == ("Synced", 2))
@@ -515,6 +516,7 @@ def outside_member(lab):
 
 def cut_off(lab):
     """members that serve, and that the program cannot reach: nobody starts a second cluster, whatever was chosen"""
+    stored(lab)
     alone, *others = lab.hosts
     lab.engine(alone, "/containers/mariadb/stop", "POST")
     for host in others:
