@@ -15,6 +15,8 @@ use crate::shell::Secret;
 const WITHIN: Duration = Duration::from_mins(1);
 /// How long an upload may stand still.
 const STILL: Duration = Duration::from_mins(2);
+/// How often an object is to be made whose making got no answer.
+const TRIES: u32 = 3;
 /// How much of an answer that is not JSON is worth telling.
 const WORDS: usize = 300;
 
@@ -57,6 +59,8 @@ pub struct Api {
     /// What all its paths begin with, as `/v2.1`.
     base: String,
     token: Secret,
+    /// Asks again where who stands before the service says that it did not answer.
+    patient: bool,
 }
 
 /// Where an API lists its parts, each of which says whether it is up, and by which keys.
@@ -110,6 +114,7 @@ impl Identity {
             port: self.port,
             base: "/v3".into(),
             token: Secret::new(token),
+            patient: false,
         }
     }
 
@@ -156,7 +161,7 @@ impl Session {
             let Some(endpoint) = entry["endpoints"].as_array().into_iter().flatten().find(ours) else { continue };
             let (address, port, base) = place(&text(&endpoint["url"]))?;
             let token = self.keystone.token.clone();
-            return Ok(Api { name: text(&entry["name"]), address, port, base, token });
+            return Ok(Api { name: text(&entry["name"]), address, port, base, token, patient: false });
         }
         Err(Error::operation(format!("Keystone knows no {service} service in region {}", self.region))
             .with_hint("enable it and run `kolla deploy` first"))
@@ -194,6 +199,19 @@ pub fn place(url: &str) -> Result<(String, u16, String)> {
 }
 
 impl Api {
+    /// The same, asked again for a while where the load balancer says that it got no answer: on a host that is busy with a
+    /// first deployment a service may take longer than it waits.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { patient: true, ..self }
+    }
+
+    /// Asks what may be asked twice.
+    async fn again<F: Future<Output = Result<HttpAnswer>>>(&self, request: impl Fn() -> F) -> Result<HttpAnswer> {
+        let cut_off = |answer: &Result<HttpAnswer>| matches!(answer, Ok(answer) if unanswered(answer.status));
+        if self.patient { until_it_serves(request, cut_off).await } else { request().await }
+    }
+
     fn ask(&self, method: &str, path: &str, body: &Value) -> HttpAsk {
         let mut headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         if !self.token.reveal().is_empty() {
@@ -214,7 +232,8 @@ impl Api {
     /// # Errors
     /// When the service does not answer, or refuses.
     pub async fn find(&self, host: &Observer, path: &str) -> Result<Vec<Value>> {
-        let answer = host.get(&self.ask("GET", path, &Value::Null), WITHIN).await?;
+        let ask = self.ask("GET", path, &Value::Null);
+        let answer = self.again(|| host.get(&ask, WITHIN)).await?;
         if answer.status == 404 {
             return Ok(Vec::new());
         }
@@ -237,7 +256,9 @@ impl Api {
     /// # Errors
     /// When the service does not answer, or refuses: with its own words.
     pub async fn send(&self, host: &Remote, method: &str, path: &str, body: &Value) -> Result<Value> {
-        let answer = host.act().http(&self.ask(method, path, body), WITHIN).await?;
+        let ask = self.ask(method, path, body);
+        let request = || host.act().http(&ask, WITHIN);
+        let answer = if method == "POST" { request().await? } else { self.again(request).await? };
         self.value(method, path, &answer).map(object)
     }
 
@@ -249,20 +270,28 @@ impl Api {
         Ok(text(&self.send(host, "POST", path, body).await?["id"]))
     }
 
-    /// Makes an object that others may be making at the same moment; the id of the one that is there then. `path` lists
-    /// those of its name.
+    /// Makes an object that others may be making at the same moment, or that is there although the answer to its making was
+    /// lost: the id of the one that is there then. `path` lists those of its name.
     ///
     /// # Errors
     /// As of [`Self::send`].
     pub async fn make_shared(&self, host: &Remote, path: &str, body: &Value) -> Result<String> {
         let kind = path.split('?').next().unwrap_or(path);
-        let answer = host.act().http(&self.ask("POST", kind, body), WITHIN).await?;
-        if answer.status == 409
-            && let Some(id) = self.id(host, path).await?
-        {
-            return Ok(id);
+        let ask = self.ask("POST", kind, body);
+        let mut tries = 1;
+        loop {
+            let answer = host.act().http(&ask, WITHIN).await?;
+            let lost = self.patient && unanswered(answer.status);
+            if (lost || answer.status == 409)
+                && let Some(id) = self.id(host, path).await?
+            {
+                return Ok(id);
+            }
+            if !lost || tries == TRIES {
+                return Ok(text(&object(self.value("POST", kind, &answer)?)["id"]));
+            }
+            tries += 1;
         }
-        Ok(text(&object(self.value("POST", kind, &answer)?)["id"]))
     }
 
     /// Sends a file of this machine as it is.
@@ -301,6 +330,11 @@ impl Api {
             _ => error,
         }
     }
+}
+
+/// Who stands before a service got no answer from it, in time or at all: what was asked may have been done.
+fn unanswered(status: u16) -> bool {
+    (502..=504).contains(&status)
 }
 
 /// A text of an answer; empty where there is none.

@@ -92,11 +92,15 @@ impl Catalog {
         digest_of(said.to_string().as_bytes())
     }
 
+    /// Where the service is listed.
+    fn service_path(&self) -> String {
+        format!("/services?name={}&type={}", escape(&self.service), escape(&self.service_type))
+    }
+
     async fn find(&self, keystone: &Api, host: &Remote) -> Result<Found> {
         let mut found = Found::default();
         if !self.service.is_empty() {
-            let filter = format!("/services?name={}&type={}", escape(&self.service), escape(&self.service_type));
-            found.service = keystone.id(host, &filter).await?;
+            found.service = keystone.id(host, &self.service_path()).await?;
         }
         if let Some(service) = &found.service {
             let region = escape(&self.identity.region);
@@ -128,7 +132,7 @@ impl Catalog {
                 id
             } else {
                 let body = json!({ "service": { "name": self.service, "type": self.service_type, "enabled": true } });
-                keystone.make(host, "/services", &body).await?
+                keystone.make_shared(host, &self.service_path(), &body).await?
             };
             for (interface, url) in &self.endpoints {
                 match found.endpoints.get(interface) {
@@ -142,7 +146,11 @@ impl Catalog {
                         let body = json!({ "endpoint": {
                             "service_id": service, "interface": interface, "url": url, "region_id": region,
                         }});
-                        keystone.make(host, "/endpoints", &body).await?;
+                        let path = format!(
+                            "/endpoints?service_id={service}&region_id={}&interface={interface}",
+                            escape(region)
+                        );
+                        keystone.make_shared(host, &path, &body).await?;
                     }
                 }
             }
@@ -165,7 +173,7 @@ impl Catalog {
             let body = json!({ "user": {
                 "name": self.user, "domain_id": "default", "default_project_id": project, "password": password,
             }});
-            keystone.make(host, "/users", &body).await?
+            keystone.make_shared(host, &of_default_domain("users", &self.user), &body).await?
         };
         for name in &self.roles {
             let role = if let Some(id) = found.roles.get(name) {
@@ -210,7 +218,7 @@ impl Operation for Catalog {
     }
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
-        let keystone = self.identity.log_in(host).await?.keystone;
+        let keystone = self.identity.log_in(host).await?.keystone.patient();
         let found = self.find(&keystone, host).await?;
         self.make(&keystone, found, host).await?;
         self.sql.note(at, host, &self.step(), &self.digest()).await

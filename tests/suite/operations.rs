@@ -376,6 +376,8 @@ async fn keystone_learns_what_changed_and_nothing_twice() {
     let keystone = super::world::keystone(&fake);
     // Catalog steps of several services run at the same time, and share a project and roles.
     keystone.lock().unwrap().rivals.extend(["projects", "roles"].map(str::to_owned));
+    // A busy Keystone's answers are late for the load balancer, which says 502; what was asked is done all the same.
+    keystone.lock().unwrap().loses = true;
     fake.world().publish("reg/db:1", "v1");
     let base = serde_json::json!({
         "kind": "container", "role": "db", "service": "db", "ready": { "ask": "running", "within": 5 },
