@@ -267,7 +267,6 @@ async fn secrets_by_which_services_log_in_cannot_be_changed_by_a_deployment() {
             "glance_database_password",
             "glance_keystone_password",
             "keystone_database_password",
-            "mariadb_monitor_password",
             "neutron_database_password",
             "neutron_keystone_password",
             "nova_api_database_password",
