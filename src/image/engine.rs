@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as DockerError;
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, ImageInspect};
+use bollard::models::{
+    BuildInfo, BuildInfoAux, ContainerCreateBody, ContainerInspectResponse, HostConfig, ImageInspect,
+};
 use bollard::models::{Mount, MountType, RestartPolicy, RestartPolicyNameEnum};
 use bollard::query_parameters as query;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
+use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::host::here;
@@ -99,10 +102,12 @@ impl Engine {
         recipe: Recipe<'_>,
         mut say: impl FnMut(&str),
     ) -> std::result::Result<(), BuildFailure> {
+        // What asks the caller for files or logins; nothing here does, but there is no build without one.
+        let session = Uuid::new_v4().to_string();
         let options = query::BuildImageOptionsBuilder::new()
             .t(recipe.reference)
-            .rm(true)
-            .forcerm(true)
+            .version(query::BuilderVersion::BuilderBuildKit)
+            .session(&session)
             .nocache(recipe.fresh)
             // The machine's own network, so that a mirror or proxy on this machine is reached too.
             .networkmode("host")
@@ -115,9 +120,9 @@ impl Engine {
         while let Some(answer) = answers.next().await {
             let cause = match answer {
                 Ok(info) => {
-                    for line in info.stream.unwrap_or_default().lines().filter(|line| !line.trim().is_empty()) {
+                    for line in lines(&info).iter().filter(|line| !line.trim().is_empty()) {
                         say(line);
-                        log.push(line.to_owned());
+                        log.push(line.clone());
                     }
                     info.error_detail.map(|detail| detail.message.unwrap_or_else(|| "unknown error".into()))
                 }
@@ -251,6 +256,19 @@ impl Engine {
         let parts = self.0.logs(name, Some(options)).map_ok(|part| part.to_string()).try_collect::<String>().await;
         parts.unwrap_or_default().lines().map(str::to_owned).collect()
     }
+}
+
+/// The lines of a build that are in an answer: what begins, and what it writes. Podman's answers are text.
+fn lines(info: &BuildInfo) -> Vec<String> {
+    let text = match &info.aux {
+        Some(BuildInfoAux::BuildKit(status)) => {
+            let begun = status.vertexes.iter().filter(|vertex| vertex.started.is_some() && vertex.completed.is_none());
+            let written = status.logs.iter().map(|log| String::from_utf8_lossy(&log.msg).into_owned());
+            begun.map(|vertex| format!("{}\n", vertex.name)).chain(written).collect()
+        }
+        _ => info.stream.clone().unwrap_or_default(),
+    };
+    text.lines().map(str::to_owned).collect()
 }
 
 /// Repository and tag of a reference; a colon before the last slash belongs to the registry's port.

@@ -157,21 +157,32 @@ pub async fn build(options: &BuildOptions, say: Say<'_>) -> Result<Vec<Built>> {
     // Bare Debian is needed only where something is built right on it.
     let mut done: BTreeSet<&str> = BTreeSet::from([DEBIAN]);
     let mut waiting: Vec<&Definition> = order;
-    let mut running = FuturesUnordered::new();
+    let (mut building, mut pushing) = (FuturesUnordered::new(), FuturesUnordered::new());
     let mut results: Vec<Built> = Vec::new();
     loop {
-        while running.len() < options.jobs.max(1) {
+        while building.len() < options.jobs.max(1) {
             let Some(at) = waiting.iter().position(|image| done.contains(image.parent.as_str())) else { break };
             let image = waiting.remove(at);
             let (own, parent) = (&inputs[image.name.as_str()], &inputs[image.parent.as_str()]);
-            running.push(async move { shared.image(image, own, parent).await.map(|built| (image, built)) });
+            building.push(async move { shared.image(image, own, parent).await.map(|built| (image, built)) });
         }
-        let Some(ended) = running.next().await else { break };
-        // The others are dropped, which the engine takes as their end.
-        let (image, built) = ended?;
-        done.insert(&image.name);
-        say(Event::Ends(built.clone()));
-        results.push(built);
+        // What fails ends this loop, and the rest are dropped, which the engine takes as their end.
+        let ended = tokio::select! {
+            Some(built) = building.next() => {
+                let (image, built) = built?;
+                done.insert(&image.name);
+                if options.push {
+                    // What stands on it waits for its build alone.
+                    pushing.push(shared.push(built));
+                    continue;
+                }
+                built
+            }
+            Some(pushed) = pushing.next() => pushed?,
+            else => break,
+        };
+        say(Event::Ends(ended.clone()));
+        results.push(ended);
     }
     Ok(results)
 }
@@ -236,8 +247,7 @@ impl Work<'_> {
         {
             guest::write(self.engine, &id, file).await?;
         }
-        let pushed = self.options.push && self.push(&image.name, &reference).await?;
-        Ok(Built { name: image.name.clone(), reference, id, built, pushed, took: started.elapsed() })
+        Ok(Built { name: image.name.clone(), reference, id, built, pushed: false, took: started.elapsed() })
     }
 
     async fn build(
@@ -281,20 +291,24 @@ impl Work<'_> {
     }
 
     /// Pushes an image unless the registry has the very same.
-    async fn push(&self, name: &str, reference: &str) -> Result<bool> {
+    async fn push(&self, mut built: Built) -> Result<Built> {
+        let started = Instant::now();
+        let reference = built.reference.as_str();
         let (repository, tag) = engine::split(reference);
         let path = repository.strip_prefix(&format!("{}/", self.options.registry)).unwrap_or(repository);
         if let Some(there) = api::identity(&self.options.registry, path, tag).await {
             let image = self.engine.image(reference).await?.unwrap_or_default();
             let digest = format!("{repository}@{}", there.manifest);
             if image.id.as_ref() == Some(&there.config) || image.repo_digests.unwrap_or_default().contains(&digest) {
-                return Ok(false);
+                return Ok(built);
             }
         }
-        let say = |done, total| (self.say)(Event::Pushes { image: name.to_owned(), done, total });
+        let say = |done, total| (self.say)(Event::Pushes { image: built.name.clone(), done, total });
         self.engine.push(reference, say).await.map_err(|error| {
             error.with_hint(format!("see that a registry runs on {}, as by `kolla registry up`", self.options.registry))
         })?;
-        Ok(true)
+        built.pushed = true;
+        built.took += started.elapsed();
+        Ok(built)
     }
 }
