@@ -31,10 +31,13 @@ class Refused(Failed):
 
 
 class Api:
-    """The cloud as its administrator sees it through the virtual address. Every call is a connection of its own."""
+    """The cloud as its administrator sees it through the virtual address, or at one host, whose services listen on the same
+    ports. Every call is a connection of its own; `times` is how long each took, by what was asked."""
 
-    def __init__(self, lab, timeout=30):
-        self.url = f"http://{lab.vip}:5000/v3"
+    def __init__(self, lab, timeout=30, host=None):
+        self.vip, self.address = lab.vip, lab.address(host) if host else lab.vip
+        self.times = []
+        self.url = f"http://{self.address}:5000/v3"
         self.password, self.timeout = lab.password("keystone_admin_password"), timeout
         self.token, self.ends = None, {}
         self.login()
@@ -45,6 +48,7 @@ class Api:
             headers["X-Auth-Token"] = self.token
         data = None if body is None else json.dumps(body).encode()
         asked = urllib.request.Request(url, data, headers, method=method)
+        begin = time.monotonic()
         try:
             with DIRECT.open(asked, timeout=self.timeout) as answer:
                 text = answer.read()
@@ -52,6 +56,8 @@ class Api:
         except urllib.error.HTTPError as error:
             said = error.read(300).decode(errors="replace")
             raise Refused(f"{asked.get_method()} {url}: {error.code}: {said}", error.code) from None
+        finally:
+            self.times.append((time.monotonic() - begin, f"{asked.get_method()} {url}"))
 
     def login(self):
         self.token = None
@@ -65,7 +71,8 @@ class Api:
             for end in service["endpoints"]:
                 if end["interface"] == "internal":
                     # With or without its version: paths here begin with one.
-                    self.ends[service["type"]] = re.sub(r"/v[\d.]+/*$", "", end["url"].rstrip("/"))
+                    url = end["url"].replace(self.vip, self.address).rstrip("/")
+                    self.ends[service["type"]] = re.sub(r"/v[\d.]+/*$", "", url)
 
     def get(self, service, path, **query):
         path += f"?{urllib.parse.urlencode(query)}" if query else ""
@@ -73,6 +80,9 @@ class Api:
 
     def post(self, service, path, body):
         return self.request(self.ends[service] + path, body)[1]
+
+    def put(self, service, path, body):
+        return self.request(self.ends[service] + path, body, "PUT")[1]
 
     def delete(self, service, path):
         self.request(self.ends[service] + path, method="DELETE")
