@@ -148,7 +148,8 @@ def replies(lab):
     demo = first.demo()["id"]
     network = first.get("network", "/v2.0/networks", name="demo-net")["networks"][0]["id"]
     router = first.get("network", "/v2.0/routers", name="demo-router")["routers"][0]["id"]
-    port = first.get("network", "/v2.0/ports", device_id=demo)["ports"][0]["id"]
+    # Not the server's own: Nova looks at a server again for each change, which would hold up what is attached to it.
+    port = first.get("network", "/v2.0/ports", device_id=router)["ports"][0]["id"]
 
     def ask(api):
         """What Nova asks a compute host and Neutron, what Neutron tells an agent, and what needs no message."""
