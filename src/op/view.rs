@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use super::database::{Inventory, Sql};
 use super::probe::Ready;
@@ -146,6 +147,8 @@ pub struct Shared {
     told: Mutex<BTreeSet<String>>,
     databases: Mutex<Arc<OnceCell<Arc<Inventory>>>>,
     positions: Mutex<BTreeMap<String, String>>,
+    /// What was seen in which state, and since when.
+    seen: Mutex<BTreeMap<String, (&'static str, Instant)>>,
 }
 
 impl Shared {
@@ -165,6 +168,7 @@ impl Shared {
             told: Mutex::default(),
             databases: Mutex::default(),
             positions: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
@@ -190,6 +194,20 @@ impl Shared {
     /// What was noted of a member in this run.
     pub fn position(&self, host: &str) -> Option<String> {
         self.positions.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
+    }
+
+    /// Since when this run has seen something in a state, by whoever looked: what one operation has waited for, the next one
+    /// need not wait for again.
+    pub fn since(&self, what: &str, state: &'static str) -> Instant {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match seen.get(what) {
+            Some((known, since)) if *known == state => *since,
+            _ => {
+                let now = Instant::now();
+                seen.insert(what.to_owned(), (state, now));
+                now
+            }
+        }
     }
 
     /// What the registry of an image reference says of it, asked once through the engine of the host that asks for all, or

@@ -1,6 +1,7 @@
 mod complete;
 mod fuzz;
 mod globals;
+mod galera;
 mod images;
 mod inputs;
 mod inventory;

@@ -97,6 +97,17 @@ fn refuse(why: impl Into<String>, hint: impl Into<String>) -> Outcome {
 }
 
 impl Member {
+    /// In a word, what may change by itself while it runs; nothing of one that does not.
+    pub(super) fn state(&self) -> &'static str {
+        match self {
+            Self::Stopping => "stopping",
+            Self::Starting => "starting",
+            Self::Serving { .. } => "serving",
+            Self::Outside { .. } => "outside",
+            _ => "",
+        }
+    }
+
     /// It runs, and nobody has seen it serve.
     fn runs(&self) -> bool {
         matches!(self, Self::Stopping | Self::Starting | Self::Outside { .. })

@@ -2,8 +2,8 @@
 
 use futures_util::future::try_join_all;
 
-use super::Galera;
 use super::decision::{Member, Position};
+use super::{Galera, STOPS};
 use crate::error::Result;
 use crate::host::{ContainerState, Reach};
 use crate::op::container::told_to_stop;
@@ -16,17 +16,17 @@ const QUESTION: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN \
     ('wsrep_cluster_status', 'wsrep_cluster_state_uuid', 'wsrep_cluster_size');";
 
 impl Galera {
-    /// All members' words. `heed`: one whose stop was ordered counts as about to end.
+    /// All members' words.
     ///
     /// # Errors
     /// When a connected host does not answer.
-    pub(super) async fn members(&self, at: &View, heed: bool) -> Result<Vec<(String, Member)>> {
-        try_join_all(self.members.keys().map(|name| self.word(name, at, heed))).await
+    pub(super) async fn members(&self, at: &View) -> Result<Vec<(String, Member)>> {
+        try_join_all(self.members.keys().map(|name| self.word(name, at))).await
     }
 
-    async fn word(&self, name: &str, at: &View, heed: bool) -> Result<(String, Member)> {
+    async fn word(&self, name: &str, at: &View) -> Result<(String, Member)> {
         let member = match askable(name, at) {
-            Some(peer) => self.member(peer, at, heed).await?,
+            Some(peer) => self.member(peer, at).await?,
             None => self.seen_by_others(name, at).await,
         };
         Ok((name.to_owned(), member))
@@ -39,12 +39,17 @@ impl Galera {
         names.iter().filter_map(|name| peer.container(name)).filter(ContainerState::alive).collect()
     }
 
-    async fn member(&self, peer: &Peer, at: &View, heed: bool) -> Result<Member> {
+    async fn member(&self, peer: &Peer, at: &View) -> Result<Member> {
         let containers = self.containers(peer);
         if containers.is_empty() {
             return self.at_rest(peer, at).await;
         }
-        if heed && containers.iter().any(|state| told_to_stop(state, peer)) {
+        // One whose stop was ordered is about to end, unless it goes on for longer than any stop takes.
+        let ends = |state: &ContainerState| {
+            let stop = format!("stop of {} on {}", state.id, peer.host.name());
+            told_to_stop(state, peer) && at.shared.since(&stop, "ordered").elapsed() < STOPS
+        };
+        if containers.iter().any(ends) {
             return Ok(Member::Stopping);
         }
         let mut word = Member::Starting;

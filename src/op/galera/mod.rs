@@ -101,12 +101,21 @@ impl Galera {
             && matches!(self.member.diff(at).await, Ok(diff) if !diff.differs())
     }
 
-    /// Asks all and decides; with patience for what may settle by itself.
+    /// How long members that run have been as they are, as far as this run has seen.
+    fn unchanged(&self, at: &View, members: &[(String, Member)]) -> Duration {
+        let since = members.iter().filter_map(|(name, member)| {
+            let since = at.shared.since(&format!("{} of {name}", self.sql.container), member.state());
+            (!member.state().is_empty()).then_some(since)
+        });
+        since.max().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Asks all and decides; with patience for what may settle by itself, which all members share.
     async fn decide(&self, at: &View, patient: bool) -> Result<Decision> {
         let begin = Instant::now();
         loop {
-            let took = begin.elapsed();
-            let members = self.members(at, took < STOPS).await?;
+            let members = self.members(at).await?;
+            let took = begin.elapsed().max(self.unchanged(at, &members));
             let some = |wanted: fn(&Member) -> bool| members.iter().any(|(_, member)| wanted(member));
             let limit = if some(|member| *member == Member::Stopping) {
                 STOPS
