@@ -121,17 +121,18 @@ impl AsyncWrite for ChannelIo {
 }
 
 /// Runs a command on a fresh session channel; the answer goes to `answer` as soon as it is there. Ends when the
-/// command does, or when nobody waits for it any more, or, where it stays, when its lease is given back.
+/// command does, or when nobody waits for it any more, or, where it stays, when its lease is given back. Of one that nobody
+/// waits for any more, what it has said.
 pub(super) async fn run(
     channel: Channel<Msg>,
     command: Command,
     answer: oneshot::Sender<Result<Reply, HostCause>>,
     lost: impl Fn() -> HostCause,
-) {
+) -> Option<Vec<u8>> {
     let (mut reads, writes) = channel.split();
     if writes.exec(true, command.line).await.is_err() {
         let _ = answer.send(Err(lost()));
-        return;
+        return None;
     }
     let sent = Instant::now();
     let (mut first, mut output, mut code, mut refused) = (None, Output::default(), None, false);
@@ -151,7 +152,10 @@ pub(super) async fn run(
         let message = tokio::select! {
             message = reads.wait() => message,
             () = &mut feed, if feeding => { feeding = false; continue }
-            () = given_up(answer.as_mut()) => break,
+            () = given_up(answer.as_mut()) => {
+                let _ = writes.close().await;
+                return Some(output.stdout);
+            }
             () = given_back(holder.as_ref()) => break,
             _ = heartbeat.tick(), if holder.is_some() => match writes.data(&b"."[..]).await {
                 Ok(()) => continue,
@@ -196,6 +200,7 @@ pub(super) async fn run(
             None => Err(lost()),
         });
     }
+    None
 }
 
 /// Resolves when a lease is held and nobody wants it any more.

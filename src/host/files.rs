@@ -47,7 +47,7 @@ pub(super) fn batch(files: &[PutFile], token: &str) -> Result<(String, Vec<u8>),
     let folders = folders.into_iter().collect::<Vec<_>>().join(" ");
     let mut script = format!(
         "set -e\nLC_ALL=C PATH=$PATH:/usr/bin:/bin\nexport LC_ALL PATH\numask 022\n\
-         trap 'rm -f -- {}' EXIT\nmkdir -p -- {folders}\ntar -C / --no-same-owner -xf -\n",
+         trap 'rm -f -- {}' EXIT\ntrap 'exit 143' TERM\nmkdir -p -- {folders}\ntar -C / --no-same-owner -xf -\n",
         temporary.join(" ").replace('\'', r"'\''"),
     );
     let _ = write!(script, "sha256sum --quiet --strict -c - <<'KOLLA-SUMS'\n{sums}KOLLA-SUMS\n");
@@ -67,7 +67,7 @@ pub(super) fn batch(files: &[PutFile], token: &str) -> Result<(String, Vec<u8>),
 pub(super) fn rewriting(path: &str, content: &[u8]) -> String {
     format!(
         "set -e\nLC_ALL=C PATH=$PATH:/usr/bin:/bin\nexport LC_ALL PATH\n\
-         file=$(readlink -e -- {})\ncopy=$file.kolla-$$\ntrap 'rm -f -- \"$copy\"' EXIT\n\
+         file=$(readlink -e -- {})\ncopy=$file.kolla-$$\ntrap 'rm -f -- \"$copy\"' EXIT\ntrap 'exit 143' TERM\n\
          cp -a --attributes-only -- \"$file\" \"$copy\"\ncat >\"$copy\"\n\
          [ \"$(sha256sum <\"$copy\")\" = '{}  -' ]\n\
          mv -fT -- \"$copy\" \"$file\" 2>/dev/null || cat -- \"$copy\" >\"$file\"\n",

@@ -60,7 +60,7 @@ impl Wire for Here {
     async fn exec(&self, command: Command) -> Result<Reply, HostCause> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let sent = Instant::now();
-        let local = Local::new(["/bin/sh", "-c", &command.line]).stdin(command.stdin).apart();
+        let local = Local::new(["/bin/sh", "-c", &command.line]).stdin(command.stdin).apart(command.sudo);
         let failed = |error: crate::error::Error| HostCause::Answer(error.to_string());
         let (output, lease) = match command.stays_after {
             None => (local.output().await.map_err(failed)?, None),

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::UnixStream;
+use tokio::process::Child;
 
 use super::lease::{HEARTBEAT, Lease};
 use super::wire;
@@ -41,17 +42,41 @@ pub struct Local {
     argv: Vec<String>,
     stdin: Vec<u8>,
     env: Vec<(String, String)>,
-    apart: bool,
+    /// In a process group of its own; by `sudo` or not.
+    apart: Option<bool>,
 }
 
-/// The processes of a command that nobody waits for any more.
-struct Group(Option<Pid>);
+/// The processes of a command, and what that has said: ended where nobody waits for it any more.
+#[derive(Default)]
+struct Group {
+    id: Option<Pid>,
+    sudo: bool,
+    said: Vec<u8>,
+}
+
+impl Group {
+    fn of(child: &Child, apart: Option<bool>) -> Self {
+        let id = child.id().filter(|_| apart.is_some()).and_then(|id| i32::try_from(id).ok());
+        Self { id: id.map(Pid::from_raw), sudo: apart == Some(true), said: Vec::new() }
+    }
+
+    /// It has ended, or stays: what it has said.
+    fn leave(&mut self) -> Vec<u8> {
+        self.id = None;
+        std::mem::take(&mut self.said)
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // They may just have ended.
-            let _ = killpg(group, Signal::SIGKILL);
+        let Some(group) = self.id else { return };
+        match wire::ending(self.sudo, &self.said) {
+            Some(end) => {
+                let line = format!("({}) </dev/null >/dev/null 2>&1 &", end.line);
+                let _ = std::process::Command::new("/bin/sh").args(["-c", &line]).status();
+            }
+            // Not even begun. They may just have ended.
+            None => drop(killpg(group, Signal::SIGKILL)),
         }
     }
 }
@@ -59,7 +84,7 @@ impl Drop for Group {
 impl Local {
     /// A program and its arguments.
     pub fn new<S: Into<String>>(argv: impl IntoIterator<Item = S>) -> Self {
-        Self { argv: argv.into_iter().map(Into::into).collect(), stdin: Vec::new(), env: Vec::new(), apart: false }
+        Self { argv: argv.into_iter().map(Into::into).collect(), stdin: Vec::new(), env: Vec::new(), apart: None }
     }
 
     /// The same command with bytes on its stdin.
@@ -79,8 +104,8 @@ impl Local {
     /// The same command in a process group of its own: what the terminal sends, as for Ctrl-C, is for this program, which
     /// finishes what it has begun; and where nobody waits for it any more, it ends with all that it has started.
     #[must_use]
-    pub(super) fn apart(mut self) -> Self {
-        self.apart = true;
+    pub(super) fn apart(mut self, sudo: bool) -> Self {
+        self.apart = Some(sudo);
         self
     }
 
@@ -95,28 +120,29 @@ impl Local {
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        if self.apart {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(self.apart.is_none());
+        if self.apart.is_some() {
             command.process_group(0);
         }
         let mut child = command.spawn().map_err(|error| Error::local(act(), error))?;
-        let id = child.id().filter(|_| self.apart).and_then(|id| i32::try_from(id).ok());
-        let mut group = Group(id.map(Pid::from_raw));
-        let pipe = child.stdin.take();
+        let mut group = Group::of(&child, self.apart);
+        let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let bytes = self.stdin.clone();
         let feed = async move {
-            if let Some(mut pipe) = pipe {
+            if let Some(mut pipe) = input {
                 // A program may end without reading all of it; its exit code tells.
                 let _ = pipe.write_all(&bytes).await;
             }
         };
-        let ((), output) = tokio::join!(feed, child.wait_with_output());
-        group.0.take();
-        let output = output.map_err(|error| Error::local(act(), error))?;
+        let mut stderr = Vec::new();
+        let ((), out, err, ended) =
+            tokio::join!(feed, all(output, &mut group.said), all(errors, &mut stderr), child.wait());
+        let stdout = group.leave();
+        let status = out.and(err).and(ended).map_err(|error| Error::local(act(), error))?;
         Ok(Output {
-            code: output.status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(255),
-            stdout: output.stdout,
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            code: status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(255),
+            stdout,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
         })
     }
 
@@ -141,19 +167,18 @@ impl Local {
         let (Some(mut stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::local("start a command", "it has no stdin or stdout"));
         };
+        let mut group = Group::of(&child, self.apart);
         // The input is a script: read before anything is written.
         let _ = stdin.write_all(&self.stdin).await;
-        let mut output = Output::default();
-        let mut chunk = [0; 8192];
-        while !output.stdout.ends_with(end) {
-            let some = stdout.read(&mut chunk).await.map_err(failed)?;
+        while !group.said.ends_with(end) {
+            let some = stdout.read_buf(&mut group.said).await.map_err(failed)?;
             if some == 0 {
                 let status = child.wait().await.map_err(failed)?;
-                output.code = status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(255);
-                return Ok((output, None));
+                let code = status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(255);
+                return Ok((Output { code, stdout: group.leave(), stderr: String::new() }, None));
             }
-            output.stdout.extend_from_slice(&chunk[..some]);
         }
+        let output = Output { stdout: group.leave(), ..Output::default() };
         let (lease, holder) = Lease::new();
         tokio::spawn(async move {
             let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -204,6 +229,14 @@ impl Local {
         let end = end.into_iter().rev().collect::<Vec<_>>().join("; ");
         Err(Error::local(act, format!("exit code {}: {end}", output.code)))
     }
+}
+
+/// Reads what a command writes, to its end.
+async fn all(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> io::Result<()> {
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(into).await?;
+    }
+    Ok(())
 }
 
 impl Local {

@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use super::channel::{self, ChannelIo};
 use super::known_hosts::{self, Known, Verdict};
 use super::ssh::Target;
-use super::wire::{Command, Duplex, OpenFailure, Reply, Stream};
+use super::wire::{self, Command, Duplex, OpenFailure, Reply, Stream};
 use crate::error::HostCause;
 
 /// sshd's `MaxSessions` is 10 by default; two are left to others on the same connection.
@@ -230,22 +230,29 @@ impl Session {
         loss(&self.told)
     }
 
-    /// Runs a command; see [`channel::run`].
+    /// Runs a command; see [`channel::run`]. One that is given up is ended on the host: sshd itself would let it go on.
     pub(super) async fn exec(&self, command: Command) -> Result<Reply, HostCause> {
         let Ok(permit) = self.channels.clone().acquire_owned().await else { return Err(self.loss()) };
         let (handle, told) = (self.handle.clone(), self.told.clone());
         let (sender, answer) = oneshot::channel();
+        let sudo = command.sudo;
         tokio::spawn(async move {
-            match session_channel(&handle).await {
+            let given_up = match session_channel(&handle).await {
                 Ok(channel) => channel::run(channel, command, sender, || loss(&told)).await,
-                Err(russh::Error::ChannelOpenFailure(_)) => {
-                    let _ = sender.send(Err(HostCause::Answer(
-                        "sshd refuses a session channel: `MaxSessions` in sshd_config is too small".into(),
-                    )));
+                Err(error) => {
+                    let refused = matches!(error, russh::Error::ChannelOpenFailure(_));
+                    let small = "sshd refuses a session channel: `MaxSessions` in sshd_config is too small";
+                    let _ = sender.send(Err(if refused { HostCause::Answer(small.into()) } else { loss(&told) }));
+                    None
                 }
-                Err(_) => drop(sender.send(Err(loss(&told)))),
-            }
+            };
             drop(permit);
+            if let Some(end) = given_up.and_then(|said| wire::ending(sudo, &said))
+                && let Ok(channel) = session_channel(&handle).await
+            {
+                let (sender, _ended) = oneshot::channel();
+                channel::run(channel, end, sender, || loss(&told)).await;
+            }
         });
         answer.await.unwrap_or_else(|_| Err(self.loss()))
     }

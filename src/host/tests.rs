@@ -328,7 +328,7 @@ async fn a_lease_that_nobody_is_heard_of_goes_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_script_that_hangs_is_given_up() {
+async fn a_script_that_hangs_is_given_up_and_ended() {
     let server = Sshd::new("");
     let machine = server.machine("control01").await;
     let script = "sleep 4 >/dev/null; echo late";
@@ -337,14 +337,17 @@ async fn a_script_that_hangs_is_given_up() {
     // The session goes on.
     assert_eq!(machine.run("echo on", b"").await.unwrap().text(), "on\n");
 
-    // On this machine all that it has started ends.
+    // All that it has started ends with it, over SSH and on this machine.
     let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
-    let pid = server.at("pid");
-    let script = format!("sleep 60 >/dev/null & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
-    assert!(matches!(cause(here.run_within(&script, b"", Duration::from_secs(2)).await), HostCause::TimedOut(2)));
-    // What has ended has no command line any more.
-    let process = format!("/proc/{}/cmdline", fs::read_to_string(pid).unwrap().trim());
-    until(|| fs::read(&process).unwrap_or_default().is_empty()).await;
+    for (machine, name) in [(machine, "ssh"), (here, "here")] {
+        let pid = server.at(name);
+        let script = format!("sleep 60 >/dev/null & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
+        let late = cause(machine.run_within(&script, b"", Duration::from_secs(2)).await);
+        assert!(matches!(late, HostCause::TimedOut(2)), "{late}");
+        // What has ended has no command line any more.
+        let process = format!("/proc/{}/cmdline", fs::read_to_string(pid).unwrap().trim());
+        until(|| fs::read(&process).unwrap_or_default().is_empty()).await;
+    }
 }
 
 /// An engine that starts a program in a container, and never says that it ended.

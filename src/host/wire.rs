@@ -61,6 +61,8 @@ pub(super) struct Command {
     /// The command has answered when its stdout ends with this. If it does not end by then, it stays, with its stdin open
     /// and a byte on it now and then, as the holder of a lease.
     pub(super) stays_after: Option<&'static [u8]>,
+    /// It runs by `sudo -n`, and so has to be ended.
+    pub(super) sudo: bool,
 }
 
 /// A way to a machine.
@@ -113,21 +115,40 @@ pub(super) fn ended(code: u32, stderr: &[u8]) -> OpenFailure {
     }
 }
 
-/// Told by every script before it starts: without it the shell, or sudo, did not get that far.
-const STARTED: &[u8] = b"\x01kolla\n";
+/// Told by every script before it starts, with its process group behind it: without it the shell, or sudo, did not get that
+/// far.
+const STARTED: &[u8] = b"\x01kolla ";
 
 /// A command that runs a script as root, whatever the login shell is: the script comes over stdin, before its own
 /// input, so that it is in no list of processes and needs no quoting.
 pub(super) fn script(sudo: bool, script: &str, stdin: &[u8]) -> Command {
-    let sudo = if sudo { "sudo -n " } else { "" };
-    let line = format!(r#"{sudo}/bin/sh -c 'printf "\1kolla\n"; eval "$(head -c {})"'"#, script.len());
-    Command { line, stdin: [script.as_bytes(), stdin].concat(), stays_after: None }
+    let root = if sudo { "sudo -n " } else { "" };
+    // sshd gives each command a group of its own, sudo maybe one of its own in that.
+    let group = "read -r _ _ _ _ group _ </proc/$$/stat";
+    let line =
+        format!(r#"{root}/bin/sh -c '{group}; printf "\1kolla %s\n" "$group"; eval "$(head -c {})"'"#, script.len());
+    Command { line, stdin: [script.as_bytes(), stdin].concat(), stays_after: None, sudo }
+}
+
+/// Where in a script's output its mark is: its process group, and what the script itself has said.
+fn mark(said: &[u8]) -> Option<(&str, usize)> {
+    let from = said.windows(STARTED.len()).position(|window| window == STARTED)? + STARTED.len();
+    let to = from + said[from..].iter().position(|byte| *byte == b'\n')?;
+    Some((std::str::from_utf8(&said[from..to]).ok()?, to + 1))
+}
+
+/// A command that ends a script that nobody waits for any more, with all that it has started, by what it has said so far.
+pub(super) fn ending(sudo: bool, said: &[u8]) -> Option<Command> {
+    let group: u32 = mark(said)?.0.parse().ok().filter(|group| *group > 1)?;
+    let root = if sudo { "sudo -n " } else { "" };
+    // It gets a moment to remove what it has made on the way.
+    let line = format!("{root}/bin/sh -c 'kill -s TERM -- -{group} && sleep 2 && kill -s KILL -- -{group}'");
+    Some(Command { line, stdin: Vec::new(), stays_after: None, sudo })
 }
 
 /// The output of a script without what came before it; an error where it was not even started.
 pub(super) fn started(sudo: bool, mut output: Output) -> Result<Output, HostCause> {
-    let found = output.stdout.windows(STARTED.len()).position(|window| window == STARTED);
-    let Some(at) = found else {
+    let Some((_, begin)) = mark(&output.stdout) else {
         let words = output.stderr.lines().rfind(|line| !line.trim().is_empty());
         let words = words.map_or_else(|| output.text(), str::to_owned).trim().to_owned();
         return Err(if sudo {
@@ -136,6 +157,23 @@ pub(super) fn started(sudo: bool, mut output: Output) -> Result<Output, HostCaus
             HostCause::Answer(format!("the login shell does not run `/bin/sh`: {words}"))
         });
     };
-    output.stdout.drain(..at + STARTED.len());
+    output.stdout.drain(..begin);
     Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_is_ended_by_the_group_that_it_told() {
+        let end = |sudo, said: &str| ending(sudo, said.as_bytes()).map(|command| command.line);
+        let line = "/bin/sh -c 'kill -s TERM -- -4711 && sleep 2 && kill -s KILL -- -4711'";
+        assert_eq!(end(false, "motd\n\x01kolla 4711\nits own words").as_deref(), Some(line));
+        assert_eq!(end(true, "\x01kolla 4711\n"), Some(format!("sudo -n {line}")));
+        for unknown in ["", "motd\n", "\x01kolla 47", "\x01kolla \n", "\x01kolla 1\n", "\x01kolla 0\n", "\x01kolla x\n"]
+        {
+            assert_eq!(end(false, unknown), None);
+        }
+    }
 }
