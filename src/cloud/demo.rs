@@ -5,19 +5,24 @@ use std::io::Read as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::object::{Object, ensure, named};
 use super::{Cloud, Ids, Server, server};
 use crate::error::{Error, InputError, Result};
+use crate::op::api::Api;
 use crate::run::Tally;
 use crate::run::event::{Outcome, Sink, Summary};
 
 /// The key pair's name.
 pub const KEY: &str = "mykey";
+/// How long an upload is waited for that another run has begun.
+const UPLOADS: Duration = Duration::from_mins(2);
 /// The provider network that leads outside.
 const OUTSIDE: &str = "physnet1";
 /// Protocols and ports that are let in.
@@ -154,7 +159,7 @@ impl Image {
     async fn ensure(&self, cloud: &Cloud, ids: &mut Ids, tally: &mut Tally<'_>) -> Result<()> {
         let api = cloud.session.api("image")?;
         let act = tally.act(&api.name, &self.subject());
-        let found = api.find(&cloud.reads, &format!("/v2/images?name={}", self.name)).await?;
+        let found = self.settled(cloud, &api).await?;
         let id = |image: &Value| image["id"].as_str().map(str::to_owned);
         if let Some(id) = found.iter().find(|image| image["status"] == "active").and_then(id) {
             ids.insert(self.name.into(), id);
@@ -180,6 +185,26 @@ impl Image {
         }
         tally.finished(act, Outcome::Created, &format!("from {}", self.file.display()));
         Ok(())
+    }
+
+    /// Those of its name, once none is being uploaded: a second one of that name would be ambiguous. An upload that was cut
+    /// off, as with a run that was killed, is soon noticed.
+    async fn settled(&self, cloud: &Cloud, api: &Api) -> Result<Vec<Value>> {
+        let end = Instant::now() + UPLOADS;
+        loop {
+            let found = api.find(&cloud.reads, &format!("/v2/images?name={}", self.name)).await?;
+            let uploading = |image: &&Value| image["status"] == "saving";
+            match found.iter().find(uploading).map(|image| image["id"].as_str().unwrap_or_default()) {
+                None => return Ok(found),
+                // A dry run does not wait.
+                Some(_) if cloud.acts.is_none() => return Ok(found),
+                Some(id) if Instant::now() > end => {
+                    return Err(Error::operation(format!("somebody has been uploading it for {}s", UPLOADS.as_secs()))
+                        .with_hint(format!("wait for that, or remove it with `openstack image delete {id}`")));
+                }
+                Some(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
     }
 
     fn subject(&self) -> String {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Cloud;
 use crate::error::{Error, Result};
+use crate::op::api::Api;
 use crate::run::Tally;
 use crate::run::event::Outcome;
 
@@ -77,12 +78,8 @@ impl Object {
     async fn ensure(&self, cloud: &Cloud, ids: &mut Ids, tally: &mut Tally<'_>) -> Result<()> {
         let api = cloud.session.api(self.service)?;
         let act = tally.act(&api.name, &self.subject);
-        // What it stands on may not be there yet, in a dry run: then it is not there either.
-        let known = fill(&self.look, ids).zip(filled(&self.has, ids));
-        if let Some((look, has)) = known
-            && let Some(found) = api.find(&cloud.reads, &look).await?.iter().find(|found| fits(found, &has))
-        {
-            self.note(found, ids);
+        if let Some(found) = self.found(cloud, &api, ids).await? {
+            self.note(&found, ids);
             tally.finished(act, Outcome::Same, "");
             return Ok(());
         }
@@ -91,10 +88,23 @@ impl Object {
             let Some((path, body)) = fill(&self.path, ids).zip(filled(&self.body, ids)) else {
                 return Err(Error::operation("what it belongs to is not there"));
             };
-            self.note(&api.send(host, self.method, &path, &body).await?, ids);
+            match api.send(host, self.method, &path, &body).await {
+                Ok(made) => self.note(&made, ids),
+                // Somebody made it at the same moment, or it was made and the answer got lost.
+                Err(error) => match self.found(cloud, &api, ids).await {
+                    Ok(Some(found)) => self.note(&found, ids),
+                    _ => return Err(error),
+                },
+            }
         }
         tally.finished(act, if self.method == "PUT" { Outcome::Updated } else { Outcome::Created }, &self.about);
         Ok(())
+    }
+
+    /// What is there and as wanted. What it stands on may not be there yet, in a dry run: then it is not there either.
+    async fn found(&self, cloud: &Cloud, api: &Api, ids: &Ids) -> Result<Option<Value>> {
+        let Some((look, has)) = fill(&self.look, ids).zip(filled(&self.has, ids)) else { return Ok(None) };
+        Ok(api.find(&cloud.reads, &look).await?.into_iter().find(|found| fits(found, &has)))
     }
 
     fn note(&self, object: &Value, ids: &mut Ids) {

@@ -22,6 +22,8 @@ struct Apis {
     sent: Vec<String>,
     /// What is refused, and in what words.
     refused: Option<(&'static str, u16, &'static str)>,
+    /// Of these kinds somebody else makes the next one just before, so that ours is a conflict.
+    rivals: Vec<&'static str>,
     /// What becomes of new servers.
     server: Value,
     /// How often the console was not yet there.
@@ -92,6 +94,10 @@ impl Apis {
                     _ => {}
                 }
                 self.objects.push((path.clone(), made.clone()));
+                if let Some(rival) = self.rivals.iter().position(|kind| *kind == path) {
+                    self.rivals.remove(rival);
+                    return Some(answer(409, &json!({ "conflict": { "message": "it is there" } })));
+                }
                 // Glance wraps nothing.
                 Some(answer(201, &if path == "/v2/images" { made } else { json!({ "made": made }) }))
             }
@@ -252,6 +258,47 @@ async fn an_upload_that_was_cut_off_goes_into_the_image_that_waits_for_it() {
     world.make(false, false).await.1.unwrap();
     let posts = world.apis().sent.iter().filter(|sent| *sent == "POST /v2/images").count();
     assert_eq!((posts, world.apis().uploaded.len()), (1, 21));
+}
+
+/// One that `init-runonce` of another machine made between our look and our order.
+#[tokio::test]
+async fn what_somebody_else_makes_at_the_same_moment_is_taken() {
+    let world = World::new();
+    let kinds = ["/flavors", "/os-keypairs", "/v2.0/security-group-rules", "/v2.0/networks", "/v2.0/subnets"];
+    world.apis().rivals = kinds.into();
+    world.make(false, false).await.1.unwrap();
+    assert!(world.apis().rivals.is_empty());
+    world.apis().sent.clear();
+    world.make(false, false).await.1.unwrap();
+    assert_eq!(world.apis().sent, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_goes_on_is_waited_for() {
+    for (then, sent) in [("active", 0), ("queued", 1)] {
+        let world = World::new();
+        let image = json!({ "id": "i1", "name": "cirros", "status": "saving", "disk_format": "qcow2" });
+        world.apis().objects.push(("/v2/images".into(), image));
+        let settles = async {
+            tokio::time::sleep(std::time::Duration::from_secs(20)).await;
+            let mut apis = world.apis();
+            let image = apis.objects.iter_mut().find(|(kind, _)| kind == "/v2/images").unwrap();
+            image.1["status"] = then.into();
+        };
+        let (made, ()) = tokio::join!(world.make(false, false), settles);
+        made.1.unwrap();
+        let apis = world.apis();
+        assert!(!apis.sent.iter().any(|sent| sent == "POST /v2/images"), "a second image of that name was made");
+        assert_eq!(apis.sent.iter().filter(|sent| sent.ends_with("/file")).count(), sent, "{then}");
+    }
+    let world = World::new();
+    let image = json!({ "id": "i1", "name": "cirros", "status": "saving", "disk_format": "qcow2" });
+    world.apis().objects.push(("/v2/images".into(), image));
+    let error = world.make(false, false).await.1.unwrap_err();
+    insta::assert_snapshot!(text::error(&error, false), @r"
+    error: image cirros: somebody has been uploading it for 120s
+    hint: wait for that, or remove it with `openstack image delete i1`
+    ");
 }
 
 #[tokio::test(start_paused = true)]

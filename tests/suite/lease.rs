@@ -29,8 +29,12 @@ impl Site {
     }
 
     fn deploy(&self, limit: &str) -> Child {
+        self.kolla(&["deploy", "--limit", limit])
+    }
+
+    fn kolla(&self, words: &[&str]) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kolla"));
-        command.args(["--configdir", ".", "deploy", "--limit", limit]).current_dir(self.folder.path(""));
+        command.args(["--configdir", "."]).args(words).current_dir(self.folder.path(""));
         command.env_clear().env("HOME", self.folder.path("")).env("USER", "ops");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
@@ -62,9 +66,17 @@ fn runs_with_disjoint_limits_do_not_pass_each_other() {
     ] {
         assert!(said.contains(word), "{said}");
     }
+    // What writes to the cloud by its APIs is a run, too.
+    site.folder.write("globals.yml", "kolla_internal_vip_address: 127.0.0.1\n");
+    site.folder.write("cirros.img", "QFI\u{fb}");
+    let refused = site.kolla(&["init-runonce", "--image", "cirros.img"]).wait_with_output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: c01: take the site's lease: another run has it"), "{said}");
 
     first.kill().unwrap();
     first.wait().unwrap();
+    site.folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\nenable_openstack_core: false\n");
     let mut second = site.deploy("compute02");
     until_it_has_the_lease("compute02");
     second.kill().unwrap();

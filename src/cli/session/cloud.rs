@@ -5,10 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use indexmap::IndexSet;
 use russh::keys::ssh_key::PrivateKey;
 
 use super::facts::KeptFacts;
-use super::load::{Loaded, connect_options};
+use super::load::{Loaded, connect_options, lease_note};
 use super::phase::write_private;
 use crate::cli::init_runonce::InitRunonce;
 use crate::cli::reporting::Reporting;
@@ -19,9 +20,9 @@ use crate::cloud::{Cloud, Demo, Server};
 use crate::error::{Error, Kind, Result};
 use crate::host::{Ask, Look, Machine};
 use crate::op::api::{self, Identity};
-use crate::run::Tally;
-use crate::run::connect::connect;
+use crate::run::connect::connect_with_lease;
 use crate::run::event::{Outcome, Summary};
+use crate::run::{LeaseWish, SiteLease, Tally};
 use crate::shell::Secret;
 use crate::site::key_pair;
 use crate::template::Scope;
@@ -93,10 +94,14 @@ pub async fn init_runonce(at: &Invocation, request: &InitRunonce) -> Result<(Sum
     let demo = Demo { image, external, internal, server: request.server };
     let mut server = None;
     let summary = reported(at, &loaded, async |reporting| {
-        let (machine, looks) = reach(at, &loaded, reporting).await?;
+        let Reached { machine, looks, lease } = reach(at, &loaded, reporting, !at.global.check).await?;
         let identity = with_scope(at, &loaded, machine.name(), &looks, identity)?;
-        let cloud = Cloud::log_in(&identity, machine, at.global.check).await?;
-        let (summary, started) = demo.make(&cloud, || key(at), &at.stop, &*reporting.sink).await?;
+        let stop = at.stop.child_token();
+        let making = async {
+            let cloud = Cloud::log_in(&identity, machine, at.global.check).await?;
+            demo.make(&cloud, || key(at), &stop, &*reporting.sink).await
+        };
+        let (summary, started) = lease.during(making, &stop, &*reporting.sink).await??;
         server = started;
         Ok(summary)
     })
@@ -130,20 +135,33 @@ fn near(at: &Invocation, loaded: &Loaded) -> Result<Vec<String>> {
     Ok(if near.is_empty() { limit.into_iter().take(TRIED).collect() } else { near })
 }
 
-type Reached = (Arc<dyn Machine>, BTreeMap<String, Look>);
+struct Reached {
+    machine: Arc<dyn Machine>,
+    looks: BTreeMap<String, Look>,
+    /// Of no host, where nothing is to be written.
+    lease: SiteLease,
+}
 
-/// The first of them that answers.
-async fn reach(at: &Invocation, loaded: &Loaded, reporting: &Reporting) -> Result<Reached> {
-    let names = near(at, loaded)?;
+/// The first of them that answers. What writes to the cloud takes the site's lease: another run may be replacing what it
+/// speaks to, or be making the same.
+async fn reach(at: &Invocation, loaded: &Loaded, reporting: &Reporting, writes: bool) -> Result<Reached> {
+    let near = near(at, loaded)?;
+    let hosts = if writes { loaded.granting() } else { Vec::new() };
+    let names: IndexSet<String> = near.iter().chain(&hosts).cloned().collect();
+    let names: Vec<String> = names.into_iter().collect();
+    let wish = LeaseWish { hosts, note: lease_note(at), without_majority: at.global.without_majority };
     let options = connect_options(at, reporting.record.as_ref());
-    let mut connected = tokio::select! {
-        connected = connect(&loaded.site, &names, &options, |_| Ask::default(), &*reporting.sink) => connected,
+    let ask = |_: &str| Ask::default();
+    let (mut connected, lease) = tokio::select! {
+        connected = connect_with_lease(&loaded.site, &names, &options, ask, &wish, &*reporting.sink) => connected,
         () = at.stop.cancelled() => return Err(Error::Interrupted),
     };
-    match (connected.machines.shift_remove_index(0), connected.failed.shift_remove_index(0)) {
-        (Some((_, machine)), _) => Ok((machine, connected.looks)),
-        (None, Some((_, error))) => Err(error),
-        (None, None) => Err(Error::input("the inventory has no host").of(Kind::Inventory)),
+    let lease = lease?;
+    let first = near.iter().find_map(|name| connected.machines.get(name).cloned());
+    let error = near.iter().find_map(|name| connected.failed.swap_remove(name));
+    match first {
+        Some(machine) => Ok(Reached { machine, looks: connected.looks, lease }),
+        None => Err(error.unwrap_or_else(|| Error::input("the inventory has no host").of(Kind::Inventory))),
     }
 }
 
