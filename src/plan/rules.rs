@@ -62,8 +62,10 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
     }
     // What is made of a wrong value comes after that, and what a role makes of it last.
     found.sort_by_key(|(template, of_role, ..)| (*template, *of_role));
-    for (template, _, value, error) in found {
-        if broken.values.insert(value) || !template {
+    for (template, of_role, value, error) in found {
+        // As a URL with the protocol that may not be.
+        let follows = of_role && broken.values.iter().any(|wrong| names(&value, wrong));
+        if !follows && broken.values.insert(value) || !template {
             broken.errors.push(error);
         }
     }
@@ -71,15 +73,16 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
     broken
 }
 
+/// A text has a value in it. A short one, as `0`, is in many: as a word of its own it counts.
+fn names(text: &str, value: &str) -> bool {
+    let value = value.trim();
+    text.split(|c: char| !c.is_alphanumeric() && c != '.').any(|word| word == value) && !value.is_empty()
+        || value.len() > 4 && text.contains(value)
+}
+
 impl Broken {
     /// These errors, and then others but for those that complain of the same values where they are used.
     pub(super) fn before(self, others: Vec<InputError>) -> Vec<InputError> {
-        // A short one, as `0`, is in many messages: as a word of its own it counts.
-        let names = |message: &str, value: &String| {
-            let value = value.trim();
-            message.split(|c: char| !c.is_alphanumeric() && c != '.').any(|word| word == value) && !value.is_empty()
-                || value.len() > 4 && message.contains(value)
-        };
         let follows = |error: &InputError| {
             let of_nothing = error.message.ends_with("found nothing") && self.values.contains("");
             of_nothing || error.kind == Kind::WrongValue && self.values.iter().any(|value| names(&error.message, value))

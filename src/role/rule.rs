@@ -22,14 +22,37 @@ fn is_interface(name: &str) -> bool {
     (1..=15).contains(&name.len()) && !name.contains(|c: char| c.is_whitespace() || c == '/')
 }
 
-/// A whole number and a unit, or a number alone.
-fn is_duration(text: &str) -> bool {
+/// The longest time that HAProxy counts, in microseconds: milliseconds in 31 bits.
+const LONGEST: u64 = 2_147_483_647_000;
+
+/// The microseconds of a whole number with a unit, or of a number alone, which is of milliseconds.
+fn microseconds(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    !number.is_empty() && ["", "us", "ms", "s", "m", "h", "d"].contains(&unit)
+    let each = match unit {
+        "us" => 1,
+        "" | "ms" => 1000,
+        "s" => 1_000_000,
+        "m" => 60 * 1_000_000,
+        "h" => 3600 * 1_000_000,
+        "d" => 24 * 3600 * 1_000_000,
+        _ => return None,
+    };
+    if number.is_empty() { None } else { Some(number.parse().unwrap_or(u64::MAX).saturating_mul(each)) }
+}
+
+/// Digits, with a point among them or not.
+fn decimal(text: &str) -> Option<f64> {
+    let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.') && text.starts_with(|c: char| c.is_ascii_digit());
+    text.parse().ok().filter(|_| plain)
+}
+
+/// By HTTP, with something behind it.
+fn is_url(text: &str) -> bool {
+    text.strip_prefix("http://").is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
 }
 
 /// What a variable may hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
     /// A truth value, or a word for one.
     Flag,
@@ -43,10 +66,14 @@ pub enum Rule {
     Address,
     /// A length of time, as HAProxy reads it.
     Duration,
+    /// Where something is, by HTTP: nothing here speaks TLS.
+    Url,
     /// One of these words.
     OneOf(Vec<String>),
     /// A whole number from the first to the second.
     Within(i64, i64),
+    /// The same of any number.
+    Between(f64, f64),
 }
 
 impl Rule {
@@ -71,6 +98,7 @@ impl Rule {
             Data::Str(word) if word == "address" => Some(Self::Address),
             Data::Str(word) if word == "interface" => Some(Self::Interface),
             Data::Str(word) if word == "duration" => Some(Self::Duration),
+            Data::Str(word) if word == "url" => Some(Self::Url),
             Data::Seq(words) if !words.is_empty() && words.iter().all(|word| word.as_str().is_some()) => {
                 Some(Self::OneOf(words.iter().filter_map(Node::as_str).map(str::to_owned).collect()))
             }
@@ -83,16 +111,22 @@ impl Rule {
                         parser.errors.extend(whole);
                         return Some(Self::Within(*from, *to));
                     }
+                    [Some(Data::Float(from)), Some(Data::Float(to))] if from <= to => {
+                        parser.errors.extend(whole);
+                        return Some(Self::Between(*from, *to));
+                    }
                     [Some(_), Some(_)] if whole.is_empty() => {
-                        parser.fail(node, "`from` and `to` must be whole numbers, the lower one first", Kind::RoleRule);
+                        let message =
+                            "`from` and `to` must be whole numbers, or both have a point, the lower one first";
+                        parser.fail(node, message, Kind::RoleRule);
                     }
                     _ => parser.errors.extend(whole),
                 }
                 None
             }
             _ => {
-                let message = "expected `port`, `address`, `interface`, `duration`, a list of words, or a mapping with `from` \
-                               and `to`";
+                let message = "expected `port`, `address`, `interface`, `duration`, `url`, a list of words, or a mapping with \
+                               `from` and `to`";
                 parser.fail(node, message, Kind::RoleRule);
                 None
             }
@@ -104,19 +138,30 @@ impl Rule {
         // Exactly as it is written into files.
         let plain = !value.starts_with(['+', '0']) || value == "0";
         let number = value.parse::<i64>().ok().filter(|_| plain);
+        let time = microseconds(value);
         let (holds, what) = match self {
             Self::Flag => (FLAGS.contains(&value.to_lowercase().as_str()), "true or false".to_owned()),
             Self::Number => (number.is_some_and(|number| number >= 0), "a whole number".to_owned()),
             Self::Interface => (is_interface(value), "the name of an interface".to_owned()),
             Self::Port => (matches!(number, Some(1..=65535)), "a port, from 1 to 65535".to_owned()),
             Self::Address => (value.parse::<IpAddr>().is_ok(), "an IP address".to_owned()),
-            Self::Duration => (is_duration(value), "a length of time, as `500ms`, `30s`, `1m` or `6h`".to_owned()),
+            Self::Duration => match time {
+                Some(0 | 1000..=LONGEST) => (true, String::new()),
+                Some(1..1000) => (false, "at least a millisecond, or 0".to_owned()),
+                Some(_) => (false, "at most 2147483647 milliseconds, which is less than 25 days".to_owned()),
+                None => (false, "a length of time, as `500ms`, `30s`, `1m` or `6h`".to_owned()),
+            },
+            Self::Url => (is_url(value), "a URL by HTTP, as `http://192.0.2.10:8099`".to_owned()),
             Self::OneOf(words) => {
                 let what = if words.len() == 1 { "" } else { "one of " };
                 (words.iter().any(|word| word == value), format!("{what}{}", words.join(", ")))
             }
             Self::Within(from, to) => {
                 (number.is_some_and(|number| (*from..=*to).contains(&number)), format!("a number from {from} to {to}"))
+            }
+            Self::Between(from, to) => {
+                let holds = decimal(value).is_some_and(|number| (*from..=*to).contains(&number));
+                (holds, format!("a number from {from} to {to}"))
             }
         };
         let found = if value.is_empty() { "it is empty".to_owned() } else { format!("`{value}`") };
@@ -129,6 +174,13 @@ impl Rule {
             (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
             (None, Self::OneOf(words)) if words.len() == 1 => {
                 error.hint(format!("nothing else is there yet: leave `{name}` out"))
+            }
+            (None, Self::Duration) if time.is_some() => {
+                let right = if time > Some(LONGEST) { "`24d` or less" } else { "`1ms` or more" };
+                error.hint(format!("write {right}: HAProxy counts milliseconds, in 31 bits"))
+            }
+            (None, Self::Url) if value.starts_with("https://") => {
+                error.hint(format!("nothing here serves TLS yet: write it with `http://`, or leave `{name}` out"))
             }
             (None, Self::Duration) => {
                 error.hint("write a whole number with a unit: us, ms, s, m, h or d; without one it is of milliseconds")
@@ -159,6 +211,11 @@ impl Rule {
             Self::Interface => json!({ "type": "string", "pattern": "^[^ \\t/]{1,15}$" }),
             Self::Port => number(1, 65535),
             Self::Within(from, to) => number(*from, *to),
+            Self::Between(from, to) => json!({ "anyOf": [
+                { "type": "number", "minimum": from, "maximum": to },
+                { "type": "string", "pattern": "^[0-9]+([.][0-9]+)?$" },
+            ] }),
+            Self::Url => json!({ "type": "string", "pattern": "^http://[^ ]+$" }),
             Self::Address => {
                 json!({ "type": ["string", "null"], "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })
             }

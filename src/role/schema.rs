@@ -105,6 +105,7 @@ fn of(shape: &Shape, examples: &[&Node]) -> Value {
         Shape::Plain => json!({ "type": "boolean" }),
         Shape::Number => json!({ "type": "integer", "minimum": 0 }),
         Shape::Mode => json!({ "type": "string", "pattern": "^[0-7]{3,4}$" }),
+        Shape::Decimal => json!({ "type": "number", "minimum": 0 }),
         Shape::Word(words) => json!({ "enum": words }),
         Shape::Words => json!({ "type": ["string", "array"], "items": { "type": ["string", "number"] } }),
         Shape::Some(inner) => json!({ "anyOf": [of(inner, &[]), { "type": "array", "items": of(inner, &[]) }] }),
@@ -121,7 +122,7 @@ fn of(shape: &Shape, examples: &[&Node]) -> Value {
         Shape::Either(one, other) => json!({ "anyOf": [of(one, examples), of(other, examples)] }),
         Shape::Check => check(examples),
         Shape::Rule => json!({ "anyOf": [
-            { "enum": ["port", "address", "interface", "duration"] },
+            { "enum": ["port", "address", "interface", "duration", "url"] },
             { "type": "array", "items": { "type": "string" } },
             of_keys(&RANGE, examples),
         ] }),

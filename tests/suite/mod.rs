@@ -19,4 +19,5 @@ mod secrets;
 mod signals;
 mod units;
 mod walk;
+mod values;
 mod world;

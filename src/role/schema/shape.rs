@@ -15,6 +15,8 @@ pub(super) enum Shape {
     Plain,
     /// A whole number.
     Number,
+    /// A number.
+    Decimal,
     /// Permissions in octal, quoted.
     Mode,
     /// One of these words.
@@ -54,7 +56,7 @@ const fn keys(all: &'static [(&'static str, Shape)], needed: &'static [&'static 
     Keys { all, needed, one_of: &[] }
 }
 
-pub(super) const RANGE: Keys = keys(&[("from", Shape::Number), ("to", Shape::Number)], &["from", "to"]);
+pub(super) const RANGE: Keys = keys(&[("from", Shape::Decimal), ("to", Shape::Decimal)], &["from", "to"]);
 
 pub(super) const FILE: Keys = Keys {
     all: &[

@@ -1,0 +1,60 @@
+//! Values that the built-in roles cannot do with, told where they are written.
+
+use kolla::error::{Error, InputError};
+
+use super::plans::Folder;
+
+const GLOBALS: &str = "kolla_internal_vip_address: 10.0.0.100\n";
+
+/// A whole cloud with this in globals.yml.
+fn cloud(text: &str) -> Folder {
+    let folder = Folder::new("[control]\nc1\nc2\n[network]\nc1\n[compute]\nw1\n");
+    folder.write("globals.yml", &format!("{GLOBALS}{text}"));
+    folder
+}
+
+/// What is told of it, each with its place.
+fn told(text: &str) -> Vec<String> {
+    let errors = match cloud(text).plan() {
+        Err(Error::Input(errors)) => errors,
+        Err(other) => panic!("{other}"),
+        Ok(_) => Vec::new(),
+    };
+    let line = |error: &InputError| {
+        let place = error.place.as_ref().map(|place| format!("{}:", place.line)).unwrap_or_default();
+        format!("{place}{}: {}", error.message, error.hint.as_deref().unwrap_or_default())
+    };
+    errors.iter().map(line).collect()
+}
+
+#[test]
+fn nothing_is_said_to_be_reached_by_https() {
+    let variables = [
+        "keystone_internal_url",
+        "keystone_public_url",
+        "glance_internal_endpoint",
+        "glance_public_endpoint",
+        "neutron_internal_endpoint",
+        "neutron_public_endpoint",
+        "nova_internal_endpoint",
+        "nova_public_endpoint",
+        "nova_novncproxy_url",
+        "placement_internal_endpoint",
+        "placement_public_endpoint",
+    ];
+    for name in variables {
+        let told = told(&format!("{name}: https://cloud.example.org:1234/x\n"));
+        let expected = format!(
+            "2:`{name}` must be a URL by HTTP, as `http://192.0.2.10:8099`: `https://cloud.example.org:1234/x`: nothing here \
+             serves TLS yet: write it with `http://`, or leave `{name}` out"
+        );
+        assert_eq!(told, [expected]);
+    }
+    // What follows from a wrong protocol is not told beside it.
+    for name in ["internal_protocol", "public_protocol"] {
+        let told = told(&format!("{name}: https\n"));
+        let hint = format!("nothing else is there yet: leave `{name}` out");
+        assert_eq!(told, [format!("2:`{name}` must be http: `https`: {hint}")]);
+    }
+    assert_eq!(told("glance_public_endpoint: http://cloud.example.org\n"), [""; 0]);
+}
