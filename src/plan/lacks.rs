@@ -90,6 +90,15 @@ impl<'a> Builder<'a> {
         set.unwrap_or_default()
     }
 
+    /// The operator has said where its like is that is not deployed here.
+    fn is_elsewhere(&self, role: &Role) -> bool {
+        let origin = role.elsewhere.as_ref().zip(self.input.hosts.first()).and_then(|(name, host)| {
+            let origin = self.scope(host).explain(name).into_iter().next()?;
+            Some(!origin.layer.starts_with("role ") && !origin.text.trim().is_empty())
+        });
+        origin.unwrap_or(false)
+    }
+
     /// An error for each role that is switched off though enabled ones need it. Told beside what is lacking: where that is
     /// of such a role, it is enough. Services go without a load balancer, whose address may be a host's own.
     pub(super) fn switched_off(&self, enabled: &[&'a Role]) -> Vec<InputError> {
@@ -100,7 +109,11 @@ impl<'a> Builder<'a> {
             for need in &role.needs {
                 let Some(other) = self.input.roles.0.get(need) else { continue };
                 let balances = other.services.values().any(|service| service.balancer.is_some());
-                if !balances && !told.contains(&need.as_str()) && !enabled.iter().any(|role| role.name == *need) {
+                if !balances
+                    && !self.is_elsewhere(other)
+                    && !told.contains(&need.as_str())
+                    && !enabled.iter().any(|role| role.name == *need)
+                {
                     let lack = missing.entry(need).or_insert_with(|| (role.needs_place(need), IndexSet::new()));
                     lack.1.insert(&role.name);
                 }
@@ -110,8 +123,12 @@ impl<'a> Builder<'a> {
             let verb = if roles.len() == 1 { "needs" } else { "need" };
             let roles: Vec<&str> = roles.into_iter().collect();
             let message = format!("role {need} is not enabled, which {} {verb}", roles.join(", "));
-            let switch = self.input.roles.0.get(need).map(|role| self.switch(role)).unwrap_or_default();
-            InputError::new(message).of(Kind::RoleRule).at(place).hint(format!("enable {need}{switch}"))
+            let other = self.input.roles.0.get(need);
+            let switch = other.map(|role| self.switch(role)).unwrap_or_default();
+            let elsewhere = other.and_then(|role| role.elsewhere.as_ref());
+            let elsewhere = elsewhere.map(|name| format!("; or say with `{name}` where there is one"));
+            let hint = format!("enable {need}{switch}{}", elsewhere.unwrap_or_default());
+            InputError::new(message).of(Kind::RoleRule).at(place).hint(hint)
         };
         missing.into_iter().map(error).collect()
     }

@@ -39,6 +39,8 @@ pub struct Role {
     pub needs: Vec<String>,
     /// Secrets that a deployment cannot change, beside those of which steps and files say so.
     pub fixed: Vec<String>,
+    /// The variable that says where its like is when it is switched off: where an operator sets it, nobody needs this role.
+    pub elsewhere: Option<String>,
     /// What its variables may hold, by their names.
     pub values: BTreeMap<String, Rule>,
     /// Its services by name.

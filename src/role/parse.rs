@@ -51,6 +51,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let enabled = top.take("enabled").cloned();
     let needs = top.texts("needs");
     let fixed = top.texts("fixed");
+    let elsewhere = top.text("elsewhere");
     let vars = top.map("vars");
     let mut services = IndexMap::new();
     for (service, entry) in top.map("services") {
@@ -80,6 +81,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
         enabled,
         needs,
         fixed,
+        elsewhere,
         values,
         services,
         host,

@@ -1,6 +1,7 @@
 //! Values that the built-in roles cannot do with, told where they are written.
 
 use kolla::error::{Error, InputError};
+use kolla::op::{Op, probe};
 
 use super::plans::Folder;
 
@@ -57,4 +58,40 @@ fn nothing_is_said_to_be_reached_by_https() {
         assert_eq!(told, [format!("2:`{name}` must be http: `https`: {hint}")]);
     }
     assert_eq!(told("glance_public_endpoint: http://cloud.example.org\n"), [""; 0]);
+}
+
+#[test]
+fn a_message_queue_that_is_elsewhere_is_enough() {
+    let told = told("enable_rabbitmq: no\n");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    let hint = "globals.yml:2:18; or say with `rpc_transport_url` where there is one";
+    assert!(told[0].contains("role rabbitmq is not enabled, which neutron, nova need"), "{told:?}");
+    assert!(told[0].ends_with(hint), "{told:?}");
+
+    let url = "rabbit://kolla:pa%3A5@mq1.example.org:5673,kolla:pa%3A5@mq2.example.org:5673//?ssl=1";
+    let plan = cloud(&format!("enable_rabbitmq: no\nrpc_transport_url: {url}\n")).plan().unwrap();
+    assert!(plan.nodes.iter().all(|node| node.role != "rabbitmq"));
+    let (mut files, mut ports, mut cells) = (0, 0, None);
+    for op in plan.nodes.iter().filter_map(|node| node.op.as_ref()) {
+        match op {
+            Op::FileSet(set) => {
+                let texts = set.files.iter().map(|file| String::from_utf8_lossy(&file.content).into_owned());
+                files += texts.filter(|text| text.contains(&format!("transport_url = {url}\n"))).count();
+            }
+            // Ready is who is connected to it.
+            Op::Container(container) => {
+                if let probe::Ask::Exec { argv } = &container.ready.ask
+                    && argv.argv()[0] == "healthcheck_port"
+                {
+                    assert_eq!(argv.argv()[2], "5673");
+                    ports += 1;
+                }
+            }
+            Op::Task(task) => cells = cells.or_else(|| task.spec.env.get("TRANSPORT").cloned()),
+            _ => {}
+        }
+    }
+    assert!(files >= 8 && ports >= 8, "{files} {ports}");
+    let each = |number| format!("{{username{number}}}:{{password{number}}}@{{hostname{number}}}:{{port{number}}}");
+    assert_eq!(cells.unwrap(), format!("{{scheme}}://{},{}/{{path}}?{{query}}", each(1), each(2)));
 }
