@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::files::{OneFile, put, run};
-use super::hunks::{Places, hunks};
-use super::{Attributes, Diff, Operation, Tell, View, Want};
+use super::{Attributes, Diff, Operation, Tell, View, Want, hunks};
 use crate::error::{Error, Result};
 use crate::host::{Ask, PutFile, Remote};
 use crate::shell::quote;
@@ -119,13 +118,7 @@ impl Operation for HostFile {
             (Want::Absent, None) => Diff::Same("not there".into()),
             (_, None) => Diff::Create(Vec::new()),
             (_, Some(state)) if state.digest != self.file.digest => {
-                let mut details = vec![format!("file {path}: update")];
-                if at.shared.hunks {
-                    let old = at.host().read(path).await?.unwrap_or_default();
-                    let open = u32::from_str_radix(&state.mode, 8).is_ok_and(|mode| mode & 0o004 != 0);
-                    details.extend(hunks(&old, &self.file.content, &Places::default(), open, &at.shared.mask));
-                }
-                Diff::Update(details)
+                Diff::Update(hunks::of_host(&self.file, &state, at).await?)
             }
             (_, Some(state)) => match self.file.rights(&state) {
                 Some(rights) => Diff::Update(vec![rights]),

@@ -11,7 +11,10 @@ use std::ops::Range;
 
 use similar::{ChangeTag, TextDiff};
 
+use super::View;
 use super::files::{OneFile, digest_of};
+use crate::error::Result;
+use crate::host::FileState;
 use crate::shell::{Mask, hide_spans};
 
 /// The file of a set that tells where in the others secrets stand.
@@ -62,6 +65,18 @@ impl Places {
         let spans = self.0.get(&digest_of(content))?;
         spans.iter().all(|span| text.get(span.clone()).is_some()).then(|| spans.clone())
     }
+}
+
+/// How a file of the host itself becomes another one: a line, and its hunks where they are wanted. Nothing is noted of such
+/// files; what everybody there may read is shown.
+pub(super) async fn of_host(file: &OneFile, state: &FileState, at: &View) -> Result<Vec<String>> {
+    let mut details = vec![format!("file {}: update", file.name)];
+    if at.shared.hunks {
+        let old = at.host().read(&file.name).await?.unwrap_or_default();
+        let open = u32::from_str_radix(&state.mode, 8).is_ok_and(|mode| mode & 0o004 != 0);
+        details.extend(hunks(&old, &file.content, &Places::default(), open, &at.shared.mask));
+    }
+    Ok(details)
 }
 
 /// The hunks between two contents of a file. `open`: everybody on the host may read the old one, so that nothing in it is

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::container::SITE_LABEL;
 use super::files::{APPLIED, OneFile, digest_of, put, run};
 use super::probe::Answer;
-use super::{Attribute, Attributes, Diff, Operation, Peer, Tell, Turn, View};
+use super::{Attribute, Attributes, Diff, Operation, Peer, Tell, Turn, View, hunks};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Ask, ContainerState, PutFile, Remote};
 use crate::shell::{join, quote};
@@ -340,14 +340,16 @@ impl Operation for Unit {
     }
 
     async fn diff(&self, at: &View) -> Result<Diff> {
-        let changed: Vec<String> = at.me.look(|look| {
-            let differs = |file: &OneFile| match look.files.get(&file.name) {
-                Some(state) if state.digest == file.digest => file.rights(state).map(|rights| format!(": {rights}")),
-                _ => Some(String::new()),
-            };
-            let line = |file: &OneFile| Some(format!("file {}{}", file.name, differs(file)?));
-            self.files.iter().filter_map(line).collect()
-        });
+        let mut changed = Vec::new();
+        for file in &self.files {
+            match at.me.look(|look| look.files.get(&file.name).cloned()) {
+                None => changed.push(format!("file {}: new", file.name)),
+                Some(state) if state.digest == file.digest => {
+                    changed.extend(file.rights(&state).map(|rights| format!("file {}: {rights}", file.name)));
+                }
+                Some(state) => changed.extend(hunks::of_host(file, &state, at).await?),
+            }
+        }
         Ok(if !changed.is_empty() {
             Diff::Update(changed)
         } else if self.down(&at.me) {
