@@ -4,17 +4,19 @@
 //! New files are checked by the unit's own program before they are put in place. Those with which it ran are kept until
 //! it runs with the new ones, and put back where it does not. What ran before a restart that may take containers down, as
 //! one of the engine does without `live-restore`, is noted on the host until it serves again: also a run after one that was
-//! killed knows what to wait for, and no other host has its turn before.
+//! killed knows what to wait for, and no other host has its turn before. Before that its containers are asked whether they
+//! may go down, and load balancers send to others, as when they are replaced.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::{join_all, try_join_all};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::container::SITE_LABEL;
+use super::container::{Container, SITE_LABEL};
 use super::files::{APPLIED, OneFile, digest_of, put, run};
 use super::probe::Answer;
 use super::{Attribute, Attributes, Diff, Operation, Peer, Tell, Turn, View, hunks};
@@ -195,8 +197,19 @@ impl Unit {
         run(host, &script).await.map(drop)
     }
 
-    /// Restarts it with its new files; an engine that answered before does so again.
-    async fn restart_with_new_files(&self, host: &Remote, answered: bool) -> Result<()> {
+    /// Restarts it with its new files, or with those before where it does not run with these.
+    async fn restart_with_new_files(&self, at: &View, host: &Remote, answered: bool) -> Result<()> {
+        let files: Vec<PutFile> = self.files.iter().map(|file| file.put(file.name.clone())).collect();
+        // Where they cannot be written it runs on; the next run finds it without a mark.
+        put(at, host, &files).await?;
+        match self.restart_until_it_answers(host, answered).await {
+            Err(error) if !lost(&error) => Err(self.put_back(error, at, host).await),
+            restarted => restarted,
+        }
+    }
+
+    /// Restarts it; an engine that answered before does so again.
+    async fn restart_until_it_answers(&self, host: &Remote, answered: bool) -> Result<()> {
         self.restart(host).await?;
         let end = Instant::now() + ANSWERS;
         while answered && let Err(error) = host.containers().await {
@@ -234,6 +247,13 @@ impl Unit {
         }
     }
 
+    /// Containers of this site that run, as the site wants them; none where the engine does not answer.
+    async fn running<'a>(&self, at: &'a View, host: &Remote) -> Vec<&'a Container> {
+        let Ok(states) = host.containers().await else { return Vec::new() };
+        let runs = |container: &&Container| states.get(&container.spec.name).is_some_and(ContainerState::running);
+        at.shared.containers.get(host.name()).into_iter().flatten().filter(runs).collect()
+    }
+
     /// Notes which containers serve before it is restarted, beside those of a run that was killed; whether the engine
     /// answered.
     async fn note_containers(&self, at: &View, host: &Remote) -> Result<bool> {
@@ -244,7 +264,7 @@ impl Unit {
         };
         let running: Vec<&ContainerState> = containers.values().filter(ours).collect();
         let asked = running.iter().map(|state| serves(state, at, host));
-        let answers = futures_util::future::join_all(asked).await;
+        let answers = join_all(asked).await;
         let serve = running.iter().zip(answers).filter(|(_, why)| why.is_none()).map(|(state, _)| state.name.clone());
         names.extend(serve.collect::<Vec<_>>());
         if !names.is_empty() {
@@ -285,6 +305,9 @@ impl Unit {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         }
+        for container in self.running(at, host).await {
+            container.until_sent_to(at, host).await?;
+        }
         remove(&self.awaited(), at, host).await
     }
 }
@@ -294,8 +317,8 @@ async fn serves(state: &ContainerState, at: &View, host: &Remote) -> Option<Stri
     if !state.running() || state.unhealthy() || state.status.contains("(health: starting)") {
         return Some(state.status.to_lowercase());
     }
-    let ready = at.shared.ready.get(host.name())?.iter().find(|ready| ready.container == state.name)?;
-    match ready.probe.once(host, &state.name).await {
+    let container = at.shared.containers.get(host.name())?.iter().find(|other| other.spec.name == state.name)?;
+    match container.ready.once(host, &state.name).await {
         Ok(Answer::Right) => None,
         Ok(Answer::NotYet(why) | Answer::Ended { why, .. }) => Some(why),
         Err(error) => Some(error.to_string()),
@@ -402,14 +425,14 @@ impl Operation for Unit {
             return self.until_containers_serve(at, host).await;
         }
         self.check_new_files(host).await?;
+        let running = self.running(at, host).await;
+        try_join_all(running.iter().map(|container| container.may_be_replaced(host))).await?;
         self.keep_files(at, host).await?;
         let answered = self.note_containers(at, host).await?;
-        let files: Vec<PutFile> = self.files.iter().map(|file| file.put(file.name.clone())).collect();
-        // Where they cannot be written it runs on; the next run finds it without a mark.
-        put(at, host, &files).await?;
-        if let Err(error) = self.restart_with_new_files(host, answered).await {
-            return Err(if lost(&error) { error } else { self.put_back(error, at, host).await });
-        }
+        join_all(running.iter().map(|container| container.drain(at, host))).await;
+        let restarted = self.restart_with_new_files(at, host, answered).await;
+        join_all(running.iter().map(|container| container.undrain(at, host))).await;
+        restarted?;
         put(at, host, &[self.mark()]).await?;
         remove(&self.previous(), at, host).await?;
         let fresh = host.look(&Ask { units: vec![self.name.clone()], ..Ask::default() }).await?;

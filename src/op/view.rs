@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::container::Container;
 use super::database::{Inventory, Sql};
-use super::probe::Ready;
 use crate::error::{Error, HostCause, Result};
 use crate::host::{ContainerState, FileState, Look, Observer, RegistryLogin, registry};
 use crate::shell::Mask;
@@ -134,8 +134,8 @@ pub struct Shared {
     pub login: Option<RegistryLogin>,
     /// Knows the secrets of the site and of the hosts.
     pub mask: Mask,
-    /// How containers are known to serve, by their hosts: for whoever takes some of them down without replacing them.
-    pub ready: BTreeMap<String, Vec<Ready>>,
+    /// Containers as the site wants them, by their hosts: for whoever takes some of them down without replacing them.
+    pub containers: BTreeMap<String, Vec<Container>>,
     /// The host whose engine asks the registry, so that the others are not asked at all.
     pub asks: Option<Observer>,
     /// Told what concerns no single operation.
@@ -160,7 +160,7 @@ impl Shared {
             adopt,
             login,
             mask: Mask::default(),
-            ready: BTreeMap::new(),
+            containers: BTreeMap::new(),
             asks: None,
             tell: Tell::nobody(),
             digests: Mutex::default(),

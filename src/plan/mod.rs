@@ -37,7 +37,7 @@ pub use strangers::{Fault, Stranger, Strangers};
 pub use unread::NAMED;
 
 use crate::error::{Error, Kind, Result};
-use crate::op::probe::Ready;
+use crate::op::container::Container;
 use crate::op::{Op, Want};
 
 /// A vertex: an operation on a host, or a milestone that only orders others.
@@ -165,12 +165,12 @@ impl Plan {
         names.into_iter().cloned().collect()
     }
 
-    /// How the containers on each host are known to serve.
-    pub fn ready(&self) -> BTreeMap<String, Vec<Ready>> {
-        let mut hosts: BTreeMap<String, Vec<Ready>> = BTreeMap::new();
+    /// The containers on each host.
+    pub fn containers(&self) -> BTreeMap<String, Vec<Container>> {
+        let mut hosts: BTreeMap<String, Vec<Container>> = BTreeMap::new();
         for node in &self.nodes {
-            if let Some(Op::Ready(ready)) = &node.op {
-                hosts.entry(node.host.clone()).or_default().push(ready.clone());
+            if let Some(Op::Container(container)) = &node.op {
+                hosts.entry(node.host.clone()).or_default().push(container.clone());
             }
         }
         hosts

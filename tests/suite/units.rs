@@ -4,10 +4,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kolla::host::ContainerSpec;
 use kolla::host::fake::FakeFile;
+use kolla::host::{ContainerSpec, Output, ReadOnly};
 use kolla::op::Op;
+use kolla::op::container::{Balanced, Container};
 use kolla::op::files::OneFile;
+use kolla::op::probe::{Ask, Probe};
 use kolla::op::unit::Unit;
 use kolla::plan::Gate;
 
@@ -68,7 +70,7 @@ async fn a_bad_option_costs_one_engine_and_that_for_a_moment() {
     assert_eq!(hosts.iter().filter(|host| restarted(host)).count(), 1);
 
     // The corrected option reaches all of them.
-    let corrected = Cloud { fakes: cloud.fakes.clone(), plan: wanted(&hosts, "new").plan };
+    let corrected = Cloud { plan: wanted(&hosts, "new").plan, ..cloud };
     let (summary, lines) = corrected.deploy().await;
     assert_eq!((summary.failed, summary.changed), (0, 4), "{lines:?}");
     assert!(hosts.iter().all(|host| content(&corrected, host) == "new"));
@@ -143,4 +145,78 @@ async fn what_a_killed_run_took_down_is_waited_for() {
     // First the one whose own container is down anyway.
     assert_eq!(*seen.lock().unwrap(), [0, 0], "{lines:?}");
     assert!(lines[0].starts_with("a/"), "{lines:?}");
+}
+
+/// Hosts whose container may not always go, and is behind a load balancer in the same one. What was done on all of them, in
+/// order.
+async fn asked(hosts: &[&str]) -> (Cloud, Arc<Mutex<bool>>, Arc<Mutex<Vec<String>>>) {
+    let mut cloud = engines(hosts, "new", true).await;
+    let program = |words: &[&str]| ReadOnly::declared(words.iter().map(ToString::to_string).collect());
+    cloud.serving = vec![Container {
+        spec: ContainerSpec { name: "web".into(), ..ContainerSpec::default() },
+        before_replace: Some(Probe { ask: Ask::Exec { argv: program(&["may-stop"]) }, within: 5, ..Probe::default() }),
+        balanced: Some(Balanced {
+            container: "web".into(),
+            ask: program(&["members"]),
+            tell: vec!["tell".into()],
+            others: true,
+            backend: "back".into(),
+            server: "me".into(),
+            judge: None,
+        }),
+        ..Container::default()
+    }];
+    let (may, done): (Arc<Mutex<bool>>, Arc<Mutex<Vec<String>>>) = (Arc::default(), Arc::default());
+    for (host, fake) in &cloud.fakes {
+        let (asked, told) = (may.clone(), done.clone());
+        let host = host.clone();
+        fake.on_exec(move |_, _, argv, _| match argv[0].as_str() {
+            "may-stop" => Some(Output { code: u32::from(!*asked.lock().unwrap()), ..Output::default() }),
+            "members" => Some(Output { stdout: b"back,me,0,UP\n".to_vec(), ..Output::default() }),
+            "tell" => {
+                told.lock().unwrap().push(format!("{host}: {}", argv[1..].join(" ")));
+                Some(Output::default())
+            }
+            _ => None,
+        });
+        let restarts = done.clone();
+        fake.on_run(move |_, script, _| {
+            script.contains("systemctl restart").then(|| restarts.lock().unwrap().push("restart".into()));
+            None
+        });
+    }
+    (cloud, may, done)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_asks_what_may_go_down_with_it() {
+    let (cloud, may, done) = asked(&["a", "b"]).await;
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.changed, summary.failed, summary.skipped), (0, 1, 1), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("container web cannot be replaced safely now")), "{lines:?}");
+    assert_eq!(*done.lock().unwrap(), [""; 0], "something was done to an engine whose container may not go");
+    assert_eq!((content(&cloud, "a").as_str(), content(&cloud, "b").as_str()), ("old", "old"));
+    // Nobody takes it for one that has not read its files.
+    assert!(cloud.fakes.values().all(|fake| fake.world().content("/etc/kolla/.applied/unit-docker").is_some()));
+
+    *may.lock().unwrap() = true;
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.changed, summary.failed), (2, 0), "{lines:?}");
+    let done = done.lock().unwrap().clone();
+    let one = ["a: back me drain", "b: back me drain", "restart", "a: back me ready", "b: back me ready"];
+    let restarts: Vec<usize> = (0..done.len()).filter(|index| done[*index] == "restart").collect();
+    assert_eq!(restarts.len(), 2, "{done:?}");
+    assert_eq!(done[..5], one, "{done:?}");
+    assert_eq!(done[restarts[1] - 2..restarts[1] + 3], one, "{done:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn load_balancers_send_again_to_what_was_put_back() {
+    let (mut cloud, may, done) = asked(&["a"]).await;
+    *may.lock().unwrap() = true;
+    cloud.plan = wanted(&["a"], "broken").plan;
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.changed, summary.failed), (0, 1), "{lines:?}");
+    assert_eq!(content(&cloud, "a"), "old");
+    assert_eq!(done.lock().unwrap().last().unwrap(), "a: back me ready");
 }

@@ -52,10 +52,12 @@ pub(super) struct Cloud {
     pub(super) plan: Plan,
 }
 
+    /// Containers that the site wants on each host, where the plan has none.
+    pub(super) serving: Vec<Container>,
 impl Cloud {
     pub(super) fn new(hosts: &[&str]) -> Self {
         let fakes = hosts.iter().map(|name| ((*name).to_owned(), Fake::new(*name))).collect();
-        Self { fakes, plan: Plan { phase: "deploy".into(), ..Plan::default() } }
+        Self { fakes, plan: Plan { phase: "deploy".into(), ..Plan::default() }, serving: Vec::new() }
     }
 
     pub(super) fn add(&mut self, host: &str, op: Op, after: &[usize]) -> usize {
@@ -93,7 +95,7 @@ impl Cloud {
             ready: Probe { ask, within: 30, ..Probe::default() },
             ..Container::default()
         };
-        let mut old = Self { fakes: self.fakes.clone(), plan: Plan::default() };
+        let mut old = Self { fakes: self.fakes.clone(), plan: Plan::default(), serving: Vec::new() };
         old.add(host, Op::Container(container("1", Ask::Running)), &[]);
         assert_eq!(old.walk(false, 0, CancellationToken::new(), None).await.0.changed, 1);
         let index = self.add(host, Op::Container(container(wanted, ready)), &[]);
@@ -203,6 +205,7 @@ impl Cloud {
             peers.insert(name.clone(), Peer::new(host, look));
             machines.insert(name.clone(), fake.machine());
             fake.forget_calls();
+        shared.containers = self.fakes.keys().map(|name| (name.clone(), self.serving.clone())).collect();
         }
         let mut shared = Shared::new("kolla", false, false, None);
         shared.tell = Tell::new(move |told| {

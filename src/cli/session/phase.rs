@@ -98,7 +98,7 @@ async fn run(
         }
     });
     if prepares {
-        shared.ready = whole.ready();
+        shared.containers = whole.containers();
     }
     // Of what writes files and starts containers with them, a database's recovery, too: a stop needs no new secret.
     let deploys = [op::Kind::FileSet, op::Kind::Container].iter().all(|kind| phase.keep.contains(kind));

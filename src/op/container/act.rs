@@ -220,7 +220,8 @@ impl Container {
         }
     }
 
-    async fn may_be_replaced(&self, host: &Remote) -> Result<()> {
+    /// It may be taken down while it runs, to be replaced or with its engine.
+    pub(in crate::op) async fn may_be_replaced(&self, host: &Remote) -> Result<()> {
         let Some(probe) = &self.before_replace else { return Ok(()) };
         match probe.until_right(host, &self.spec.name).await? {
             Answer::NotYet(why) => {
@@ -234,8 +235,8 @@ impl Container {
     }
 
     async fn retire(&self, seen: &Observed, at: &View, host: &Remote) -> Result<()> {
-        if let Some(balanced) = self.balanced.as_ref().filter(|_| seen.own == Life::Running) {
-            balanced.drain(at, host).await;
+        if seen.own == Life::Running {
+            self.drain(at, host).await;
         }
         // Also one that the engine starts over and over: it would go on doing so under its new name.
         if seen.own.alive() {
@@ -322,14 +323,22 @@ impl Container {
     }
 
     /// Waits until the load balancers send to it.
-    pub(super) async fn until_sent_to(&self, at: &View, host: &Remote) -> Result<()> {
+    pub(in crate::op) async fn until_sent_to(&self, at: &View, host: &Remote) -> Result<()> {
         match &self.balanced {
             Some(balanced) => balanced.wait(at, host).await,
             None => Ok(()),
         }
     }
 
-    async fn undrain(&self, at: &View, host: &Remote) {
+    /// Before it stops: the load balancers send to its other members.
+    pub(in crate::op) async fn drain(&self, at: &View, host: &Remote) {
+        if let Some(balanced) = &self.balanced {
+            balanced.drain(at, host).await;
+        }
+    }
+
+    /// They may send to it again.
+    pub(in crate::op) async fn undrain(&self, at: &View, host: &Remote) {
         if let Some(balanced) = &self.balanced {
             balanced.tell(at, host, "ready").await;
         }
