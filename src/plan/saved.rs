@@ -80,8 +80,11 @@ impl Saved {
     /// What is neither as it was when this plan was made, nor as this plan makes it, a line each. Nothing of that is in the
     /// way of a run that goes on where one was killed.
     pub fn moved(&self, now: &Self) -> Vec<String> {
-        let gone = self.operations.keys().filter(|id| !now.operations.contains_key(*id));
-        let mut lines: Vec<String> = gone.map(|id| format!("{} is not in the plan any more", words(id))).collect();
+        let hosts: BTreeSet<&str> = now.operations.keys().map(|id| host(id)).collect();
+        // What is left over of another plan is only known as long as it is there. So one that was to be removed is gone.
+        let removed = |id: &str, operation: &Planned| operation.diff == Diff::Remove && hosts.contains(host(id));
+        let gone = self.operations.iter().filter(|(id, then)| !now.operations.contains_key(*id) && !removed(id, then));
+        let mut lines: Vec<String> = gone.map(|(id, _)| format!("{} is not in the plan any more", words(id))).collect();
         for (id, now) in &now.operations {
             match self.operations.get(id) {
                 None => lines.push(format!("{} is new", words(id))),
@@ -126,6 +129,11 @@ impl Planned {
         self.attributes.values().any(|attribute| attribute.before.is_none())
             && !self.attributes.values().any(Attribute::differs)
     }
+}
+
+/// The host of a node.
+fn host(id: &str) -> &str {
+    id.split('/').next().unwrap_or(id)
 }
 
 /// `control02 container glance_api`, as messages name a node.

@@ -288,3 +288,110 @@ async fn a_killed_run_is_resumed() {
     }
     assert!(killed > 16, "it was killed at {killed} places only");
 }
+
+/// What `destroy` does on a host on which all sorts of things are: services that run, one of which something outlives and
+/// that was stopped, one that was told to stop, what an interrupted replacement left, and what no role of the site knows.
+async fn to_be_destroyed() -> Cloud {
+    let mut cloud = Cloud::new(&["a", "b"]);
+    for host in ["a", "b"] {
+        teach(&cloud.fakes[host]);
+        for name in ["web", "db", "agent", "old"] {
+            cloud.fakes[host].world().publish(&format!("reg:4000/{name}:1"), name);
+        }
+        for name in ["web", "db", "agent"] {
+            service(&mut cloud, host, name, OLD);
+            volume(&mut cloud, host, name);
+        }
+    }
+    service(&mut cloud, "a", "old", OLD);
+    let (summary, lines) = cloud.deploy().await;
+    assert_eq!((summary.failed, summary.skipped), (0, 0), "{lines:#?}");
+    // A new one of `web` was made when a run was killed.
+    wanted(&mut cloud, NEW);
+    cloud.plan.nodes.retain(|node| node.id == "a/files web" || node.id == "a/container web");
+    let last = cloud.plan.nodes.len() - 1;
+    cloud.plan.nodes[last].after = vec![0];
+    let fake = cloud.fakes["a"].clone();
+    for writes in 0.. {
+        fake.world().dies_after = Some(writes);
+        cloud.deploy().await;
+        fake.world().dies_after = None;
+        assert!(fake.world().gone.take().is_some(), "{:#?}", fake.calls());
+        if fake.world().containers.contains_key("web_next") {
+            break;
+        }
+    }
+    fake.machine().stop("agent", 1).await.unwrap();
+    let id = fake.world().containers["db"].id.clone();
+    let note = FakeFile::new(format!("{id}\n").into_bytes(), 0o644, "root:root");
+    fake.world().put("/etc/kolla/.applied/db.stopping", note);
+    cloud
+}
+
+/// The plan of that by what is there now.
+fn destroys(cloud: &mut Cloud) {
+    cloud.plan = Plan { phase: "destroy".into(), ..Plan::default() };
+    let container = |name: &str| Container {
+        spec: ContainerSpec { name: name.into(), ..ContainerSpec::default() },
+        before_remove: if name == "agent" { vec!["end-all".into()] } else { Vec::new() },
+        want: Want::Absent,
+        ..Container::default()
+    };
+    let files =
+        |name: &str| FileSet { service: name.into(), container: name.into(), want: Want::Absent, ..FileSet::default() };
+    if cloud.fakes["a"].world().containers.contains_key("old") {
+        cloud.add("a", Op::Container(container("old")), &[]);
+    }
+    if cloud.fakes["a"].world().files.keys().any(|path| path.starts_with("/etc/kolla/.sets/old")) {
+        cloud.add("a", Op::FileSet(files("old")), &[]);
+    }
+    for host in ["a", "b"] {
+        for name in ["agent", "db", "web"] {
+            let before = cloud.add(host, Op::Container(container(name)), &[]);
+            cloud.add(host, Op::FileSet(files(name)), &[before]);
+            cloud.add(host, Op::Volume(Volume { name: name.into(), want: Want::Absent }), &[before]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_destroy_is_resumed() {
+    let mut killed = 0;
+    loop {
+        let mut cloud = to_be_destroyed().await;
+        destroys(&mut cloud);
+        let saved = cloud.look().await;
+        let fake = cloud.fakes["a"].clone();
+        fake.world().dies_after = Some(killed);
+        cloud.apply(&saved).await.unwrap_or_else(|moved| panic!("{killed}: {moved:#?}"));
+        fake.world().dies_after = None;
+        let ended = fake.world().gone.take().is_none();
+        if !ended {
+            destroys(&mut cloud);
+            let (summary, lines) = cloud.apply(&saved).await.unwrap_or_else(|moved| panic!("{killed}: {moved:#?}"));
+            assert_eq!((summary.failed, summary.skipped), (0, 0), "{killed}: {lines:#?}");
+        }
+        for fake in cloud.fakes.values() {
+            let world = fake.world();
+            assert!(world.containers.is_empty() && world.volumes.is_empty(), "{killed}: {:?}", world.containers);
+            let files = world.files.iter().filter(|(path, file)| path.starts_with("/etc/kolla/") && !file.folder);
+            let left: Vec<&String> = files.map(|(path, _)| path).collect();
+            assert!(left.is_empty(), "{killed}: {left:?}");
+        }
+        if ended {
+            break;
+        }
+        killed += 1;
+    }
+    assert!(killed > 16, "it was killed at {killed} places only");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_started_since_is_not_destroyed() {
+    let mut cloud = to_be_destroyed().await;
+    cloud.fakes["b"].machine().stop("web", 1).await.unwrap();
+    destroys(&mut cloud);
+    let saved = cloud.look().await;
+    cloud.fakes["b"].machine().start("web").await.unwrap();
+    assert_eq!(refused(&cloud, &saved).await, ["b container web: state of web was nothing, and is now `running`"]);
+}

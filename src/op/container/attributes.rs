@@ -79,15 +79,23 @@ impl Found {
 
     /// Of one that is to be stopped or gone, with what a broken run may have left of it.
     fn leftovers(&self, of: &Container) -> Attributes {
-        let after = if of.want == Want::Stopped { DOWN } else { "" };
         let there = places(&self.seen).into_iter().filter(|(_, life)| *life != Life::Absent);
-        let attribute = |life: Life| {
+        let named = there.filter_map(|(place, life)| Some((of.at_place(place)?, life)));
+        if of.want == Want::Stopped {
             // As long as its stop is noted, nobody has seen the end of it.
-            let stopped = life == Life::Down || life == Life::Halted && of.want == Want::Absent;
-            Attribute::new(if stopped { DOWN } else { RUNNING }, after)
-        };
-        there
-            .filter_map(|(place, life)| Some((format!("container {}", of.at_place(place)?), attribute(life))))
-            .collect()
+            let state = |life| Attribute::new(if life == Life::Down { DOWN } else { RUNNING }, DOWN);
+            return named.map(|(name, life)| (format!("container {name}"), state(life))).collect();
+        }
+        let mut found = Attributes::new();
+        for (name, life) in named {
+            // It stops before it goes, and one that something outlives may be started for that: a run may have been killed
+            // in between.
+            if of.before_remove.is_empty() {
+                let runs = if life.alive() { RUNNING } else { "" };
+                found.insert(format!("state of {name}"), Attribute::new(runs, ""));
+            }
+            found.insert(format!("container {name}"), Attribute::new("there", ""));
+        }
+        found
     }
 }
