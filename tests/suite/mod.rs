@@ -1,7 +1,8 @@
+mod bootstrap;
 mod complete;
 mod fuzz;
-mod globals;
 mod galera;
+mod globals;
 mod images;
 mod inputs;
 mod inventory;
@@ -18,6 +19,6 @@ mod schemas;
 mod secrets;
 mod signals;
 mod units;
-mod walk;
 mod values;
+mod walk;
 mod world;

@@ -5,7 +5,7 @@ mod faulty;
 mod interrupted;
 mod killed;
 mod paths;
-mod table;
+pub(super) mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

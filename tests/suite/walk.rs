@@ -17,6 +17,8 @@ use kolla::run::event::{Event, Outcome, Sink, Summary};
 use kolla::run::{Crew, WalkOptions, look, walk};
 use tokio_util::sync::CancellationToken;
 
+use super::operations::table::asks;
+
 /// Keeps what operations ended like, and may cancel the run at a word.
 #[derive(Default)]
 struct Notes {
@@ -50,10 +52,10 @@ impl Sink for Notes {
 pub(super) struct Cloud {
     pub(super) fakes: BTreeMap<String, Fake>,
     pub(super) plan: Plan,
-}
-
     /// Containers that the site wants on each host, where the plan has none.
     pub(super) serving: Vec<Container>,
+}
+
 impl Cloud {
     pub(super) fn new(hosts: &[&str]) -> Self {
         let fakes = hosts.iter().map(|name| ((*name).to_owned(), Fake::new(*name))).collect();
@@ -195,19 +197,15 @@ impl Cloud {
         let mut machines = BTreeMap::new();
         for (name, fake) in &self.fakes {
             let host = Observer::new(fake.machine());
-            let ask = host::Ask {
-                folders: vec!["/etc/kolla".into()],
-                files: vec!["/etc/docker/daemon.json".into()],
-                units: vec!["docker".into()],
-                ..Default::default()
-            };
+            let mut ask = host::Ask { folders: vec!["/etc/kolla".into()], ..Default::default() };
+            self.plan.nodes.iter().filter_map(|node| node.op.as_ref()).for_each(|op| asks(op, &mut ask));
             let look = host.look(&ask).await.unwrap();
             peers.insert(name.clone(), Peer::new(host, look));
             machines.insert(name.clone(), fake.machine());
             fake.forget_calls();
-        shared.containers = self.fakes.keys().map(|name| (name.clone(), self.serving.clone())).collect();
         }
         let mut shared = Shared::new("kolla", false, false, None);
+        shared.containers = self.fakes.keys().map(|name| (name.clone(), self.serving.clone())).collect();
         shared.tell = Tell::new(move |told| {
             if let Told::Warning(message) = told {
                 sink.event(&Event::Warning { host: String::new(), message });

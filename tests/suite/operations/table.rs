@@ -270,6 +270,12 @@ pub(super) fn operation(base: &Value, patch: &Value) -> Op {
 /// What the batched look asks for on account of an operation.
 pub(super) fn question(op: &Op) -> Ask {
     let mut ask = Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() };
+    asks(op, &mut ask);
+    ask
+}
+
+/// Adds what an operation has to know of its host.
+pub(in crate::suite) fn asks(op: &Op, ask: &mut Ask) {
     match op {
         Op::HostFile(file) => ask.files.push(file.file.name.clone()),
         Op::Unit(unit) => {
@@ -280,10 +286,9 @@ pub(super) fn question(op: &Op) -> Ask {
             ask.files.push(sysctl.file.clone());
             ask.sysctls.extend(sysctl.values.keys().cloned());
         }
-        Op::Packages(packages) => ask.packages.clone_from(&packages.names),
+        Op::Packages(packages) => ask.packages.extend(packages.names.iter().cloned()),
         _ => {}
     }
-    ask
 }
 
 impl Behaves {
