@@ -24,6 +24,9 @@ struct Apis {
     refused: Option<(&'static str, u16, &'static str)>,
     /// Of these kinds somebody else makes the next one just before, so that ours is a conflict.
     rivals: Vec<&'static str>,
+    /// The run is killed at the change after so many: before it is made, or once it is, if `late`.
+    kill: Option<(usize, bool)>,
+    killed: bool,
     /// What becomes of new servers.
     server: Value,
     /// How often the console was not yet there.
@@ -50,6 +53,20 @@ fn catalog() -> Value {
 
 impl Apis {
     fn answer(&mut self, ask: &HttpAsk) -> Option<HttpAnswer> {
+        if ask.method == "GET" || ask.path == "/v3/auth/tokens" || self.killed {
+            return self.answered(ask).filter(|_| !self.killed);
+        }
+        let last = self.kill.take_if(|(left, _)| *left == 0);
+        if let Some((left, _)) = &mut self.kill {
+            *left -= 1;
+        }
+        let late = last.map(|(_, late)| late);
+        self.killed = late.is_some();
+        let answer = if late == Some(false) { None } else { self.answered(ask) };
+        answer.filter(|_| !self.killed)
+    }
+
+    fn answered(&mut self, ask: &HttpAsk) -> Option<HttpAnswer> {
         if ask.path == "/v3/auth/tokens" {
             let about = json!({ "token": { "project": { "id": "p1" }, "catalog": catalog() } });
             let mut answer = answer(201, &about);
@@ -271,6 +288,44 @@ async fn what_somebody_else_makes_at_the_same_moment_is_taken() {
     world.apis().sent.clear();
     world.make(false, false).await.1.unwrap();
     assert_eq!(world.apis().sent, Vec::<String>::new());
+}
+
+/// Wherever a run is killed, the next one makes what is left, and nothing a second time.
+#[tokio::test(start_paused = true)]
+async fn a_killed_run_is_gone_on_with() {
+    for late in [false, true] {
+        let mut kills = 0;
+        loop {
+            let world = World::new();
+            world.apis().kill = Some((kills, late));
+            let first = world.make(false, false).await.1;
+            if !std::mem::take(&mut world.apis().killed) {
+                first.unwrap();
+                break;
+            }
+            assert!(first.is_err());
+            world.make(false, false).await.1.unwrap_or_else(|error| panic!("{kills}: {error}"));
+            let mut made: Vec<String> = world
+                .apis()
+                .objects
+                .iter()
+                .map(|(kind, object)| {
+                    let mut object = object.clone();
+                    object.as_object_mut().unwrap().remove("id");
+                    format!("{kind} {object}")
+                })
+                .collect();
+            let count = made.len();
+            made.sort();
+            made.dedup();
+            assert_eq!(made.len(), count, "{kills}: something was made twice: {made:#?}");
+            world.apis().sent.clear();
+            world.make(false, false).await.1.unwrap();
+            assert_eq!(world.apis().sent, Vec::<String>::new(), "{kills}");
+            kills += 1;
+        }
+        assert!(kills > 20, "it was killed at {kills} places only");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -366,6 +366,8 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| Error::local(act(), error))?;
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| Error::local(act(), error))?;
     file.write_all(content).map_err(|error| Error::local(act(), error))?;
+    // A power cut right after the rename must not leave it empty.
+    file.as_file().sync_all().map_err(|error| Error::local(act(), error))?;
     file.persist(path).map_err(|error| Error::local(act(), error))?;
     Ok(())
 }
