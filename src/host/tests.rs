@@ -4,18 +4,17 @@
 //! skipped silently.
 #![allow(clippy::disallowed_types)]
 
+mod engine;
+mod lease;
 mod registry;
 
 use std::fs;
-use std::io::Read as _;
 use std::net::TcpListener;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use indexmap::IndexMap;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -132,31 +131,9 @@ fn cause<T>(outcome: Result<T>) -> HostCause {
     }
 }
 
-fn note(command: &str) -> LeaseNote {
-    LeaseNote { user: "ops".into(), machine: "deploy".into(), pid: 7, since: "now".into(), command: command.into() }
-}
-
-/// Who has the lease, where it was not granted.
-fn holder(grant: Grant) -> String {
-    match grant {
-        Grant::Held(note) => note.to_string(),
-        Grant::Granted(_) => panic!("it was granted"),
-    }
-}
-
-fn lease(grant: Grant) -> Lease {
-    match grant {
-        Grant::Granted(lease) => lease,
-        Grant::Held(note) => panic!("{note}"),
-    }
-}
-
 fn file(path: &Path, content: &str, mode: u32) -> PutFile {
     PutFile { path: path.to_str().unwrap().into(), content: content.as_bytes().into(), mode, owner: String::new() }
 }
-
-/// Only one test at a time may hold this machine's lease.
-static LEASE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread")]
 async fn host_keys_and_login_keys_are_checked() {
@@ -248,86 +225,6 @@ async fn a_server_that_drops_connections_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_look_tells_all_in_two_requests_and_takes_the_lease() {
-    let _one = LEASE.lock().await;
-    let server = Sshd::new("");
-    let folder = server.at("etc");
-    fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("a b\\c'd"), "x").unwrap();
-    std::os::unix::fs::symlink("a b", folder.join("link")).unwrap();
-    let machine = server.machine("control01").await;
-    let ask = Ask {
-        folders: vec![folder.to_str().unwrap().into(), "/nowhere".into()],
-        files: vec![server.at("config").to_str().unwrap().into(), server.at("nothing").to_str().unwrap().into()],
-        sysctls: vec!["kernel.pid_max".into(), "no.such".into()],
-        packages: vec!["coreutils".into(), "no-such-package".into()],
-        units: vec!["no-such-unit".into()],
-    };
-    let (look, grant) = machine.look_and_lease(&ask, &note("kolla deploy")).await.unwrap();
-    let held = lease(grant);
-    assert_eq!(machine.requests(), 2);
-    let facts = &look.facts;
-    assert!(facts.cpus > 0 && facts.memory_mib > 100 && facts.open_files > 100 && facts.disk_free_mib > 0, "{facts:?}");
-    assert!(facts.skew_ms.abs() < 1000 && !facts.os.is_empty() && facts.interfaces.contains_key("lo"), "{facts:?}");
-    assert_eq!(facts.interfaces["lo"].ipv4[0], "127.0.0.1/8");
-    assert!(facts.listening.contains(&format!("127.0.0.1:{}", server.port)), "{:?}", facts.listening);
-    assert!(facts.engine && facts.engine_version.contains('.'), "{facts:?}");
-    assert_eq!(look.files.len(), 4, "{:?}", look.files);
-    let odd = &look.files[folder.join("a b\\c'd").to_str().unwrap()];
-    assert!(odd.digest.starts_with("2d711642b726b044") && odd.owner == "root:root" && odd.mode == "0644", "{odd:?}");
-    assert_eq!(look.files[folder.join("link").to_str().unwrap()].link.as_deref(), Some("a b"));
-    assert!(look.sysctls["kernel.pid_max"].parse::<u64>().is_ok() && look.sysctls.len() == 1);
-    assert!(look.packages.contains_key("coreutils") && look.packages.len() == 1);
-
-    let second = server.machine("control01").await;
-    let (look, refused) = second.look_and_lease(&Ask::default(), &note("kolla stop")).await.unwrap();
-    assert_eq!(holder(refused), "`kolla deploy` of ops on deploy, process 7, since now");
-    // A look it is all the same.
-    assert!(look.facts.cpus > 0);
-    // Given back, it goes to who waits, though the first session goes on.
-    let stop = note("kolla stop");
-    let (waited, ()) = tokio::join!(second.lease(&stop, SOON), async { drop(held) });
-    let held = lease(waited.unwrap());
-    let refused = machine.lease(&note("kolla deploy"), Duration::ZERO).await.unwrap();
-    assert_eq!(holder(refused), "`kolla stop` of ops on deploy, process 7, since now");
-    drop(held);
-    until(|| fs::read_to_string("/run/kolla.lease").unwrap().is_empty()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lease_goes_with_its_session_and_whoever_had_it_knows() {
-    let _one = LEASE.lock().await;
-    let server = Sshd::new("");
-    let (first, second) = (server.machine("control01").await, server.machine("control01").await);
-    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
-    let held = lease(first.lease(&note("kolla deploy"), SOON).await.unwrap());
-    assert!(holder(here.lease(&note("kolla stop"), Duration::ZERO).await.unwrap()).contains("kolla deploy"));
-    server.cut();
-    tokio::time::timeout(SOON, held.lost()).await.unwrap();
-    let held = lease(here.lease(&note("kolla stop"), SOON).await.unwrap());
-    assert!(holder(second.lease(&note("kolla deploy"), Duration::ZERO).await.unwrap()).contains("kolla stop"));
-    drop(held);
-    drop(lease(second.lease(&note("kolla deploy"), SOON).await.unwrap()));
-}
-
-/// What holds a lease where the connection hangs: nobody is heard of any more, and nobody says good-bye.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lease_that_nobody_is_heard_of_goes_by_itself() {
-    let _one = LEASE.lock().await;
-    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
-    let script = super::look::lease_script(&note("kolla deploy"), SOON).replace("hold 150\n", "hold 1\n");
-    let mut process =
-        Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut said = [0; 13];
-    process.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
-    assert_eq!(&said, b"lease granted");
-    drop(lease(here.lease(&note("kolla stop"), SOON).await.unwrap()));
-    let input = process.stdin.take();
-    assert!(process.wait().unwrap().success());
-    drop(input);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_hangs_is_given_up_and_ended() {
     let server = Sshd::new("");
     let machine = server.machine("control01").await;
@@ -348,66 +245,6 @@ async fn a_script_that_hangs_is_given_up_and_ended() {
         let process = format!("/proc/{}/cmdline", fs::read_to_string(pid).unwrap().trim());
         until(|| fs::read(&process).unwrap_or_default().is_empty()).await;
     }
-}
-
-/// An engine that starts a program in a container, and never says that it ended.
-async fn engine_with_a_program_that_hangs(socket: PathBuf, pid: u32) {
-    let listener = tokio::net::UnixListener::bind(socket).unwrap();
-    while let Ok((mut stream, _)) = listener.accept().await {
-        tokio::spawn(async move {
-            let (mut asked, mut piece) = (String::new(), [0; 4096]);
-            // Each request comes in one piece with its end in it; bodies may be a piece of their own.
-            while let Ok(some @ 1..) = stream.read(&mut piece).await {
-                asked += &String::from_utf8_lossy(&piece[..some]);
-                let length =
-                    asked.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-                let Some((head, body)) = asked.split_once("\r\n\r\n") else { continue };
-                if body.len() < length.unwrap_or(0) {
-                    continue;
-                }
-                let json = |status: &str, body: &str| {
-                    format!(
-                        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-                        body.len()
-                    )
-                };
-                let answer = match head.split(' ').nth(1).unwrap().rsplit('/').next().unwrap() {
-                    "exec" => json("201 Created", r#"{"Id":"e"}"#),
-                    "start" => "HTTP/1.1 101 UPGRADED\r\nconnection: Upgrade\r\nupgrade: tcp\r\n\r\n".to_owned(),
-                    "json" => json("200 OK", &format!(r#"{{"ID":"e","Running":true,"Pid":{pid}}}"#)),
-                    other => panic!("{other}"),
-                };
-                stream.write_all(answer.as_bytes()).await.unwrap();
-                if answer.contains("UPGRADED") {
-                    std::future::pending::<()>().await;
-                }
-                asked.clear();
-            }
-        });
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_hangs_in_a_container_is_given_up_and_ended() {
-    let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("engine.sock");
-    let mut program = Command::new("sleep").arg("60").stdout(Stdio::null()).process_group(0).spawn().unwrap();
-    let engine = tokio::spawn(engine_with_a_program_that_hangs(socket.clone(), program.id()));
-    until(|| socket.exists()).await;
-    let machine = here::connect("control01", false, socket.to_str().unwrap(), None).unwrap();
-    let argv = ["mariadb".to_owned()];
-    let late = machine.exec_within("mariadb", "", &argv, b"GRANT", Duration::from_secs(1)).await.unwrap_err();
-    assert_eq!(late.to_string(), "control01: in mariadb: mariadb: no answer within 1 s");
-    let began = Instant::now();
-    let ended = loop {
-        match program.try_wait().unwrap() {
-            Some(ended) => break ended,
-            None => assert!(began.elapsed() < SOON),
-        }
-        tokio::task::yield_now().await;
-    };
-    assert_eq!(ended.signal(), Some(15));
-    engine.abort();
 }
 
 /// Waits until something holds.
@@ -593,90 +430,4 @@ fn socket_that_does_not_answer() -> (Vec<std::net::TcpStream>, u16, TcpListener)
         assert!(held.len() < 10_000);
     }
     (held, address.port(), listener)
-}
-
-/// An image with a shell and a few programs of this machine, imported under a name that only this test uses.
-async fn image(machine: &dyn Machine, name: &str) -> String {
-    let script = format!(
-        "set -e; files=$(for p in /bin/sh /bin/cat /bin/sleep /usr/bin/id; do echo $p; ldd $p | grep -o '/[^ ]*'; done | sort -u)\n\
-         tar -chP $files /etc/passwd /etc/group | docker import - {name} >/dev/null"
-    );
-    let made = machine.run(&script, b"").await.unwrap();
-    assert_eq!(made.code, 0, "{}", made.stderr);
-    machine.image(name).await.unwrap().unwrap().id
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_engine_through_both_wires() {
-    let server = Sshd::new("");
-    let over_ssh = server.machine("control01").await;
-    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
-    let tag = format!("kolla-test-{}", std::process::id());
-    let id = image(&*over_ssh, &tag).await;
-    for (machine, wire) in [(over_ssh.clone(), "ssh"), (here, "here")] {
-        let (name, volume) = (format!("{tag}-{wire}"), format!("{tag}-{wire}-v"));
-        machine.volume_create(&volume, &[("kolla.site".into(), "x".into())].into()).await.unwrap();
-        assert!(machine.volumes("kolla.site=x").await.unwrap().contains(&volume));
-        let mut spec = ContainerSpec {
-            name: name.clone(),
-            image: id.clone(),
-            command: ["/bin/sh", "-c", "trap 'exit 7' TERM; echo out $A; echo err >&2; sleep 60 & wait"]
-                .map(String::from)
-                .to_vec(),
-            env: IndexMap::from([("A".into(), "b c".into())]),
-            mounts: vec![format!("{volume}:/data")],
-            tmpfs: vec!["/run:size=1m".into()],
-            labels: [("kolla.site".into(), "x".into())].into(),
-            ..ContainerSpec::default()
-        };
-        machine.create(&spec).await.unwrap();
-        let again = cause(machine.create(&spec).await);
-        assert!(matches!(again, HostCause::Engine { status: 409, .. }), "{again}");
-        machine.start(&name).await.unwrap();
-        machine.start(&name).await.unwrap();
-        let seen = machine.containers().await.unwrap()[&name].clone();
-        assert_eq!(
-            (seen.state.as_str(), seen.image_id.as_str(), seen.labels["kolla.site"].as_str()),
-            ("running", &*id, "x")
-        );
-        let look = machine.look(&Ask::default()).await.unwrap();
-        assert!(look.containers.contains_key(&name) && look.volumes.contains(&volume), "{:?}", look.volumes);
-
-        let argv = |words: &str| ["/bin/sh", "-c", words].map(String::from).to_vec();
-        let bytes = "line\n".repeat(100_000).into_bytes();
-        let output = machine.exec(&name, "daemon", &argv("cat; id -un >&2; exit 5"), &bytes).await.unwrap();
-        assert_eq!((output.code, output.stdout == bytes, output.stderr.as_str()), (5, true, "daemon\n"));
-        assert_eq!(machine.exec(&name, "", &argv("echo no input; exit 0"), b"").await.unwrap().text(), "no input\n");
-        let began = Instant::now();
-        loop {
-            let mut log = machine.logs(&name, 10).await.unwrap();
-            log.sort();
-            if log == ["err", "out b c"] {
-                break;
-            }
-            assert!(began.elapsed() < SOON, "{log:?}");
-        }
-        let (ended, stopped) = tokio::join!(machine.wait(&name), machine.stop(&name, 10));
-        stopped.unwrap();
-        assert_eq!(ended.unwrap(), 7);
-        machine.stop(&name, 10).await.unwrap();
-        assert!(matches!(cause(machine.kill(&name, "SIGUSR2").await), HostCause::Engine { status: 409 | 500, .. }));
-        let old = format!("{name}_previous");
-        machine.rename(&name, &old).await.unwrap();
-        assert!(matches!(cause(machine.volume_remove(&volume).await), HostCause::Engine { status: 409, .. }));
-        machine.remove(&old).await.unwrap();
-        machine.remove(&old).await.unwrap();
-        machine.volume_remove(&volume).await.unwrap();
-        machine.volume_remove(&volume).await.unwrap();
-        assert!(!machine.volumes("kolla.site=x").await.unwrap().contains(&volume));
-        spec.image = format!("{tag}:missing");
-        assert!(matches!(cause(machine.create(&spec).await), HostCause::Engine { status: 404, .. }));
-        assert!(matches!(cause(machine.start("no-such").await), HostCause::Engine { status: 404, .. }));
-        // Nothing listens there: the error is the engine's own.
-        let pulled = machine.pull("127.0.0.1:1/kolla/none:1", None, &|_, _| {}).await;
-        assert!(matches!(cause(pulled), HostCause::Engine { .. }));
-    }
-    over_ssh.image_remove(&tag).await.unwrap();
-    over_ssh.image_remove(&tag).await.unwrap();
-    assert_eq!(over_ssh.image(&tag).await.unwrap(), None);
 }
