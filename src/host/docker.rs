@@ -2,6 +2,7 @@
 //!
 //! The API travels through streams of the host's wire to the engine's socket. Podman's socket speaks the same.
 
+mod connector;
 mod spec;
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +10,6 @@ use std::error::Error as StdError;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
@@ -21,10 +21,10 @@ use bollard::query_parameters as query;
 use bollard::{BollardRequest, Docker};
 use futures_util::{Stream, StreamExt as _};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
 
+use self::connector::Connector;
 use super::wire::{self, OpenFailure, Wire};
 use super::{ContainerSpec, ContainerState, ImageState, Output, Progress, RegistryLogin, limit, registry, repository};
 use crate::error::HostCause;
@@ -460,68 +460,5 @@ fn fix_credentials(request: &mut BollardRequest) {
             fixed.set_sensitive(true);
             *value = fixed;
         }
-    }
-}
-
-/// Opens streams to the engine for the HTTP client.
-#[derive(Clone)]
-struct Connector {
-    wire: Arc<dyn Wire>,
-    access: Access,
-    refused: Arc<AtomicBool>,
-}
-
-impl tower_service::Service<hyper::Uri> for Connector {
-    type Response = EngineIo;
-    type Error = OpenFailure;
-    type Future = Pin<Box<dyn Future<Output = Result<EngineIo, OpenFailure>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), OpenFailure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: hyper::Uri) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move {
-            let opened = match &this.access {
-                Access::Socket(path) => this.wire.open_socket(path).await,
-                Access::Sudo(path) => this.wire.open_command(&wire::to_socket(path)).await,
-            };
-            this.refused.store(matches!(opened, Err(OpenFailure::Refused)), Ordering::Relaxed);
-            Ok(EngineIo(TokioIo::new(opened?)))
-        })
-    }
-}
-
-/// A stream as the HTTP client wants it.
-struct EngineIo(TokioIo<wire::Stream>);
-
-impl hyper::rt::Read for EngineIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl hyper::rt::Write for EngineIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-impl Connection for EngineIo {
-    fn connected(&self) -> Connected {
-        Connected::new()
     }
 }
