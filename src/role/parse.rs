@@ -36,7 +36,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let mut document = None;
     let mut templates = shared.clone();
     for (path, text) in files {
-        match super::template(path, text) {
+        match super::all::template(path, text) {
             Some((file, template)) => drop(templates.insert(file, template)),
             None => document = Some(Document::parse(path, text).map_err(|error| vec![error])?),
         }
