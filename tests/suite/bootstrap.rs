@@ -9,7 +9,7 @@ use kolla::op::sysctl::Sysctl;
 use kolla::op::unit::Unit;
 use kolla::plan::Gate;
 
-use super::walk::Cloud;
+use super::cloud::Cloud;
 use super::world::teach;
 
 const LIMITS: &str = "/etc/security/limits.d/kolla.conf";

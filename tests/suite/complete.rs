@@ -1,6 +1,6 @@
 //! What a shell offers where the cursor stands, through the program itself.
 
-use super::plans::Folder;
+use super::folder::Folder;
 
 /// The words that are offered for the last one.
 #[allow(clippy::disallowed_types)]

@@ -7,7 +7,7 @@ use kolla::host::fake::Fake;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::walk::Cloud;
+use super::cloud::Cloud;
 use super::world::teach;
 
 /// A member that runs, and what its database says: `outside` of the cluster of the others until it starts again.

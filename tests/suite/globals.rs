@@ -11,7 +11,7 @@ use kolla::role::Roles;
 use kolla::site::{Site, SiteOptions};
 use serde_json::json;
 
-use super::plans::repository;
+use super::folder::repository;
 
 /// A folder with files, read as a site.
 struct Folder(tempfile::TempDir);

@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::plans::repository;
+use super::folder::repository;
 
 fn kept(rules: &str, path: &str) -> bool {
     let fits = |pattern: &str| {

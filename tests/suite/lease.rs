@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::plans::Folder;
+use super::folder::Folder;
 
 /// Who has the lease at this machine.
 const NOTE: &str = "/run/kolla.lease";

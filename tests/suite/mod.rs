@@ -1,5 +1,7 @@
 mod bootstrap;
+mod cloud;
 mod complete;
+mod folder;
 mod fuzz;
 mod galera;
 mod globals;

@@ -9,7 +9,7 @@ use kolla::source::{Data, Document, Node};
 use kolla::template::{HostLayers, Layer, Scopes, SiteLayers, Value};
 use serde_json::{Value as Json, json};
 
-use super::plans::repository;
+use super::folder::repository;
 
 fn folder() -> PathBuf {
     repository("tests/cases/templates")

@@ -8,7 +8,7 @@ use kolla::op::Op;
 use kolla::plan::{NAMED, Overrides, Plan};
 use kolla::role::Roles;
 
-use super::plans::{Folder, repository};
+use super::folder::{Folder, repository};
 
 const TWO: &str = "[control]\nc1\nc2\n[network]\nc1\n";
 

@@ -6,7 +6,7 @@ use kolla::op::container::Container;
 use kolla::op::image::Image;
 use kolla::op::probe::Probe;
 
-use super::walk::Cloud;
+use super::cloud::Cloud;
 
 const IMAGES: [&str; 2] = ["10.0.0.1:4000/kolla/web:1", "10.0.0.1:4000/kolla/new:1"];
 

@@ -11,7 +11,7 @@ use kolla::op::volume::Volume;
 use kolla::op::{Op, Want};
 use kolla::plan::{Gate, Plan, Saved};
 
-use super::walk::Cloud;
+use super::cloud::Cloud;
 use super::world::teach;
 
 /// What is in the file of a service.

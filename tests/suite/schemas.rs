@@ -10,7 +10,7 @@ use kolla::source::Document;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::plans::repository;
+use super::folder::repository;
 
 /// What of a value is not as a schema of `whole` says: the place of the first fault.
 fn fault(value: &Value, schema: &Value, whole: &Value, at: &str) -> Option<String> {

@@ -19,7 +19,7 @@ use kolla::report::{Fanout, JsonLines, RunRecord, Screen, Terminal};
 use kolla::run::{Crew, WalkOptions, look, walk};
 use kolla::shell::Mask;
 
-use super::plans::{Folder, repository};
+use super::folder::{Folder, repository};
 use super::world::teach;
 
 const INVENTORY: &str = "[control]\ncontrol01\n[network]\ncontrol01\n[compute]\ncontrol01\n[storage]\ncontrol01\n\

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::plans::Folder;
+use super::folder::Folder;
 
 /// A deployment that has begun to connect.
 struct Run {

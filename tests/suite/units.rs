@@ -13,7 +13,7 @@ use kolla::op::probe::{Ask, Probe};
 use kolla::op::unit::Unit;
 use kolla::plan::Gate;
 
-use super::walk::Cloud;
+use super::cloud::Cloud;
 use super::world::teach;
 
 const FILE: &str = "/etc/docker/daemon.json";

@@ -3,7 +3,7 @@
 use kolla::error::{Error, InputError};
 use kolla::op::{Op, probe};
 
-use super::plans::Folder;
+use super::folder::Folder;
 
 const GLOBALS: &str = "kolla_internal_vip_address: 10.0.0.100\n";
 
