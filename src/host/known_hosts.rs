@@ -3,11 +3,12 @@
 //! Plain names, `[host]:port`, hashed names, wildcards and negations, `@revoked`. Lines of `@cert-authority` are
 //! passed over (no host certificate is ever asked for), and so are lines that cannot be read, as OpenSSH does.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -48,9 +49,9 @@ impl Known {
         let name = name(host, port);
         let mut known = Self::default();
         for file in files {
-            let Ok(text) = fs::read(file) else { continue };
-            for (index, text) in String::from_utf8_lossy(&text).lines().enumerate() {
-                if let Some((revoked, key)) = parse(text, &name) {
+            let Ok(recorded) = Recorded::read(file) else { continue };
+            for index in recorded.about(&name) {
+                if let Some((revoked, key)) = parse(&recorded.lines[index], &name) {
                     known.lines.push(Line { place: format!("{}:{}", file.display(), index + 1), revoked, key });
                 }
             }
@@ -91,6 +92,52 @@ impl Known {
     }
 }
 
+/// A file, with its lines by the names that stand in them: each of many hosts would else look at all of them.
+struct Recorded {
+    stamp: Stamp,
+    lines: Vec<String>,
+    named: HashMap<String, Vec<usize>>,
+    /// Lines with patterns or hashed names.
+    others: Vec<usize>,
+}
+
+/// By which a file that has changed is known: inode, length, and when it was written.
+type Stamp = (u64, u64, i64, i64);
+
+impl Recorded {
+    /// The file as it is now. It is kept, and read again once it has changed.
+    fn read(file: &Path) -> std::io::Result<Arc<Self>> {
+        static KEPT: LazyLock<Mutex<HashMap<PathBuf, Arc<Recorded>>>> = LazyLock::new(Mutex::default);
+        let about = fs::metadata(file)?;
+        let stamp = (about.ino(), about.len(), about.mtime(), about.mtime_nsec());
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.get(file).filter(|known| known.stamp == stamp) {
+            return Ok(known.clone());
+        }
+        let text = fs::read(file)?;
+        let lines: Vec<String> = String::from_utf8_lossy(&text).lines().map(str::to_owned).collect();
+        let (mut named, mut others) = (HashMap::<String, Vec<usize>>::new(), Vec::new());
+        for (index, line) in lines.iter().enumerate() {
+            let Some((_, hosts, _)) = parts(line) else { continue };
+            if hosts.contains(['*', '?', '!', '|']) {
+                others.push(index);
+                continue;
+            }
+            for name in hosts.split(',') {
+                named.entry(name.to_lowercase()).or_default().push(index);
+            }
+        }
+        let recorded = Arc::new(Self { stamp, lines, named, others });
+        kept.insert(file.to_owned(), recorded.clone());
+        Ok(recorded)
+    }
+
+    /// Lines that may be about a host, in their order.
+    fn about(&self, name: &str) -> BTreeSet<usize> {
+        self.named.get(name).into_iter().flatten().chain(&self.others).copied().collect()
+    }
+}
+
 /// RSA keys are one type, whatever they are signed with.
 fn same_type(a: &Algorithm, b: &Algorithm) -> bool {
     a == b || matches!((a, b), (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }))
@@ -104,6 +151,15 @@ fn name(host: &str, port: u16) -> String {
 
 /// Whether a line is about the host, and its key.
 fn parse(line: &str, name: &str) -> Option<(bool, PublicKey)> {
+    let (revoked, hosts, key) = parts(line)?;
+    if !matches(hosts, name) {
+        return None;
+    }
+    PublicKey::from_openssh(&key).ok().map(|key| (revoked, key))
+}
+
+/// Whether a line takes its key back, the names in it, and the key as it is written.
+fn parts(line: &str) -> Option<(bool, &str, String)> {
     let mut words = line.split_whitespace().peekable();
     let revoked = match words.peek()? {
         word if word.starts_with('#') => return None,
@@ -112,10 +168,7 @@ fn parse(line: &str, name: &str) -> Option<(bool, PublicKey)> {
         _ => false,
     };
     let (hosts, kind, key) = (words.next()?, words.next()?, words.next()?);
-    if !matches(hosts, name) {
-        return None;
-    }
-    PublicKey::from_openssh(&format!("{kind} {key}")).ok().map(|key| (revoked, key))
+    Some((revoked, hosts, format!("{kind} {key}")))
 }
 
 /// Whether a list of patterns means this name.
@@ -242,12 +295,14 @@ mod tests {
     fn a_learned_key_is_known_and_leaves_the_other_lines_whole() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ssh/known_hosts");
+        let known = |host: &str, port| Known::read(std::slice::from_ref(&file), host, port);
+        assert_eq!(known("h1", 2222).check(&key(A)), Verdict::Unknown);
         learn(&file, "h1", 2222, &key(A)).unwrap();
+        assert_eq!(known("h1", 2222).check(&key(A)), Verdict::Known);
         fs::write(&file, format!("{}h2 {B}", fs::read_to_string(&file).unwrap())).unwrap();
         learn(&file, "h3", 22, &key(A)).unwrap();
         for (host, port, offered) in [("h1", 2222, A), ("h2", 22, B), ("h3", 22, A)] {
-            let known = Known::read(std::slice::from_ref(&file), host, port);
-            assert_eq!(known.check(&key(offered)), Verdict::Known, "{host}");
+            assert_eq!(known(host, port).check(&key(offered)), Verdict::Known, "{host}");
         }
     }
 }
