@@ -77,6 +77,14 @@ pub struct Look {
     pub units: BTreeMap<String, String>,
 }
 
+impl Look {
+    /// The files in a folder, at any depth.
+    pub fn inside<'a>(&'a self, folder: &str) -> impl Iterator<Item = (&'a String, &'a FileState)> {
+        let prefix = format!("{folder}/");
+        self.files.range(prefix.clone()..).take_while(move |(path, _)| path.starts_with(&prefix))
+    }
+}
+
 /// What a host is: read once a run, given to templates as `facts`.
 // Each is a fact of its own; no two of them are states of one thing.
 #[allow(clippy::struct_excessive_bools)]

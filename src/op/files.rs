@@ -122,11 +122,9 @@ impl FileSet {
 
     /// The folder of its name is what another deployment's container was made with.
     fn folder_is_foreign(&self, at: &View) -> bool {
-        let inside = format!("{}/", self.link());
+        let link = self.link();
         let folder = at.me.look(|look| {
-            look.files
-                .iter()
-                .any(|(path, file)| path.starts_with(&inside) || *path == self.link() && file.link.is_none())
+            look.files.get(&link).is_some_and(|file| file.link.is_none()) || look.inside(&link).next().is_some()
         });
         folder && foreign::is_foreign(&self.container, at)
     }
@@ -142,10 +140,6 @@ impl FileSet {
             let digest = rest.split('/').next().unwrap_or_default();
             digest.len() == DIGEST && digest.chars().all(|c| c.is_ascii_hexdigit())
         })
-    }
-
-    fn linked(&self, at: &View) -> bool {
-        self.stable || self.linked_set(at) == Some(self.folder())
     }
 
     /// The set that the link names.
@@ -210,11 +204,9 @@ fn known(state: &FileState) -> String {
 
 /// The files of a service in a folder by name.
 fn files_in(folder: &str, at: &View) -> BTreeMap<String, FileState> {
-    let prefix = format!("{folder}/");
     at.me.look(|look| {
-        let named =
-            |(path, state): (&String, &FileState)| Some((path.strip_prefix(&prefix)?.to_owned(), state.clone()));
-        look.files.iter().filter_map(named).filter(|(name, _)| name != NOTE).collect()
+        let named = |(path, state): (&String, &FileState)| (path[folder.len() + 1..].to_owned(), state.clone());
+        look.inside(folder).map(named).filter(|(name, _)| name != NOTE).collect()
     })
 }
 
@@ -235,17 +227,16 @@ impl Operation for FileSet {
             });
             return Ok(if there { Diff::Remove } else { Diff::Same("not there".into()) });
         }
-        let folder = self.folder();
-        let inside = format!("{}/", self.link());
+        let (folder, link) = (self.folder(), self.link());
         let (whole, any) = at.me.look(|look| {
             let whole = self.files.iter().all(|file| {
                 look.files
                     .get(&format!("{folder}/{}", file.name))
                     .is_some_and(|state| state.digest == file.digest && file.rights(state).is_none())
             });
-            (whole, look.files.contains_key(&self.link()) || look.files.keys().any(|path| path.starts_with(&inside)))
+            (whole, look.files.contains_key(&link) || look.inside(&link).next().is_some())
         });
-        if whole && self.linked(at) {
+        if whole && (self.stable || self.linked_set(at).as_ref() == Some(&folder)) {
             return Ok(Diff::Same("content, mode and owner match".into()));
         }
         let details = self.details(at).await?;

@@ -2,13 +2,15 @@
 
 use super::View;
 use super::container::SITE_LABEL;
+use crate::host::ContainerState;
 
 /// How containers are called that come and go beside one of ours.
 const BESIDE: [&str; 7] = ["", "_next", "_previous", "_seed", "_bootstrap", "_position", "_validate"];
 
 /// There is such a container on the operation's host, and it is not of this site.
 pub(super) fn is_foreign(container: &str, at: &View) -> bool {
-    at.me.container(container).is_some_and(|state| state.labels.get(SITE_LABEL) != Some(&at.shared.site))
+    let not_ours = |state: &ContainerState| state.labels.get(SITE_LABEL) != Some(&at.shared.site);
+    at.me.look(|look| look.containers.get(container).is_some_and(not_ours))
 }
 
 /// Containers that are not of this site and would be replaced or removed by what a container of this name goes through.
