@@ -29,6 +29,7 @@ mod view;
 pub mod volume;
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -155,10 +156,16 @@ pub enum Want {
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident($data:ty)),+ $(,)?) => {
-        /// Any operation.
+        /// Any operation. Plans that are made of each other share it.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
-        pub enum Op { $($(#[$doc])* $name($data)),+ }
+        pub enum Op { $($(#[$doc])* $name(Arc<$data>)),+ }
+
+        $(impl From<$data> for Op {
+            fn from(data: $data) -> Self {
+                Self::$name(Arc::new(data))
+            }
+        })+
 
         /// What an operation is, without its data: phases select by it.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -172,7 +179,7 @@ macro_rules! operations {
 
             /// The operation behind it.
             pub fn operation(&self) -> &dyn Operation {
-                match self { $(Self::$name(data) => data),+ }
+                match self { $(Self::$name(data) => &**data),+ }
             }
         }
     };

@@ -251,7 +251,7 @@ impl Unit {
     async fn running<'a>(&self, at: &'a View, host: &Remote) -> Vec<&'a Container> {
         let Ok(states) = host.containers().await else { return Vec::new() };
         let runs = |container: &&Container| states.get(&container.spec.name).is_some_and(ContainerState::running);
-        at.shared.containers.get(host.name()).into_iter().flatten().filter(runs).collect()
+        at.shared.containers.get(host.name()).into_iter().flatten().map(|container| &**container).filter(runs).collect()
     }
 
     /// Notes which containers serve before it is restarted, beside those of a run that was killed; whether the engine

@@ -135,7 +135,7 @@ pub struct Shared {
     /// Knows the secrets of the site and of the hosts.
     pub mask: Mask,
     /// Containers as the site wants them, by their hosts: for whoever takes some of them down without replacing them.
-    pub containers: BTreeMap<String, Vec<Container>>,
+    pub containers: BTreeMap<String, Vec<Arc<Container>>>,
     /// The host whose engine asks the registry, so that the others are not asked at all.
     pub asks: Option<Observer>,
     /// Told what concerns no single operation.

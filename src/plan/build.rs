@@ -146,7 +146,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a node, or finds the one that is there already; `after` then counts for both.
-    pub(super) fn add(&mut self, host: &str, role: &str, op: Op, after: impl IntoIterator<Item = usize>) -> usize {
+    pub(super) fn add(
+        &mut self,
+        host: &str,
+        role: &str,
+        op: impl Into<Op>,
+        after: impl IntoIterator<Item = usize>,
+    ) -> usize {
+        let op = op.into();
         let id = format!("{host}/{}", op.operation().subject());
         let node =
             Node { id: id.clone(), host: host.into(), role: role.into(), op: Some(op), after: Vec::new(), gate: None };
@@ -245,14 +252,14 @@ impl<'a> Builder<'a> {
                         return None;
                     }
                     Some(match &item.kind {
-                        HostKind::Packages(names) => Op::Packages(Packages { names: values.list(names) }),
-                        HostKind::Sysctl(wanted) => Op::Sysctl(Sysctl {
+                        HostKind::Packages(names) => Op::from(Packages { names: values.list(names) }),
+                        HostKind::Sysctl(wanted) => Op::from(Sysctl {
                             file: format!("/etc/sysctl.d/90-kolla-{}.conf", role.name),
                             values: values.map(wanted),
                         }),
                         HostKind::File(spec) => super::service::host_file(spec, role, &host, overrides, values)?,
                         HostKind::Block { path, content } => super::service::host_block(path, content, values),
-                        HostKind::Unit { name, files, validate } => Op::Unit(Unit {
+                        HostKind::Unit { name, files, validate } => Op::from(Unit {
                             name: name.clone(),
                             files: super::service::unit_files(files, role, &host, overrides, values),
                             validate: validate.clone(),
@@ -291,18 +298,18 @@ impl<'a> Builder<'a> {
                 .filter_map(|host| self.service_on_host(role, service, &host))
                 .collect();
             let mut containers = Vec::new();
-            for on in on_hosts {
+            for mut on in on_hosts {
                 let host = on.host.clone();
-                let mut parts = vec![self.add(&host, &role.name, Op::Image(Image { reference: on.image.clone() }), [])];
+                let mut parts = vec![self.add(&host, &role.name, Image { reference: on.image.clone() }, [])];
                 for name in &on.volumes {
                     let volume = Volume { name: name.clone(), want: Want::Running };
-                    parts.push(self.add(&host, &role.name, Op::Volume(volume), []));
+                    parts.push(self.add(&host, &role.name, volume, []));
                 }
-                let set = self.add(&host, &role.name, Op::FileSet(on.files.clone()), []);
+                let set = self.add(&host, &role.name, std::mem::take(&mut on.files), []);
                 files.push(set);
                 parts.push(set);
                 let ready = Ready { container: service.container.clone(), probe: on.container.ready.clone() };
-                self.add(&host, &role.name, Op::Ready(ready), []);
+                self.add(&host, &role.name, ready, []);
                 containers.push((on, parts));
             }
             members.push((service, containers));
@@ -334,7 +341,7 @@ impl<'a> Builder<'a> {
                     container.retires = Some(names::seed(&service.container));
                 }
                 let after: Vec<usize> = parts.into_iter().chain([before]).chain(seeds).collect();
-                let index = self.add(&on.host, &role.name, Op::Container(container), after);
+                let index = self.add(&on.host, &role.name, container, after);
                 if service.rolling > 0 || service.cluster.is_some() {
                     self.nodes[index].gate = Some(Gate {
                         key: service.name.clone(),
@@ -396,7 +403,7 @@ impl<'a> Builder<'a> {
                     // One after the other: each sees what the ones before it started.
                     Stage::Seed => done.last().copied().into_iter().chain(last.clone()).collect(),
                 };
-                done.push(self.add(host, &role.name, Op::Galera(op), after));
+                done.push(self.add(host, &role.name, op, after));
             }
             last = done;
         }

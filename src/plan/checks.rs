@@ -5,7 +5,6 @@ use indexmap::{IndexMap, IndexSet};
 use super::build::Builder;
 use super::service::image_reference;
 use super::values::{Values, items};
-use crate::op::Op;
 use crate::op::check::{Check as CheckOp, Names};
 use crate::role::{Check, Role, Service};
 use crate::source::{Fields, Node};
@@ -34,7 +33,7 @@ impl<'a> Builder<'a> {
                     }
                 });
                 for op in found {
-                    self.add(host, &role.name, Op::Check(op), []);
+                    self.add(host, &role.name, op, []);
                 }
             }
         }

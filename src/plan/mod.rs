@@ -23,6 +23,7 @@ mod upstream;
 mod values;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -166,8 +167,8 @@ impl Plan {
     }
 
     /// The containers on each host.
-    pub fn containers(&self) -> BTreeMap<String, Vec<Container>> {
-        let mut hosts: BTreeMap<String, Vec<Container>> = BTreeMap::new();
+    pub fn containers(&self) -> BTreeMap<String, Vec<Arc<Container>>> {
+        let mut hosts: BTreeMap<String, Vec<Arc<Container>>> = BTreeMap::new();
         for node in &self.nodes {
             if let Some(Op::Container(container)) = &node.op {
                 hosts.entry(node.host.clone()).or_default().push(container.clone());
@@ -202,26 +203,15 @@ fn kept(node: &Node, phase: &Phase, selection: &Selection) -> bool {
 }
 
 /// The same operation with what the phase wants of it.
-fn toward(op: Op, want: Want, recover: bool) -> Op {
-    match op {
-        Op::Container(mut container) => {
-            container.want = want;
-            Op::Container(container)
-        }
-        Op::FileSet(mut set) => {
-            set.want = want;
-            Op::FileSet(set)
-        }
-        Op::Volume(mut volume) => {
-            volume.want = want;
-            Op::Volume(volume)
-        }
-        Op::Galera(mut galera) => {
-            galera.recover = recover;
-            Op::Galera(galera)
-        }
-        other => other,
+fn toward(mut op: Op, want: Want, recover: bool) -> Op {
+    match &mut op {
+        Op::Container(container) if container.want != want => Arc::make_mut(container).want = want,
+        Op::FileSet(set) if set.want != want => Arc::make_mut(set).want = want,
+        Op::Volume(volume) if volume.want != want => Arc::make_mut(volume).want = want,
+        Op::Galera(galera) if galera.recover != recover => Arc::make_mut(galera).recover = recover,
+        _ => {}
     }
+    op
 }
 
 /// What came last comes first, and each waits for those that waited for it.

@@ -316,12 +316,12 @@ pub(super) fn host_file(
     values: &mut Values<'_>,
 ) -> Option<Op> {
     let file = one_file(spec, role, host, overrides, values)?;
-    Some(Op::HostFile(HostFile { file, ..HostFile::default() }))
+    Some(HostFile { file, ..HostFile::default() }.into())
 }
 
 pub(super) fn host_block(path: &str, content: &Node, values: &mut Values<'_>) -> Op {
     let lines = values.text(content);
-    Op::HostFile(HostFile { file: OneFile::new(path, lines, 0o644), block: true, ..HostFile::default() })
+    HostFile { file: OneFile::new(path, lines, 0o644), block: true, ..HostFile::default() }.into()
 }
 
 pub(super) fn unit_files(

@@ -30,7 +30,7 @@ impl<'a> Builder<'a> {
                 // A one-shot container may come before any other of its image.
                 let image = match &op {
                     Op::Task(task) => {
-                        let image = Op::Image(Image { reference: task.spec.image.clone() });
+                        let image = Op::from(Image { reference: task.spec.image.clone() });
                         Some(self.add(&host, &role.name, image, []))
                     }
                     _ => None,
@@ -98,7 +98,7 @@ impl<'a> Builder<'a> {
                 self.values(role, &host, used_by, |values| catalog(node, identity, sql, values))
             }
             StepKind::Exec { command, unless, .. } => self.values(role, &host, used_by, |values| {
-                Op::Exec(Exec {
+                Op::from(Exec {
                     container: service.container.clone(),
                     command: values.words(command),
                     unless: ReadOnly::declared(values.words(unless)),
@@ -114,7 +114,7 @@ impl<'a> Builder<'a> {
                     spec.image = image_reference(service, values);
                     spec.env.extend(values.environment(env));
                     spec.command = command.as_ref().map(|node| with_files(values.words(node))).unwrap_or_default();
-                    Op::Task(Task { spec, sql })
+                    Op::from(Task { spec, sql })
                 })
             }
         };
@@ -218,7 +218,7 @@ fn catalog(node: &Node, identity: Identity, sql: Sql, values: &mut Values<'_>) -
         sql,
         ..Catalog::default()
     };
-    Op::Catalog(catalog.with_password(password))
+    catalog.with_password(password).into()
 }
 
 fn database(node: &Node, sql: Sql, values: &mut Values<'_>) -> Op {
@@ -230,7 +230,7 @@ fn database(node: &Node, sql: Sql, values: &mut Values<'_>) -> Op {
     for error in fields.finish() {
         values.note(error);
     }
-    Op::Database(Database::new(name, user, grants, Secret::new(password), sql))
+    Database::new(name, user, grants, Secret::new(password), sql).into()
 }
 
 fn message_queue(node: &Node, management: Management, values: &mut Values<'_>) -> Op {
@@ -242,5 +242,5 @@ fn message_queue(node: &Node, management: Management, values: &mut Values<'_>) -
     for error in fields.finish() {
         values.note(error);
     }
-    Op::MessageQueue(MessageQueue::new(vhost, user, tags, Secret::new(password), management))
+    MessageQueue::new(vhost, user, tags, Secret::new(password), management).into()
 }

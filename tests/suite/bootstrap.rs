@@ -1,7 +1,6 @@
 //! A host that is prepared by a run which is killed at any order that it gives.
 
 use kolla::host::fake::{Fake, FakeFile};
-use kolla::op::Op;
 use kolla::op::files::OneFile;
 use kolla::op::host_file::HostFile;
 use kolla::op::packages::Packages;
@@ -24,14 +23,14 @@ fn wants(cloud: &mut Cloud, host: &str, version: &str) {
         file: "/etc/sysctl.d/90-kolla.conf".into(),
         values: [("net.core.somaxconn".to_owned(), version.to_owned())].into_iter().collect(),
     };
-    let mut last = cloud.add(host, Op::Packages(packages), &[]);
-    last = cloud.add(host, Op::Sysctl(sysctl), &[last]);
+    let mut last = cloud.add(host, packages, &[]);
+    last = cloud.add(host, sysctl, &[last]);
     let of_host = HostFile { file: file(LIMITS, 0o644), ..HostFile::default() };
-    last = cloud.add(host, Op::HostFile(of_host), &[last]);
+    last = cloud.add(host, of_host, &[last]);
     let block = HostFile { file: file(NAMES, 0o644), block: true, ..HostFile::default() };
-    last = cloud.add(host, Op::HostFile(block), &[last]);
+    last = cloud.add(host, block, &[last]);
     let unit = Unit { name: "docker".into(), files: vec![file(ENGINE, 0o644)], ..Unit::default() };
-    last = cloud.add(host, Op::Unit(unit), &[last]);
+    last = cloud.add(host, unit, &[last]);
     let gate = Gate { key: "unit docker".into(), at_once: 1, on_create: false, last: false };
     cloud.plan.nodes[last].gate = Some(gate);
 }

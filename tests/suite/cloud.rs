@@ -52,7 +52,7 @@ pub(super) struct Cloud {
     pub(super) fakes: BTreeMap<String, Fake>,
     pub(super) plan: Plan,
     /// Containers that the site wants on each host, where the plan has none.
-    pub(super) serving: Vec<Container>,
+    pub(super) serving: Vec<Arc<Container>>,
 }
 
 impl Cloud {
@@ -61,7 +61,8 @@ impl Cloud {
         Self { fakes, plan: Plan { phase: "deploy".into(), ..Plan::default() }, serving: Vec::new() }
     }
 
-    pub(super) fn add(&mut self, host: &str, op: Op, after: &[usize]) -> usize {
+    pub(super) fn add(&mut self, host: &str, op: impl Into<Op>, after: &[usize]) -> usize {
+        let op = op.into();
         let id = format!("{host}/{}", op.operation().subject());
         let node = Node { id, host: host.into(), role: "r".into(), op: Some(op), after: after.to_vec(), gate: None };
         self.plan.nodes.push(node);
@@ -69,7 +70,7 @@ impl Cloud {
     }
 
     pub(super) fn volume(&mut self, host: &str, name: &str, after: &[usize]) -> usize {
-        self.add(host, Op::Volume(Volume { name: name.into(), want: Want::Running }), after)
+        self.add(host, Volume { name: name.into(), want: Want::Running }, after)
     }
 
     /// A container that runs its first image and is wanted with its second: to be replaced through a gate.
@@ -97,9 +98,9 @@ impl Cloud {
             ..Container::default()
         };
         let mut old = Self { fakes: self.fakes.clone(), plan: Plan::default(), serving: Vec::new() };
-        old.add(host, Op::Container(container("1", Ask::Running)), &[]);
+        old.add(host, container("1", Ask::Running), &[]);
         assert_eq!(old.walk(false, 0, CancellationToken::new(), None).await.0.changed, 1);
-        let index = self.add(host, Op::Container(container(wanted, ready)), &[]);
+        let index = self.add(host, container(wanted, ready), &[]);
         self.plan.nodes[index].gate = Some(Gate { key: "web".into(), at_once: 1, on_create: false, last });
         index
     }

@@ -46,7 +46,7 @@ fn decides(cloud: &mut Cloud, recover: bool) {
                 },
             });
             let after: Vec<usize> = if stage == "seed" { [&before[..], &done[..]].concat() } else { before.clone() };
-            done.push(cloud.add(host, serde_json::from_value(op).unwrap(), &after));
+            done.push(cloud.add(host, serde_json::from_value::<kolla::op::Op>(op).unwrap(), &after));
         }
         before = done;
     }

@@ -361,7 +361,7 @@ fn who_starts_a_cluster_is_chosen_for_one_run() {
     let chosen = |extra: &[&str]| -> BTreeMap<String, Option<String>> {
         let plan = folder.input_with(extra, Plan::whole).unwrap();
         let galera = plan.nodes.into_iter().filter_map(|node| match node.op {
-            Some(Op::Galera(galera)) => Some((node.id, galera.chosen)),
+            Some(Op::Galera(galera)) => Some((node.id, galera.chosen.clone())),
             _ => None,
         });
         galera.collect()

@@ -1,7 +1,6 @@
 //! A registry that is away stops only what needs an image that is not there, and is told once.
 
 use kolla::host::ContainerSpec;
-use kolla::op::Op;
 use kolla::op::container::Container;
 use kolla::op::image::Image;
 use kolla::op::probe::Probe;
@@ -12,7 +11,7 @@ const IMAGES: [&str; 2] = ["10.0.0.1:4000/kolla/web:1", "10.0.0.1:4000/kolla/new
 
 /// An image with the container that is made of it.
 fn service(cloud: &mut Cloud, host: &str, reference: &str) {
-    let image = cloud.add(host, Op::Image(Image { reference: reference.into() }), &[]);
+    let image = cloud.add(host, Image { reference: reference.into() }, &[]);
     let name = reference.rsplit(['/', ':']).nth(1).unwrap();
     let container = Container {
         spec: ContainerSpec { name: name.into(), image: reference.into(), ..ContainerSpec::default() },
@@ -20,7 +19,7 @@ fn service(cloud: &mut Cloud, host: &str, reference: &str) {
         ready: Probe { within: 5, ..Probe::default() },
         ..Container::default()
     };
-    cloud.add(host, Op::Container(container), &[image]);
+    cloud.add(host, container, &[image]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,14 +21,14 @@ const NEW: &str = "max = 2; password = s3cret-new";
 /// A service with an image, a file and a container, and a question to it.
 fn service(cloud: &mut Cloud, host: &str, name: &str, content: &str) {
     let reference = format!("reg:4000/{name}:1");
-    let image = cloud.add(host, Op::Image(Image { reference: reference.clone() }), &[]);
+    let image = cloud.add(host, Image { reference: reference.clone() }, &[]);
     let set = FileSet {
         service: name.into(),
         files: vec![OneFile::new(format!("{name}.conf"), content, 0o600)],
         ..FileSet::default()
     };
     let (configuration, folder) = (set.digest(), set.folder());
-    let files = cloud.add(host, Op::FileSet(set), &[]);
+    let files = cloud.add(host, set, &[]);
     let container = Container {
         spec: ContainerSpec {
             name: name.into(),
@@ -43,18 +43,18 @@ fn service(cloud: &mut Cloud, host: &str, name: &str, content: &str) {
         ready: Probe { within: 5, ..Probe::default() },
         ..Container::default()
     };
-    let container = cloud.add(host, Op::Container(container), &[image, files]);
+    let container = cloud.add(host, container, &[image, files]);
     cloud.plan.nodes[container].gate = Some(Gate { key: name.into(), at_once: 1, on_create: false, last: false });
     let exec = Exec {
         container: name.into(),
         command: vec!["touch".into(), "/done".into()],
         unless: ReadOnly::declared(vec!["true".into()]),
     };
-    cloud.add(host, Op::Exec(exec), &[container]);
+    cloud.add(host, exec, &[container]);
 }
 
 fn volume(cloud: &mut Cloud, host: &str, name: &str) {
-    cloud.add(host, Op::Volume(Volume { name: name.into(), want: Want::Running }), &[]);
+    cloud.add(host, Volume { name: name.into(), want: Want::Running }, &[]);
 }
 
 /// What is wanted of [`changed`] in the end, with this in the file of `web`.
@@ -222,7 +222,7 @@ async fn stopped_database() -> Cloud {
                 "spec": { "name": "mariadb", "image": "reg:4000/db:1" },
             },
         });
-        cloud.add(host, serde_json::from_value(op).unwrap(), &[]);
+        cloud.add(host, serde_json::from_value::<Op>(op).unwrap(), &[]);
     }
     // One after the other, as in a plan.
     cloud.plan.nodes[1].after.push(0);
@@ -340,16 +340,16 @@ fn destroys(cloud: &mut Cloud) {
     let files =
         |name: &str| FileSet { service: name.into(), container: name.into(), want: Want::Absent, ..FileSet::default() };
     if cloud.fakes["a"].world().containers.contains_key("old") {
-        cloud.add("a", Op::Container(container("old")), &[]);
+        cloud.add("a", container("old"), &[]);
     }
     if cloud.fakes["a"].world().files.keys().any(|path| path.starts_with("/etc/kolla/.sets/old")) {
-        cloud.add("a", Op::FileSet(files("old")), &[]);
+        cloud.add("a", files("old"), &[]);
     }
     for host in ["a", "b"] {
         for name in ["agent", "db", "web"] {
-            let before = cloud.add(host, Op::Container(container(name)), &[]);
-            cloud.add(host, Op::FileSet(files(name)), &[before]);
-            cloud.add(host, Op::Volume(Volume { name: name.into(), want: Want::Absent }), &[before]);
+            let before = cloud.add(host, container(name), &[]);
+            cloud.add(host, files(name), &[before]);
+            cloud.add(host, Volume { name: name.into(), want: Want::Absent }, &[before]);
         }
     }
 }

@@ -19,7 +19,7 @@ use super::world::teach;
 const FILE: &str = "/etc/docker/daemon.json";
 
 fn unit(content: &str) -> Op {
-    Op::Unit(Unit { name: "docker".into(), files: vec![OneFile::new(FILE, content, 0o644)], ..Unit::default() })
+    Op::from(Unit { name: "docker".into(), files: vec![OneFile::new(FILE, content, 0o644)], ..Unit::default() })
 }
 
 fn wanted(hosts: &[&str], content: &str) -> Cloud {
@@ -152,7 +152,7 @@ async fn what_a_killed_run_took_down_is_waited_for() {
 async fn asked(hosts: &[&str]) -> (Cloud, Arc<Mutex<bool>>, Arc<Mutex<Vec<String>>>) {
     let mut cloud = engines(hosts, "new", true).await;
     let program = |words: &[&str]| ReadOnly::declared(words.iter().map(ToString::to_string).collect());
-    cloud.serving = vec![Container {
+    cloud.serving = vec![Arc::new(Container {
         spec: ContainerSpec { name: "web".into(), ..ContainerSpec::default() },
         before_replace: Some(Probe { ask: Ask::Exec { argv: program(&["may-stop"]) }, within: 5, ..Probe::default() }),
         balanced: Some(Balanced {
@@ -165,7 +165,7 @@ async fn asked(hosts: &[&str]) -> (Cloud, Arc<Mutex<bool>>, Arc<Mutex<Vec<String
             judge: None,
         }),
         ..Container::default()
-    }];
+    })];
     let (may, done): (Arc<Mutex<bool>>, Arc<Mutex<Vec<String>>>) = (Arc::default(), Arc::default());
     for (host, fake) in &cloud.fakes {
         let (asked, told) = (may.clone(), done.clone());

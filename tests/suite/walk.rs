@@ -7,7 +7,6 @@ use std::time::Duration;
 use kolla::error::HostCause;
 use kolla::host::fake::{FakeFile, World};
 use kolla::host::{ContainerSpec, Output, ReadOnly};
-use kolla::op::Op;
 use kolla::op::container::Container;
 use kolla::op::files::{FileSet, OneFile};
 use kolla::op::probe::{Ask, Probe};
@@ -57,10 +56,10 @@ async fn what_is_not_of_this_site_is_told_before_anything_is_written() {
         for name in ["web", "db"] {
             let files = vec![OneFile::new(format!("{name}.conf"), "new", 0o600)];
             let set = FileSet { service: name.into(), container: name.into(), files, ..FileSet::default() };
-            let set = cloud.add(host, Op::FileSet(set), &[]);
+            let set = cloud.add(host, set, &[]);
             let spec = ContainerSpec { name: name.into(), image: "reg/web:1".into(), ..Default::default() };
             let container = Container { spec, service: name.into(), ..Container::default() };
-            cloud.add(host, Op::Container(container), &[set]);
+            cloud.add(host, container, &[set]);
         }
         cloud.volume(host, "data", &[]);
     }
@@ -219,7 +218,7 @@ async fn one_that_serves_is_not_touched_while_another_gets_up() {
         ..Container::default()
     };
     cloud.gated("b", false).await;
-    let late = cloud.add("a", Op::Container(late), &[]);
+    let late = cloud.add("a", late, &[]);
     cloud.plan.nodes.swap(1, late);
     cloud.plan.nodes[late].after = vec![1];
     let ((summary, lines), ()) = tokio::join!(cloud.deploy(), cloud.carry_out_stops());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use indexmap::IndexSet;
 
@@ -67,14 +68,16 @@ async fn run(
     let names: IndexSet<String> = loaded.members().into_iter().chain(limit.iter().chain(&granting).cloned()).collect();
     let names: Vec<String> = names.into_iter().collect();
     let mut lookups = loaded.draft(&names.iter().cloned().collect())?.lookups;
-    let asking = loaded.unasked(true);
     let prepares = phase.keep.contains(&op::Kind::Unit);
-    let ask = |host: &str| loaded.ask(&asking, host, prepares);
     let options = connect_options(at, reporting.record.as_ref());
     let wish = LeaseWish { hosts: granting, note: lease_note(at), without_majority: at.global.without_majority };
-    let (mut connected, lease) = tokio::select! {
-        connected = connect_with_lease(&loaded.site, &names, &options, ask, &wish, &*reporting.sink) => connected,
-        () = at.stop.cancelled() => return Err(Error::Interrupted),
+    let (mut connected, lease) = {
+        let asking = loaded.unasked(true);
+        let ask = |host: &str| loaded.ask(&asking, host, prepares);
+        tokio::select! {
+            connected = connect_with_lease(&loaded.site, &names, &options, ask, &wish, &*reporting.sink) => connected,
+            () = at.stop.cancelled() => return Err(Error::Interrupted),
+        }
     };
     let missing = absent(&mut connected, &limit)?;
     let lease = lease?;
@@ -113,7 +116,7 @@ async fn run(
         let service = loaded.roles.0.get(&container.role).and_then(|role| role.services.get(&container.service));
         let Some(service) = service.filter(|service| !service.before_remove.is_empty()) else { continue };
         if phase.want == Want::Absent {
-            container.before_remove.clone_from(&service.before_remove);
+            Arc::make_mut(container).before_remove.clone_from(&service.before_remove);
         } else if at.global.prune && phase.name == "deploy" {
             // Who takes a host out of a group has not said that its guests may end.
             let name = &container.spec.name;
@@ -240,7 +243,7 @@ fn strays(whole: &Plan, connected: &Connected, site: &str, selection: &Selection
             if wanted && !at_it && !known.contains(&id) {
                 let mut container = Container { role, service, want: Want::Absent, ..Container::default() };
                 container.spec.name.clone_from(&state.name);
-                containers.push(gone(host, container.role.clone(), Op::Container(container), Vec::new()));
+                containers.push(gone(host, container.role.clone(), container, Vec::new()));
             }
         }
         let (first, after) = (found.len(), containers.len());
@@ -248,7 +251,7 @@ fn strays(whole: &Plan, connected: &Connected, site: &str, selection: &Selection
         let sets: BTreeSet<&str> = look.files.keys().filter_map(|path| set_of(path)).collect();
         for service in sets.into_iter().filter(|service| all && !services.contains(&(host, service))) {
             let set = FileSet { service: service.to_owned(), want: Want::Absent, ..FileSet::default() };
-            found.push(gone(host, String::new(), Op::FileSet(set), (first..first + after).collect()));
+            found.push(gone(host, String::new(), set, (first..first + after).collect()));
         }
     }
     found
@@ -285,14 +288,15 @@ async fn stray_volumes(
             if !known.contains(&(host, &name)) {
                 let after = (0..found.len()).filter(|index| found[*index].host == *host).collect();
                 let volume = Volume { name, want: Want::Absent };
-                found.push(gone(host, String::new(), Op::Volume(volume), after));
+                found.push(gone(host, String::new(), volume, after));
             }
         }
     }
     Ok(())
 }
 
-fn gone(host: &str, role: String, op: Op, after: Vec<usize>) -> Node {
+fn gone(host: &str, role: String, op: impl Into<Op>, after: Vec<usize>) -> Node {
+    let op = op.into();
     Node {
         id: format!("{host}/{}", op.operation().subject()),
         role,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use kolla::host::fake::{Behaviour, Fake, FakeFile};
@@ -249,13 +250,15 @@ pub(super) fn operation(base: &Value, patch: &Value) -> Op {
         let content = from["content"].as_str().unwrap_or_default().as_bytes().to_vec();
         *file = OneFile { owner: file.owner.clone(), ..OneFile::new(file.name.clone(), content, file.mode) };
     };
+    let fill_all =
+        |files: &mut [OneFile]| files.iter_mut().enumerate().for_each(|(i, file)| fill(file, &value["files"][i]));
     match &mut op {
-        Op::FileSet(set) => set.files.iter_mut().enumerate().for_each(|(i, file)| fill(file, &value["files"][i])),
-        Op::Unit(unit) => unit.files.iter_mut().enumerate().for_each(|(i, file)| fill(file, &value["files"][i])),
-        Op::HostFile(host) => fill(&mut host.file, &value["file"]),
+        Op::FileSet(set) => fill_all(&mut Arc::make_mut(set).files),
+        Op::Unit(unit) => fill_all(&mut Arc::make_mut(unit).files),
+        Op::HostFile(host) => fill(&mut Arc::make_mut(host).file, &value["file"]),
         Op::Container(container) => {
             // A reloading service knows its files by their digests; the table gives contents.
-            if let Some(reload) = &mut container.reload {
+            if let Some(reload) = &mut Arc::make_mut(container).reload {
                 for (name, content) in value["reload"]["files"].as_object().unwrap() {
                     let digest = kolla::op::files::digest_of(content.as_str().unwrap().as_bytes());
                     reload.files.insert(name.clone(), digest);
