@@ -137,12 +137,23 @@ impl<'a> Builder<'a> {
         used_by: String,
         read: impl FnOnce(&mut Values<'_>) -> T,
     ) -> T {
-        let scope = self.scope(host);
         let mut errors = std::mem::take(&mut self.errors);
-        let mut values = Values { scope: &scope, document: &role.document, used_by, errors: &mut errors };
-        let result = read(&mut values);
+        let result = self.values_noting(&mut errors, role, host, used_by, read);
         self.errors = errors;
         result
+    }
+
+    /// The same, for one of several threads: mistakes are added to `errors`.
+    pub(super) fn values_noting<T>(
+        &self,
+        errors: &mut Vec<InputError>,
+        role: &'a Role,
+        host: &str,
+        used_by: String,
+        read: impl FnOnce(&mut Values<'_>) -> T,
+    ) -> T {
+        let scope = self.scope(host);
+        read(&mut Values { scope: &scope, document: &role.document, used_by, errors })
     }
 
     /// Adds a node, or finds the one that is there already; `after` then counts for both.
@@ -292,13 +303,8 @@ impl<'a> Builder<'a> {
         let mut files = Vec::new();
         let mut members = Vec::new();
         for service in role.services.values() {
-            let on_hosts: Vec<ServiceOnHost> = self
-                .hosts_of(&service.group)
-                .into_iter()
-                .filter_map(|host| self.service_on_host(role, service, &host))
-                .collect();
             let mut containers = Vec::new();
-            for mut on in on_hosts {
+            for mut on in self.service_on_hosts(role, service, &self.hosts_of(&service.group)) {
                 let host = on.host.clone();
                 let mut parts = vec![self.add(&host, &role.name, Image { reference: on.image.clone() }, [])];
                 for name in &on.volumes {

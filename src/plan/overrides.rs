@@ -2,10 +2,9 @@
 //!
 //! What a plan looks for is noted, so that a file that nothing looks for shows.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, InputError, Kind, Place, Result};
 use crate::role::{FileSpec, Merge, Source};
@@ -120,19 +119,19 @@ impl Lookups {
 /// The operator's files while a plan is made of them.
 pub(super) struct Searched<'a> {
     overrides: &'a Overrides,
-    notes: RefCell<Notes>,
+    notes: Mutex<Notes>,
 }
 
 #[derive(Default)]
 struct Notes {
     lookups: Lookups,
-    /// Files of roles whose paths are noted: they are the same on all hosts.
-    specs: HashSet<*const FileSpec>,
+    /// Where the files of roles lie whose paths are noted: they are the same on all hosts.
+    specs: HashSet<usize>,
 }
 
 impl<'a> Searched<'a> {
     pub(super) fn new(overrides: &'a Overrides) -> Self {
-        Self { overrides, notes: RefCell::default() }
+        Self { overrides, notes: Mutex::default() }
     }
 
     /// What there is for a file of a service on a host, by its path, the more specific later.
@@ -150,8 +149,8 @@ impl<'a> Searched<'a> {
         }
         let found: Vec<_> =
             paths(spec, role, service, host, file).iter().filter_map(|path| files.get_key_value(path)).collect();
-        let Notes { lookups, specs } = &mut *self.notes.borrow_mut();
-        if specs.insert(spec) {
+        let Notes { lookups, specs } = &mut *self.notes();
+        if specs.insert(std::ptr::from_ref(spec).addr()) {
             lookups.asked.extend(paths(spec, role, service, ANY_HOST, file));
         }
         for (path, _) in &found {
@@ -164,7 +163,11 @@ impl<'a> Searched<'a> {
 
     /// What was looked for.
     pub(super) fn lookups(&self) -> Lookups {
-        self.notes.take().lookups
+        std::mem::take(&mut self.notes().lookups)
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

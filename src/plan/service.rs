@@ -1,12 +1,15 @@
 //! A service on a host: its files rendered, its container described.
 
+use std::num::NonZero;
+use std::panic::resume_unwind;
+
 use indexmap::IndexMap;
 use serde_json::json;
 
 use super::build::Builder;
 use super::overrides::{Searched, file_name};
 use super::recipe::{Recipe, recipe};
-use super::values::Values;
+use super::values::{Values, note};
 use crate::error::{InputError, Kind};
 use crate::host::{ContainerSpec, Health, ReadOnly};
 use crate::op::Op;
@@ -18,6 +21,8 @@ use crate::source::{Data, Fields, Node};
 
 /// Kolla's limit of open files for every container; a host that allows fewer caps it.
 const OPEN_FILES: u64 = 1_048_576;
+/// Hosts for which a thread of their own is worth while.
+const WORTH_A_THREAD: usize = 16;
 /// Where a container finds its files.
 pub(super) const CONFIG_FILES: &str = "/var/lib/kolla/config_files";
 /// The file that tells the image what to run, and where its files go.
@@ -34,17 +39,49 @@ pub(super) struct ServiceOnHost {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn service_on_host(
+    /// What hosts need of a service, where it is set up. Most of the work of a plan is here: all processors share it.
+    pub(super) fn service_on_hosts(
         &mut self,
         role: &'a Role,
         service: &'a Service,
+        hosts: &[String],
+    ) -> Vec<ServiceOnHost> {
+        let builder = &*self;
+        let some = |hosts: &[String]| {
+            let mut errors = Vec::new();
+            let each = hosts.iter().filter_map(|host| builder.service_on_host(role, service, host, &mut errors));
+            (each.collect::<Vec<_>>(), errors)
+        };
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut shares = hosts.chunks(hosts.len().div_ceil(processors).max(WORTH_A_THREAD));
+        let done = std::thread::scope(|threads| {
+            let own = shares.next().unwrap_or_default();
+            let others: Vec<_> = shares.map(|hosts| threads.spawn(move || some(hosts))).collect();
+            let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            std::iter::once(some(own)).chain(others).collect::<Vec<_>>()
+        });
+        let mut found = Vec::with_capacity(hosts.len());
+        for (on_hosts, errors) in done {
+            found.extend(on_hosts);
+            for error in errors {
+                note(&mut self.errors, error);
+            }
+        }
+        found
+    }
+
+    fn service_on_host(
+        &self,
+        role: &'a Role,
+        service: &'a Service,
         host: &str,
+        errors: &mut Vec<InputError>,
     ) -> Option<ServiceOnHost> {
         let overrides = self.overrides;
         let open_files = self.input.facts.get(host).map_or(0, |facts| facts.open_files);
         let used_by = format!("service {} on {host}", service.name);
         let mut balanced = self.balanced(role, service, host);
-        self.values(role, host, used_by, |values| {
+        self.values_noting(errors, role, host, used_by, |values| {
             if !values.flag(service.when.as_ref(), true) {
                 return None;
             }

@@ -107,7 +107,7 @@ impl<'a> Builder<'a> {
             StepKind::Task { env, name, command, .. } => {
                 let (sql_role, sql_service) = self.met(Need::Database, role, enabled, step)?;
                 let sql = self.values(sql_role, &host, used_by.clone(), |values| sql(sql_service, values));
-                let on = self.service_on_host(role, service, &host)?;
+                let on = self.service_on_hosts(role, service, std::slice::from_ref(&host)).pop()?;
                 self.values(role, &host, used_by, |values| {
                     let mut spec: ContainerSpec = on.container.spec;
                     spec.name = format!("{}_{name}", service.container);

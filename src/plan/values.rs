@@ -17,6 +17,15 @@ pub(super) fn variable_of(node: &Node) -> Option<&str> {
     Some(node.as_str()?.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim())
 }
 
+/// Adds an error. The same mistake shows on every host, and a variable that is missing wherever it is used: once is enough.
+pub(super) fn note(errors: &mut Vec<InputError>, error: InputError) {
+    let missing = error.message.starts_with("undefined variable");
+    let same = |known: &InputError| known.message == error.message && (missing || known.place == error.place);
+    if !errors.iter().any(same) {
+        errors.push(error);
+    }
+}
+
 /// The eyes of one host on one role.
 pub(super) struct Values<'a> {
     pub(super) scope: &'a Scope,
@@ -28,12 +37,7 @@ pub(super) struct Values<'a> {
 impl Values<'_> {
     pub(super) fn note(&mut self, mut error: InputError) {
         error.used_by.get_or_insert_with(|| self.used_by.clone());
-        // The same mistake shows on every host, and a variable that is missing wherever it is used: once is enough.
-        let missing = error.message.starts_with("undefined variable");
-        let same = |known: &InputError| known.message == error.message && (missing || known.place == error.place);
-        if !self.errors.iter().any(same) {
-            self.errors.push(error);
-        }
+        note(self.errors, error);
     }
 
     pub(super) fn fail(&mut self, node: &Node, message: impl Into<String>) {
