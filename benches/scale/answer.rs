@@ -3,13 +3,61 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Read as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kolla::host::fake::Fake;
 use kolla::host::{Ask, Facts, Interface, Look, Output, PutFile};
 
+/// A host in memory, and what it answered to who only looks. That is said again until something changes: the hosts share
+/// the processors of what is measured, which real ones do not.
+pub(crate) struct Host {
+    pub(crate) fake: Fake,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    answers: BTreeMap<String, Vec<u8>>,
+    changes: u64,
+}
+
+impl Host {
+    pub(crate) fn new(index: usize) -> Self {
+        Self { fake: bare(index), kept: Mutex::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was answered to a question, or what is answered now.
+    pub(crate) async fn answer(&self, question: &str, now: impl Future<Output = Option<Vec<u8>>>) -> Option<Vec<u8>> {
+        let changes = {
+            let kept = self.kept();
+            if let Some(known) = kept.answers.get(question) {
+                return Some(known.clone());
+            }
+            kept.changes
+        };
+        let answer = now.await?;
+        let mut kept = self.kept();
+        if kept.changes == changes {
+            kept.answers.insert(question.to_owned(), answer.clone());
+        }
+        Some(answer)
+    }
+
+    /// Something may be another way now.
+    pub(crate) fn changed(&self) {
+        let mut kept = self.kept();
+        kept.changes += 1;
+        kept.answers.clear();
+    }
+}
+
 /// A host with an engine and the interfaces and listeners of an ordinary one, but nothing of ours.
-pub(crate) fn bare(index: usize) -> Fake {
+fn bare(index: usize) -> Fake {
     let fake = Fake::new(format!("host{index:03}"));
     let mut world = fake.world();
     world.facts.listening = (0..24).map(|port| format!("127.0.0.1:{}", 9000 + port)).collect();
@@ -36,9 +84,23 @@ pub(crate) struct Answered {
 }
 
 /// Answers a script that looks at a host; nothing for one that does not.
-pub(crate) async fn look(script: &str, fake: &Fake) -> Option<Answered> {
+pub(crate) async fn look(script: &str, host: &Host) -> Option<Answered> {
     let (_, calls) = script.split_once("\nexec 2>/dev/null\n")?;
-    let (mut ask, mut stays) = (Ask::default(), false);
+    let stays = calls.starts_with("lease ");
+    let question = calls.split_once('\n').filter(|_| stays).map_or(calls, |(_, rest)| rest);
+    let seen = host.answer(question, seen(question, &host.fake)).await?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut text = format!("time {}\0", now.as_nanos()).into_bytes();
+    if stays {
+        text.extend_from_slice(b"lease granted\0");
+    }
+    text.extend_from_slice(&seen);
+    Some(Answered { text, stays })
+}
+
+/// All of an answer but the time.
+async fn seen(calls: &str, fake: &Fake) -> Option<Vec<u8>> {
+    let mut ask = Ask::default();
     for line in calls.lines() {
         let mut words = words(line).into_iter();
         match words.next().as_deref() {
@@ -46,7 +108,6 @@ pub(crate) async fn look(script: &str, fake: &Fake) -> Option<Answered> {
             Some("files") => ask.files.extend(words),
             Some("sysctls") => ask.sysctls.extend(words.map(|path| path.replace('/', "."))),
             Some("packages") => ask.packages.extend(words),
-            Some("lease") => stays = true,
             _ => {}
         }
     }
@@ -54,9 +115,6 @@ pub(crate) async fn look(script: &str, fake: &Fake) -> Option<Answered> {
     fake.forget_calls();
     let mut text = facts(&look.facts);
     let mut say = |record: &str| text.extend_from_slice(&[record.as_bytes(), b"\0"].concat());
-    if stays {
-        say("lease granted");
-    }
     for volume in &look.volumes {
         say(&format!("volume {volume}"));
     }
@@ -66,7 +124,7 @@ pub(crate) async fn look(script: &str, fake: &Fake) -> Option<Answered> {
     let packages = look.packages.iter().map(|(name, version)| format!("installed {name} {version}\n"));
     say(&format!("packages {}", packages.collect::<String>()));
     say("end ");
-    Some(Answered { text, stays })
+    Some(text)
 }
 
 /// As `find` and `sha256sum` print them.
@@ -77,7 +135,8 @@ fn files(look: &Look, say: &mut impl FnMut(&str)) {
             (None, true) => 'd',
             (None, false) => 'f',
         };
-        say(&format!("file {kind} {} {} {path}", state.mode.trim_start_matches('0'), state.owner));
+        say(&format!("file {kind} {} 0:0 {path}", state.mode.trim_start_matches('0')));
+        say(&format!("owner {}", state.owner));
         say(&format!("link {}", state.link.as_deref().unwrap_or_default()));
     }
     for (path, state) in look.files.iter().filter(|(_, state)| !state.digest.is_empty()) {
@@ -86,9 +145,7 @@ fn files(look: &Look, say: &mut impl FnMut(&str)) {
 }
 
 fn facts(facts: &Facts) -> Vec<u8> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut records = vec![
-        format!("time {}", now.as_nanos()),
         format!("uname {} {} {}", facts.hostname, facts.kernel, facts.arch),
         format!(
             "os PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nNAME=\"Debian GNU/Linux\"\nID={}\nVERSION_ID=\"{}\"\n\
@@ -126,13 +183,15 @@ fn facts(facts: &Facts) -> Vec<u8> {
 }
 
 /// Runs any other script.
-pub(crate) async fn script(script: &str, stdin: &[u8], fake: &Fake) -> Output {
+pub(crate) async fn script(script: &str, stdin: &[u8], host: &Host) -> Output {
+    let fake = &host.fake;
     let done = if script.contains("<<'KOLLA-SUMS'") {
         put(script, stdin, fake).await
     } else {
         kolla::host::Machine::run(fake, script, stdin).await.map_err(Into::into)
     };
     fake.forget_calls();
+    host.changed();
     done.unwrap_or_else(|error| Output { code: 1, stdout: Vec::new(), stderr: error.to_string() })
 }
 

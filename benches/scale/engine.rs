@@ -8,29 +8,44 @@ use kolla::host::{ContainerSpec, Machine};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::answer::Host;
+
 /// Answers requests until the other side closes.
-pub(crate) async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, fake: &Fake) {
+pub(crate) async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &Host) {
     let mut bytes = Vec::new();
     loop {
         let Some(request) = Request::read(&mut stream, &mut bytes).await else { return };
-        let (status, body) = match answer(&request, fake).await {
-            Ok((status, body)) => (status, body),
-            Err(Error::Host(error)) => match error.cause {
-                HostCause::Engine { status, message } => (status, json!({ "message": message })),
-                other => (500, json!({ "message": other.to_string() })),
-            },
-            Err(other) => (500, json!({ "message": other.to_string() })),
+        let (status, body) = if request.method == "GET" && request.path == "containers/json" {
+            let list = host.answer("containers", async { Some(said(&request, &host.fake).await.1) }).await;
+            (200, list.unwrap_or_default())
+        } else {
+            let said = said(&request, &host.fake).await;
+            if request.method != "GET" {
+                host.changed();
+            }
+            said
         };
-        fake.forget_calls();
-        let body = if body.is_null() { String::new() } else { body.to_string() };
         let length = if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let head = format!(
             "HTTP/1.1 {status} .\r\nServer: Docker/26.1.5 (linux)\r\nContent-Type: application/json\r\n{length}\r\n"
         );
-        if stream.write_all((head + &body).as_bytes()).await.is_err() || stream.flush().await.is_err() {
+        if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err() || stream.flush().await.is_err() {
             return;
         }
     }
+}
+
+async fn said(request: &Request, fake: &Fake) -> (u16, Vec<u8>) {
+    let (status, body) = match answer(request, fake).await {
+        Ok(answer) => answer,
+        Err(Error::Host(error)) => match error.cause {
+            HostCause::Engine { status, message } => (status, json!({ "message": message })),
+            other => (500, json!({ "message": other.to_string() })),
+        },
+        Err(other) => (500, json!({ "message": other.to_string() })),
+    };
+    fake.forget_calls();
+    (status, if body.is_null() { Vec::new() } else { body.to_string().into_bytes() })
 }
 
 struct Request {

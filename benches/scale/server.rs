@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kolla::host::Output;
-use kolla::host::fake::Fake;
 use russh::keys::ssh_key::{LineEnding, PublicKey};
 use russh::keys::{Algorithm, PrivateKey};
 use russh::server::{self, Auth, ChannelOpenHandle, Msg, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelMsg};
 use tokio::net::TcpListener;
 
+use crate::answer::Host;
 use crate::{Failure, answer, engine};
 
 /// Serves hosts until stdin ends. Prints their ports; writes `known_hosts` and the key to log in with into the folder.
@@ -32,7 +32,7 @@ pub(crate) async fn serve(count: usize, folder: &Path) -> Result<(), Failure> {
         let port = listener.local_addr()?.port();
         ports.push(port.to_string());
         let _ = writeln!(known, "[127.0.0.1]:{port} {public}");
-        tokio::spawn(host(listener, config.clone(), accepted.clone(), answer::bare(index)));
+        tokio::spawn(host(listener, config.clone(), accepted.clone(), Arc::new(answer::Host::new(index))));
     }
     std::fs::write(folder.join("known_hosts"), known)?;
     crate::say(&ports.join(" "));
@@ -41,10 +41,10 @@ pub(crate) async fn serve(count: usize, folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn host(listener: TcpListener, config: Arc<server::Config>, accepted: Arc<PublicKey>, fake: Fake) {
+async fn host(listener: TcpListener, config: Arc<server::Config>, accepted: Arc<PublicKey>, simulated: Arc<Host>) {
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
-        let server = Server { fake: fake.clone(), accepted: accepted.clone(), channels: HashMap::new() };
+        let server = Server { host: simulated.clone(), accepted: accepted.clone(), channels: HashMap::new() };
         let config = config.clone();
         tokio::spawn(async move {
             if let Ok(session) = server::run_stream(config, stream, server).await {
@@ -56,7 +56,7 @@ async fn host(listener: TcpListener, config: Arc<server::Config>, accepted: Arc<
 
 /// One connection.
 struct Server {
-    fake: Fake,
+    host: Arc<Host>,
     accepted: Arc<PublicKey>,
     /// Session channels that have no command yet.
     channels: HashMap<ChannelId, Channel<Msg>>,
@@ -88,8 +88,8 @@ impl server::Handler for Server {
         _: &mut Session,
     ) -> Result<(), Self::Error> {
         reply.accept().await;
-        let fake = self.fake.clone();
-        tokio::spawn(async move { engine::serve(channel.into_stream(), &fake).await });
+        let host = self.host.clone();
+        tokio::spawn(async move { engine::serve(channel.into_stream(), &host).await });
         Ok(())
     }
 
@@ -116,16 +116,16 @@ impl server::Handler for Server {
     async fn exec_request(&mut self, id: ChannelId, line: &[u8], session: &mut Session) -> Result<(), Self::Error> {
         let Some(channel) = self.channels.remove(&id) else { return session.channel_failure(id) };
         session.channel_success(id)?;
-        let (fake, line) = (self.fake.clone(), String::from_utf8_lossy(line).into_owned());
+        let (host, line) = (self.host.clone(), String::from_utf8_lossy(line).into_owned());
         tokio::spawn(async move {
-            let _ = command(channel, &line, &fake).await;
+            let _ = command(channel, &line, &host).await;
         });
         Ok(())
     }
 }
 
 /// What `sh -c '...; eval "$(head -c LENGTH)"'` does: so much of stdin is a script, the rest is its input.
-async fn command(mut channel: Channel<Msg>, line: &str, fake: &Fake) -> Result<(), russh::Error> {
+async fn command(mut channel: Channel<Msg>, line: &str, host: &Host) -> Result<(), russh::Error> {
     let length = line.rsplit_once("head -c ").and_then(|(_, rest)| rest.split(')').next()?.parse::<usize>().ok());
     let Some(length) = length else { return finish(&channel, Output { code: 127, ..Output::default() }).await };
     let mut stdin = Vec::new();
@@ -139,7 +139,7 @@ async fn command(mut channel: Channel<Msg>, line: &str, fake: &Fake) -> Result<(
     let input = stdin.split_off(length);
     let script = String::from_utf8_lossy(&stdin).into_owned();
     channel.data_bytes(&b"\x01kolla\n"[..]).await?;
-    if let Some(answered) = answer::look(&script, fake).await {
+    if let Some(answered) = answer::look(&script, host).await {
         channel.data_bytes(answered.text).await?;
         // Holds the lease for as long as it is wanted.
         while answered.stays && !more(&mut channel, &mut Vec::new()).await {}
@@ -149,7 +149,7 @@ async fn command(mut channel: Channel<Msg>, line: &str, fake: &Fake) -> Result<(
     while !ended {
         ended = more(&mut channel, &mut stdin).await;
     }
-    finish(&channel, answer::script(&script, &stdin, fake).await).await
+    finish(&channel, answer::script(&script, &stdin, host).await).await
 }
 
 /// Takes what comes next; whether it was the end.
