@@ -26,6 +26,8 @@ use crate::error::HostCause;
 const SESSION_CHANNELS: usize = 8;
 /// Of these, what the engine's streams get where each is a `sudo` command: they must not starve the others.
 const COMMAND_STREAMS: usize = 4;
+/// The largest packet that a server may send: each session keeps room for one.
+const PACKET: u32 = 8 << 10;
 /// A refusal is told within this time; what takes longer is a time-out.
 const REFUSAL: Duration = Duration::from_millis(500);
 
@@ -172,6 +174,7 @@ impl Session {
         let defaults = Preferred::default();
         let config = client::Config {
             nodelay: true,
+            maximum_packet_size: PACKET,
             keepalive_interval: Some(Duration::from_secs(15)),
             keepalive_max: 4,
             // Also what bounds a write that the server does not take. Answers to keepalives count as activity.
