@@ -369,7 +369,7 @@ impl Scope {
             "vars" => Some(Root::value(self)),
             // Before a host was looked at its facts are empty, not undefined: `facts.x | default(..)` works.
             "facts" | "ansible_facts" if !self.knows_facts() => Some(Value::from_pairs(Vec::<(Value, Value)>::new())),
-            _ => self.shared.host(self.host).specials.get(name).cloned(),
+            _ => self.shared.host(self.host).special(name),
         }
     }
 

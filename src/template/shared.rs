@@ -146,7 +146,20 @@ pub(super) struct Host {
     pub(super) table: Table,
     /// What only it has: its name, groups and facts.
     pub(super) specials: HashMap<&'static str, Value>,
+    /// Its facts under Ansible's names, made for who asks.
+    ansible: OnceLock<Value>,
     pub(super) memo: Memo,
+}
+
+impl Host {
+    /// A name that only it has.
+    pub(super) fn special(&self, name: &str) -> Option<Value> {
+        if name != "ansible_facts" {
+            return self.specials.get(name).cloned();
+        }
+        let facts = self.specials.get("facts")?;
+        Some(self.ansible.get_or_init(|| facts::ansible(&serde_json::to_value(facts).unwrap_or_default())).clone())
+    }
 }
 
 /// Everything the scopes of a site share.
@@ -191,10 +204,9 @@ impl Shared {
                 ("group_names", Value::from(host.groups)),
             ]);
             if let Some(facts) = &host.facts {
-                specials.insert("ansible_facts", facts::ansible(facts));
                 specials.insert("facts", Value::from(minijinja::value::Serde(facts)));
             }
-            hosts.insert(host.name, Host { table, specials, memo: Memo::default() });
+            hosts.insert(host.name, Host { table, specials, ansible: OnceLock::new(), memo: Memo::default() });
         }
         let mut all: Vec<Arc<Variable>> = tables.known.into_values().flatten().collect();
         // The order of a run's errors must not depend on where the layers lie in memory.
