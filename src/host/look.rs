@@ -103,6 +103,8 @@ pub(super) fn parse(ask: &Ask, code: u32, answer: &[u8]) -> Result<Look, HostCau
             _ => fact(word, value, &mut look.facts),
         }
     }
+    // A map that was filled in order has room for as much again.
+    look.files = std::mem::take(&mut look.files).into_iter().collect();
     for name in &ask.sysctls {
         if let Some(value) = sysctls.get(&sysctl_path(name)) {
             look.sysctls.insert(name.clone(), value.clone());

@@ -118,7 +118,7 @@ impl Plan {
         let keep: Vec<bool> = self.nodes.iter().map(|node| kept(node, phase, selection)).collect();
         let mut position = vec![None; self.nodes.len()];
         let mut before: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
-        let mut nodes: Vec<Node> = Vec::new();
+        let mut nodes: Vec<Node> = Vec::with_capacity(keep.iter().filter(|keep| **keep).count());
         for (index, node) in self.nodes.iter().enumerate() {
             let mut after: IndexSet<usize> = IndexSet::new();
             for other in &node.after {

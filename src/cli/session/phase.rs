@@ -90,8 +90,8 @@ async fn run(
     for warning in loaded.warnings(&lookups) {
         reporting.sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
     }
+    drop(facts);
     selection.hosts = at.global.limit.is_some().then_some(limit);
-    let mut plan = whole.select(phase, &selection);
     let first = hosts.first().map(String::as_str).unwrap_or_default();
     let mut shared = shared(at, scopes.host(first))?;
     let sink = reporting.sink.clone();
@@ -106,11 +106,12 @@ async fn run(
     // Of what writes files and starts containers with them, a database's recovery, too: a stop needs no new secret.
     let deploys = [op::Kind::FileSet, op::Kind::Container].iter().all(|kind| phase.keep.contains(kind));
     let deploys = deploys && phase.want == Want::Running;
+    let mut strays = strays(&whole, &connected, &shared.site, &selection, phase.want);
+    let mut plan = whole.select(phase, &selection);
     let fixed =
         if deploys { Fixed::of(&whole, &loaded.site, &loaded.roles, scopes.host(first)) } else { Fixed::default() };
     refuse_changed(&fixed, &plan, &connected, check, &*reporting.sink)?;
     let stale = deploys.then(|| super::cloud::stale(at, scopes.host(first))).flatten();
-    let mut strays = strays(&whole, &connected, &shared.site, &selection, phase.want);
     for stray in &mut strays {
         let Some(Op::Container(container)) = &mut stray.op else { continue };
         let service = loaded.roles.0.get(&container.role).and_then(|role| role.services.get(&container.service));
@@ -147,7 +148,7 @@ async fn run(
         Some(pull) if request.include_images => whole.select(pull, &selection).nodes,
         _ => Vec::new(),
     };
-    drop((whole, scopes, facts));
+    drop((whole, scopes));
     let (forks, stop) = (usize::from(at.global.forks.unwrap_or(0)), at.stop.child_token());
     let mut options = WalkOptions { check, forks, stop: stop.clone(), only: None };
     if let Some(saved) = &request.saved {
