@@ -4,7 +4,8 @@
 //! steps; what a role needs -> its containers, and those of its steps that speak to it. Nothing else: late roles
 //! pull images, write files and make their schemas while early ones start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -62,6 +63,7 @@ pub(super) struct Builder<'a> {
     /// The milestone that says a role is ready.
     ready: BTreeMap<String, usize>,
     scopes: BTreeMap<String, Scope>,
+    contents: HashSet<Arc<[u8]>>,
     /// The service that sends to all that have a `proxy`, and its role.
     pub(super) balancer: Option<(&'a Role, &'a Service)>,
 }
@@ -79,20 +81,23 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
     let switched_off = builder.switched_off(&enabled);
     let lacking = builder.lacking();
     builder.errors.extend(lacking.into_iter().chain(switched_off));
-    let errors = broken.before(builder.errors);
+    let (nodes, errors) = (std::mem::take(&mut builder.nodes), std::mem::take(&mut builder.errors));
+    // On many hosts what it went by is large.
+    drop(builder);
+    let errors = broken.before(errors);
     if !errors.is_empty() {
         return Err(Error::Input(errors));
     }
     let mut lookups = overrides.lookups();
     lookups.roles = enabled.iter().map(|role| role.name.clone()).collect();
-    for node in &builder.nodes {
+    for node in &nodes {
         if let Some(Op::FileSet(set)) = &node.op
             && !lookups.services.contains(&set.service)
         {
             lookups.services.insert(set.service.clone());
         }
     }
-    Ok(Plan { phase: String::new(), nodes: ordered(builder.nodes)?, lookups, questions })
+    Ok(Plan { phase: String::new(), nodes: ordered(nodes)?, lookups, questions })
 }
 
 impl<'a> Builder<'a> {
@@ -107,6 +112,7 @@ impl<'a> Builder<'a> {
             ids: BTreeMap::new(),
             ready: BTreeMap::new(),
             scopes: BTreeMap::new(),
+            contents: HashSet::new(),
             balancer: None,
         };
         let mut enabled = Vec::new();
@@ -164,11 +170,28 @@ impl<'a> Builder<'a> {
         op: impl Into<Op>,
         after: impl IntoIterator<Item = usize>,
     ) -> usize {
-        let op = op.into();
+        let mut op = op.into();
+        self.share(&mut op);
         let id = format!("{host}/{}", op.operation().subject());
         let node =
             Node { id: id.clone(), host: host.into(), role: role.into(), op: Some(op), after: Vec::new(), gate: None };
         self.insert(id, node, after)
+    }
+
+    /// Files that several hosts have alike, as the list of all hosts, are kept once.
+    fn share(&mut self, op: &mut Op) {
+        let files = match op {
+            Op::FileSet(set) => &mut *Arc::make_mut(set).files,
+            Op::Unit(unit) => &mut *Arc::make_mut(unit).files,
+            Op::HostFile(host) => std::slice::from_mut(&mut Arc::make_mut(host).file),
+            _ => return,
+        };
+        for file in files {
+            match self.contents.get(&file.content) {
+                Some(known) => file.content.clone_from(known),
+                None => drop(self.contents.insert(file.content.clone())),
+            }
+        }
     }
 
     fn milestone(&mut self, role: &str, name: &str, after: impl IntoIterator<Item = usize>) -> usize {

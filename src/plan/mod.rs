@@ -264,14 +264,12 @@ fn ordered(nodes: Vec<Node>) -> Result<Vec<Node>> {
     }
     let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
     let mut slots: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
-    Ok(order
-        .into_iter()
-        .filter_map(|old| slots[old].take())
-        .map(|mut node| {
-            for other in &mut node.after {
-                *other = place[other];
-            }
-            node
-        })
-        .collect())
+    let mut nodes = Vec::with_capacity(count);
+    for mut node in order.into_iter().filter_map(|old| slots[old].take()) {
+        for other in &mut node.after {
+            *other = place[other];
+        }
+        nodes.push(node);
+    }
+    Ok(nodes)
 }

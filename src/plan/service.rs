@@ -1,9 +1,7 @@
 //! A service on a host: its files rendered, its container described.
 
-use std::collections::HashMap;
 use std::num::NonZero;
 use std::panic::resume_unwind;
-use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::json;
@@ -67,14 +65,6 @@ impl<'a> Builder<'a> {
             found.extend(on_hosts);
             for error in errors {
                 note(&mut self.errors, error);
-            }
-        }
-        // What is the same on several hosts is kept once.
-        let mut contents: HashMap<String, Arc<[u8]>> = HashMap::new();
-        for file in found.iter_mut().flat_map(|on| &mut on.files.files) {
-            match contents.get(&file.digest) {
-                Some(known) => file.content.clone_from(known),
-                None => drop(contents.insert(file.digest.clone(), file.content.clone())),
             }
         }
         found

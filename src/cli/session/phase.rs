@@ -67,18 +67,17 @@ async fn run(
     let granting = if check { Vec::new() } else { loaded.granting() };
     let names: IndexSet<String> = loaded.members().into_iter().chain(limit.iter().chain(&granting).cloned()).collect();
     let names: Vec<String> = names.into_iter().collect();
-    let mut lookups = loaded.draft(&names.iter().cloned().collect())?.lookups;
+    let asking = loaded.unasked(true);
+    let mut lookups = loaded.plan(&BTreeMap::new(), &asking, &names.iter().cloned().collect())?.lookups;
     let prepares = phase.keep.contains(&op::Kind::Unit);
     let options = connect_options(at, reporting.record.as_ref());
     let wish = LeaseWish { hosts: granting, note: lease_note(at), without_majority: at.global.without_majority };
-    let (mut connected, lease) = {
-        let asking = loaded.unasked(true);
-        let ask = |host: &str| loaded.ask(&asking, host, prepares);
-        tokio::select! {
-            connected = connect_with_lease(&loaded.site, &names, &options, ask, &wish, &*reporting.sink) => connected,
-            () = at.stop.cancelled() => return Err(Error::Interrupted),
-        }
+    let ask = |host: &str| loaded.ask(&asking, host, prepares);
+    let (mut connected, lease) = tokio::select! {
+        connected = connect_with_lease(&loaded.site, &names, &options, ask, &wish, &*reporting.sink) => connected,
+        () = at.stop.cancelled() => return Err(Error::Interrupted),
     };
+    drop(asking);
     let missing = absent(&mut connected, &limit)?;
     let lease = lease?;
     let facts = KeptFacts::of(at).with(&connected.looks);
