@@ -79,9 +79,9 @@ fn a_deploy_tells_what_changed_and_why() {
         "\
 deploy  control01 control02 control03  ·  4 roles, 61 operations
   glance     control01  file glance-api.conf    updated: 2 lines
-  @@ -1,2 +1,2 @@
-  -workers = 1
-  +workers = 2
+      @@ -1,2 +1,2 @@
+      -workers = 1
+      +workers = 2
   glance     control01  container glance_api    replaced: configuration                 6.1s
   glance     control02  container glance_api    failed: not ready after 60s             1m00s
   glance     control03  container glance_api    skipped: waits for control02 container glance_api
@@ -152,7 +152,7 @@ fn hosts_that_cannot_be_used_come_after_the_first_line() {
         text,
         "\
 deploy  control01 control02  ·  4 roles, 61 operations
-         control02  connection              failed: 10.0.0.12:22: connect: no answer within 10 s
+             control02  connection              failed: 10.0.0.12:22: connect: no answer within 10 s
 "
     );
     let (screen, out, _) = Screen::captured();
