@@ -71,7 +71,11 @@ facts() { # engine socket
     done
 }
 
-listed() { find "$@" -printf 'file %y %m %U:%G %p\0owner %u:%g\0link %l\0'; }
+# Names are looked up file by file, which takes longer than all the rest: not for root's, which are most.
+listed() {
+    find "$@" -printf 'file %y %m %U:%G %p\0' \
+        \( -uid 0 -gid 0 -printf 'owner root:root\0' -o -printf 'owner %u:%g\0' \) -printf 'link %l\0'
+}
 folders() { listed "$@"; find "$@" -type f -exec sha256sum -z -- {} +; }
 files() { listed "$@" -maxdepth 0; find "$@" -maxdepth 0 -type f -exec sha256sum -z -- {} +; }
 # Not by `read`: it takes byte after byte, and these files answer only the first.

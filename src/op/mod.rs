@@ -22,6 +22,7 @@ pub mod message_queue;
 pub mod packages;
 mod patience;
 pub mod probe;
+mod registry;
 pub mod sysctl;
 pub mod task;
 pub mod unit;
@@ -38,6 +39,7 @@ use crate::error::Result;
 use crate::host::Remote;
 
 pub use attribute::{Attribute, Attributes};
+pub use registry::PlainRegistry;
 pub use view::{InRegistry, Peer, Shared, Tell, Told, View};
 
 /// What differs between a host as it is and as it should be.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::container::Container;
 use super::database::{Inventory, Sql};
+use super::registry::PlainRegistry;
 use crate::error::{Error, HostCause, Result};
 use crate::host::{ContainerState, FileState, Look, Observer, RegistryLogin, registry};
 use crate::shell::Mask;
@@ -138,6 +139,8 @@ pub struct Shared {
     pub containers: BTreeMap<String, Vec<Arc<Container>>>,
     /// The host whose engine asks the registry, so that the others are not asked at all.
     pub asks: Option<Observer>,
+    /// The site's registry, where no engine is needed to ask it.
+    pub plain: Option<PlainRegistry>,
     /// Told what concerns no single operation.
     pub tell: Tell,
     digests: Mutex<BTreeMap<String, Arc<OnceCell<InRegistry>>>>,
@@ -162,6 +165,7 @@ impl Shared {
             mask: Mask::default(),
             containers: BTreeMap::new(),
             asks: None,
+            plain: None,
             tell: Tell::nobody(),
             digests: Mutex::default(),
             silent: Mutex::default(),
@@ -210,8 +214,8 @@ impl Shared {
         }
     }
 
-    /// What the registry of an image reference says of it, asked once through the engine of the host that asks for all, or
-    /// of `host` where that one cannot. A registry that does not answer is not asked again in this run, and told once.
+    /// What the registry of an image reference says of it, asked once from the host that asks for all, by its engine
+    /// where that is needed, or by that of `host`. A registry that does not answer is not asked again in this run, and told once.
     pub async fn in_registry(&self, reference: &str, host: &Observer) -> InRegistry {
         let cell = {
             let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
@@ -222,6 +226,11 @@ impl Shared {
             let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner).get(address).cloned();
             if let Some(cause) = silent {
                 return Err(Error::host(host.name(), format!("ask the registry for {reference}"), cause));
+            }
+            if let (Some(plain), Some(first)) = (&self.plain, &self.asks)
+                && let Some(digest) = plain.digest(reference, first).await
+            {
+                return Ok(InRegistry::Has(digest));
             }
             if let Some(first) = &self.asks
                 && let Ok(known) =

@@ -18,6 +18,7 @@ mod trace;
 
 pub use minijinja::Value;
 
+pub use filters::truth;
 pub use layer::{Layer, Origin, Sourced};
 pub use mentions::Mentions;
 pub use scope::Scope;

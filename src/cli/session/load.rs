@@ -10,14 +10,14 @@ use indexmap::IndexSet;
 use crate::cli::{Environment, Global, Invocation};
 use crate::error::{Error, InputError, Kind, Result};
 use crate::host::{Ask, Facts, Interface, LeaseNote, Observe};
-use crate::op::{Peer, Shared};
+use crate::op::{Peer, PlainRegistry, Shared};
 use crate::plan::{Input, Lookups, NAMED, Overrides, Plan, Selection, Strangers};
 use crate::report::RunRecord;
 use crate::role::{FileSpec, HostKind, Role, Roles};
 use crate::run::Crew;
 use crate::run::connect::{ConnectOptions, Connected};
 use crate::site::{Site, SiteOptions};
-use crate::template::{Scope, Scopes};
+use crate::template::{Scope, Scopes, truth};
 
 /// All that was read before any host was asked.
 pub(super) struct Loaded {
@@ -350,6 +350,9 @@ pub(super) fn shared(at: &Invocation, scope: &Scope) -> Result<Shared> {
     };
     let mut shared = Shared::new(text("kolla_site_name")?, at.global.diff, at.global.adopt, login);
     shared.mask = at.screen.mask();
+    let plain = scope.get("docker_registry_insecure").map(|value| truth(&value))?;
+    let address = text("docker_registry")?;
+    shared.plain = (plain && shared.login.is_none()).then(|| PlainRegistry::new(address));
     Ok(shared)
 }
 

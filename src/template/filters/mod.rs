@@ -316,7 +316,7 @@ pub(super) fn kind(value: &Value) -> &'static str {
 }
 
 /// Ansible's `bool`: everything but these words and their numbers is false.
-pub(super) fn truth(value: &Value) -> bool {
+pub fn truth(value: &Value) -> bool {
     match value.as_str() {
         Some(text) => matches!(text.to_lowercase().as_str(), "yes" | "on" | "1" | "true"),
         None => value.as_i64() == Some(1) || *value == Value::from(true) || *value == Value::from(1.0),
