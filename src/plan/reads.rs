@@ -12,6 +12,7 @@ pub(super) const READ_HERE: &[&str] = &[
     "docker_image_name_prefix",
     "docker_namespace",
     "docker_registry",
+    "docker_registry_insecure",
     "docker_registry_password",
     "docker_registry_username",
     "keystone_admin_password",
