@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use super::patience::pause;
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, Result};
 use crate::host::{HttpAsk, Observer, Reach, ReadOnly, Remote};
@@ -75,6 +76,8 @@ const STAYS: Duration = Duration::from_secs(5);
 /// How long a container may start and end again: one that met a passing failure of another service gets a second
 /// chance, one that cannot work is told soon.
 const STARTS_AGAIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether a container still runs while its service is asked.
+const STATE: Duration = Duration::from_secs(1);
 /// What the last question gets, however late it comes.
 const LAST_ASK: Duration = Duration::from_secs(5);
 
@@ -84,24 +87,30 @@ impl Probe {
     /// # Errors
     /// When the host itself does not answer.
     pub async fn once(&self, host: &Observer, container: &str) -> Result<Answer> {
-        if !matches!(self.ask, Ask::Http { .. } | Ask::Tcp { .. }) {
-            let state = host.containers().await?.remove(container);
-            match state {
-                None => return Ok(Answer::Ended { why: "it is gone".into(), restarts: false }),
-                Some(state) if ["restarting", "exited", "dead"].contains(&state.state.as_str()) => {
-                    let restarts = state.state == "restarting";
-                    return Ok(Answer::Ended { why: state.status.to_lowercase(), restarts });
-                }
-                Some(state) if self.ask == Ask::Healthy => {
-                    return Ok(if state.status.contains("(healthy)") {
-                        Answer::Right
-                    } else {
-                        Answer::NotYet(state.status.to_lowercase())
-                    });
-                }
-                Some(_) => {}
-            }
+        let by_address = matches!(self.ask, Ask::Http { .. } | Ask::Tcp { .. });
+        match if by_address { Answer::Right } else { self.of_state(host, container).await? } {
+            Answer::Right => self.question(host, container).await,
+            other => Ok(other),
         }
+    }
+
+    /// What the state of the container alone says.
+    async fn of_state(&self, host: &Observer, container: &str) -> Result<Answer> {
+        let Some(state) = host.containers().await?.remove(container) else {
+            return Ok(Answer::Ended { why: "it is gone".into(), restarts: false });
+        };
+        if ["restarting", "exited", "dead"].contains(&state.state.as_str()) {
+            let restarts = state.state == "restarting";
+            return Ok(Answer::Ended { why: state.status.to_lowercase(), restarts });
+        }
+        if self.ask == Ask::Healthy && !state.status.contains("(healthy)") {
+            return Ok(Answer::NotYet(state.status.to_lowercase()));
+        }
+        Ok(Answer::Right)
+    }
+
+    /// What the service says.
+    async fn question(&self, host: &Observer, container: &str) -> Result<Answer> {
         match &self.ask {
             Ask::Running | Ask::Healthy => Ok(Answer::Right),
             Ask::Tcp { address, port } => Ok(match host.reach(address, *port, Duration::from_secs(3)).await? {
@@ -154,22 +163,23 @@ impl Probe {
     pub async fn until_right(&self, host: &Observer, container: &str) -> Result<Answer> {
         let begin = tokio::time::Instant::now();
         let end = begin + Duration::from_secs(self.within);
-        let mut pause = Duration::from_millis(50);
-        let mut look_at_state = tokio::time::Instant::now();
-        let (mut up_since, mut first_end) = (begin, None);
+        let (mut up_since, mut first_end, mut state_asked) = (begin, None, None);
         loop {
+            let asked = tokio::time::Instant::now();
             let mut answer = Answer::Right;
             // A container that ended will never answer: noticed at once, not when the time is over.
-            if matches!(self.ask, Ask::Http { .. } | Ask::Tcp { .. }) && look_at_state <= tokio::time::Instant::now() {
-                answer = Probe::default().once(host, container).await?;
-                look_at_state = tokio::time::Instant::now() + Duration::from_secs(1);
+            let asks_service = !matches!(self.ask, Ask::Running | Ask::Healthy);
+            if !asks_service || state_asked.is_none_or(|last| asked >= last + STATE) {
+                answer = self.of_state(host, container).await?;
+                state_asked = Some(asked);
             }
-            if answer == Answer::Right {
+            if answer == Answer::Right && asks_service {
                 let limit = end.max(tokio::time::Instant::now() + LAST_ASK);
-                let asked = tokio::time::timeout_at(limit, self.once(host, container)).await;
-                answer = asked.unwrap_or_else(|_| Ok(Answer::NotYet("no answer".into())))?;
+                let question = tokio::time::timeout_at(limit, self.question(host, container)).await;
+                answer = question.unwrap_or_else(|_| Ok(Answer::NotYet("no answer".into())))?;
             }
             let now = tokio::time::Instant::now();
+            let pause = pause(now - begin, now - asked);
             let over = now + pause > end;
             let settled = match &answer {
                 // What is only to run has to have run for a while: any program does for a moment.
@@ -185,7 +195,6 @@ impl Probe {
                 return Ok(answer);
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(500));
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::host::{ContainerState, ReadOnly, Remote};
+use crate::op::patience::pause;
 use crate::op::{Peer, View};
 
 /// How long requests under way may take before a member stops; what serves them has its own patience after that.
@@ -46,16 +47,18 @@ impl Balanced {
         if !self.judge.as_ref().is_none_or(judged) {
             return Ok(());
         }
-        let end = Instant::now() + NOTICES;
+        let begin = Instant::now();
         for (name, peer) in at.peers.iter() {
-            while let Some(Member { status, .. }) = self.on(peer).await.filter(|member| !member.up()) {
-                if Instant::now() > end {
+            loop {
+                let asked = Instant::now();
+                let Some(Member { status, .. }) = self.on(peer).await.filter(|member| !member.up()) else { break };
+                if begin.elapsed() > NOTICES {
                     let (server, container) = (&self.server, &self.container);
                     return Err(Error::operation(format!("{container} on {name} does not send to {server} yet"))
                         .because(format!("{server} of {} is {status}", self.backend))
                         .with_hint("see what its check asks, and run this again"));
                 }
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                tokio::time::sleep(pause(begin.elapsed(), asked.elapsed())).await;
             }
         }
         Ok(())
@@ -64,11 +67,16 @@ impl Balanced {
     /// Before this member stops: the load balancers send new requests to the others, and those under way come to their
     /// end, for a while. One that has no others goes on as it is.
     pub(super) async fn drain(&self, at: &View, host: &Remote) {
-        let end = Instant::now() + DRAINS;
+        let begin = Instant::now();
         self.tell(at, host, "drain").await;
         for peer in at.peers.values() {
-            while self.on(peer).await.is_some_and(|member| member.sessions > 0) && Instant::now() < end {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+            loop {
+                let asked = Instant::now();
+                let sends = self.on(peer).await.is_some_and(|member| member.sessions > 0);
+                if !sends || begin.elapsed() >= DRAINS {
+                    break;
+                }
+                tokio::time::sleep(pause(begin.elapsed(), asked.elapsed())).await;
             }
         }
     }
