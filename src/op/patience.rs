@@ -41,3 +41,15 @@ pub(super) fn http_not_yet(answer: &Result<HttpAnswer>) -> bool {
         Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_is_asked_less_often_and_a_busy_host_leaves_most_of_its_time_to_what_starts() {
+        let pauses = [(0, 0), (2_000, 10), (20_000, 10), (100, 400), (600_000, 10), (0, 9_000)]
+            .map(|(waited, answer)| pause(Duration::from_millis(waited), Duration::from_millis(answer)).as_millis());
+        assert_eq!(pauses, [50, 200, 2_000, 1_200, 3_000, 3_000]);
+    }
+}

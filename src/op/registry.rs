@@ -4,9 +4,12 @@
 //! the time of a run that changes nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use crate::host::{HttpAsk, Observer, limit, registry, repository};
+use crate::host::{HttpAsk, Observer, registry, repository};
 
+/// One that answers at all does so at once. The engine's own patience comes after this.
+const WITHIN: Duration = Duration::from_secs(5);
 /// What a manifest may be. A registry tells the digest of what it finds among these, as an engine asks for it.
 const MANIFESTS: [&str; 4] = [
     "application/vnd.oci.image.index.v1+json",
@@ -46,7 +49,7 @@ impl PlainRegistry {
             headers: vec![("accept".into(), MANIFESTS.join(", "))],
             ..HttpAsk::default()
         };
-        let answer = host.get(&ask, limit::READ).await.unwrap_or_default();
+        let answer = host.get(&ask, WITHIN).await.unwrap_or_default();
         let digest = answer.headers.get("docker-content-digest").filter(|_| answer.status == 200);
         if digest.is_none() && answer.status != 404 {
             self.other.store(true, Ordering::Relaxed);
