@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 pub use mask::Mask;
-pub(crate) use mask::{hide_spans, is_secret_name, sets_a_secret};
+pub(crate) use mask::{hide_spans, is_secret_name, secrets_in, sets_a_secret};
 
 /// One word for `/bin/sh`: quoted unless it is plain.
 pub fn quote(word: &str) -> String {

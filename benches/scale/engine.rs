@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::answer::Host;
+use crate::site::REGISTRY;
 
 /// Answers requests until the other side closes.
 pub(crate) async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &Host) {
@@ -25,9 +26,13 @@ pub(crate) async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, host:
             }
             said
         };
+        // The registry tells it in a header.
+        let digest = (request.path.starts_with("v2/") && status == 200)
+            .then(|| format!("Docker-Content-Digest: {}\r\n", String::from_utf8_lossy(&body).trim_matches('"')))
+            .unwrap_or_default();
         let length = if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let head = format!(
-            "HTTP/1.1 {status} .\r\nServer: Docker/26.1.5 (linux)\r\nContent-Type: application/json\r\n{length}\r\n"
+            "HTTP/1.1 {status} .\r\nServer: Docker/26.1.5 (linux)\r\nContent-Type: application/json\r\n{digest}{length}\r\n"
         );
         if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err() || stream.flush().await.is_err() {
             return;
@@ -109,6 +114,12 @@ async fn answer(request: &Request, fake: &Fake) -> Result<(u16, Value), Error> {
             let digest = fake.registry_digest(name, None).await?;
             let descriptor = json!({ "mediaType": "x", "digest": digest, "size": 1 });
             (200, json!({ "Descriptor": descriptor, "Platforms": [] }))
+        }
+        // `v2/NAME/manifests/TAG`
+        ("GET", "v2", name, tag) => {
+            let reference = format!("{REGISTRY}/{}:{tag}", name.trim_end_matches("/manifests"));
+            fake.world().publish(&reference, &reference);
+            (200, json!(fake.registry_digest(&reference, None).await?))
         }
         ("GET", "images", name, "json") => match fake.image(name).await? {
             Some(image) => (200, json!({ "Id": image.id })),

@@ -15,6 +15,7 @@ use russh::{Channel, ChannelId, ChannelMsg};
 use tokio::net::TcpListener;
 
 use crate::answer::Host;
+use crate::site::REGISTRY_PORT;
 use crate::{Failure, answer, engine};
 
 /// Serves hosts until stdin ends. Prints their ports; writes `known_hosts` and the key to log in with into the folder.
@@ -93,19 +94,23 @@ impl server::Handler for Server {
         Ok(())
     }
 
-    /// Whoever tries a port of a service finds that it listens.
+    /// The registry, or a port of a service: whoever tries one finds that it listens.
     async fn channel_open_direct_tcpip(
         &mut self,
         channel: Channel<Msg>,
         _: &str,
-        _: u32,
+        port: u32,
         _: &str,
         _: u32,
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
         reply.accept().await;
+        let host = self.host.clone();
         tokio::spawn(async move {
+            if port == REGISTRY_PORT {
+                return engine::serve(channel.into_stream(), &host).await;
+            }
             let mut channel = channel;
             while !more(&mut channel, &mut Vec::new()).await {}
             let _ = channel.close().await;
@@ -138,7 +143,7 @@ async fn command(mut channel: Channel<Msg>, line: &str, host: &Host) -> Result<(
     }
     let input = stdin.split_off(length);
     let script = String::from_utf8_lossy(&stdin).into_owned();
-    channel.data_bytes(&b"\x01kolla\n"[..]).await?;
+    channel.data_bytes(&b"\x01kolla 4711\n"[..]).await?;
     if let Some(answered) = answer::look(&script, host).await {
         channel.data_bytes(answered.text).await?;
         // Holds the lease for as long as it is wanted.

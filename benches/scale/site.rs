@@ -78,6 +78,9 @@ fn role_file(role: &str) -> String {
     text
 }
 
+/// The port of the registry, which hosts answer for.
+pub(crate) const REGISTRY_PORT: u32 = 5000;
+pub(crate) const REGISTRY: &str = "registry.example:5000";
 const GLOBALS: &str = "\
 kolla_internal_vip_address: 10.0.255.254
 docker_registry: registry.example:5000

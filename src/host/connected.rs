@@ -165,6 +165,10 @@ impl Machine for Connected {
         self.wire.requests() + self.engine.requests()
     }
 
+    async fn rest(&self) {
+        self.wire.rest().await;
+    }
+
     async fn look(&self, ask: &Ask) -> Result<Look> {
         let request = || within(limit::LOOK, async { Ok(self.look_once(ask, None).await?.0) });
         self.twice("look".into(), request).await

@@ -24,6 +24,9 @@ pub trait Machine: Send + Sync {
     fn name(&self) -> &str;
     /// Requests made since the login: what a latency of the network is paid for.
     fn requests(&self) -> u64;
+    /// Ends the session until the next request, which makes a new one: on thousands of hosts, sessions that wait take more
+    /// memory than all else.
+    async fn rest(&self) {}
 
     /// One look: facts, files, containers and volumes, in at most two requests (both sent at once).
     async fn look(&self, ask: &Ask) -> Result<Look>;

@@ -223,6 +223,12 @@ impl Session {
         })
     }
 
+    /// Ends it, and with it what still goes through it.
+    pub(super) async fn end(&self) {
+        self.told.over.store(true, Ordering::Relaxed);
+        let _ = self.handle.disconnect(russh::Disconnect::ByApplication, "", "").await;
+    }
+
     /// The session has ended.
     pub(super) fn lost(&self) -> bool {
         self.told.over.load(Ordering::Relaxed) || self.handle.is_closed()

@@ -103,7 +103,7 @@ pub async fn connect(target: &Target, bastions: &Bastions, observe: Option<Obser
     let wire = Arc::new(Ssh {
         target: target.clone(),
         bastions: bastions.clone(),
-        session: Mutex::new(Arc::new(session)),
+        session: Mutex::new(Some(Arc::new(session))),
         dead: tokio::sync::Mutex::default(),
         requests: AtomicU64::new(0),
     });
@@ -130,11 +130,11 @@ pub(super) async fn open(target: &Target, bastion: Option<Arc<Session>>) -> Resu
     }
 }
 
-/// A host over SSH, with whatever session it has now.
+/// A host over SSH, with whatever session it has now: none while it rests.
 struct Ssh {
     target: Target,
     bastions: Bastions,
-    session: Mutex<Arc<Session>>,
+    session: Mutex<Option<Arc<Session>>>,
     /// Held while it is made anew. Why that could not be: nothing is tried any more.
     dead: tokio::sync::Mutex<Option<HostCause>>,
     requests: AtomicU64,
@@ -148,13 +148,12 @@ impl Ssh {
         if let Some(cause) = &*dead {
             return Err(cause.clone());
         }
-        let now = self.now();
-        if !now.lost() {
+        if let Some(now) = self.now().filter(|now| !now.lost()) {
             return Ok(now);
         }
         match self.renew().await {
             Ok(session) => {
-                self.session.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&session);
+                *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.clone());
                 Ok(session)
             }
             Err(cause) => {
@@ -164,7 +163,7 @@ impl Ssh {
         }
     }
 
-    fn now(&self) -> Arc<Session> {
+    fn now(&self) -> Option<Arc<Session>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -197,8 +196,7 @@ impl Wire for Ssh {
     }
 
     fn lost(&self) -> Option<HostCause> {
-        let now = self.now();
-        now.lost().then(|| now.loss())
+        self.now().filter(|now| now.lost()).map(|now| now.loss())
     }
 
     fn sudo(&self) -> bool {
@@ -207,5 +205,12 @@ impl Wire for Ssh {
 
     fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    async fn rest(&self) {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(session) = session {
+            session.end().await;
+        }
     }
 }

@@ -112,11 +112,16 @@ impl Sshd {
 
     /// Ends every session, as a crash of the host's sshd would.
     fn cut(&self) {
+        for pid in self.sessions() {
+            Command::new("kill").args(["-9", &pid]).status().unwrap();
+        }
+    }
+
+    /// The processes of the sessions that there are.
+    fn sessions(&self) -> Vec<String> {
         let own = self.child.id();
         let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &own.to_string()]).output().unwrap();
-        for pid in String::from_utf8(listed.stdout).unwrap().split_whitespace() {
-            Command::new("kill").args(["-9", pid]).status().unwrap();
-        }
+        String::from_utf8(listed.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
     }
 }
 
@@ -254,6 +259,22 @@ async fn until(holds: impl Fn() -> bool) {
         assert!(began.elapsed() < SOON);
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_rests_has_no_session_until_it_is_asked_again() {
+    let server = Sshd::new("");
+    let machine = server.machine("control01").await;
+    machine.containers().await.unwrap();
+    machine.rest().await;
+    until(|| server.sessions().is_empty()).await;
+    assert_eq!(server.logins(), 1);
+
+    // At once with what the engine is asked, and by what writes, too: the request was not sent before.
+    let script = format!("echo on > {}", server.at("written").display());
+    let (containers, written) = tokio::join!(machine.containers(), machine.run(&script, b""));
+    containers.unwrap();
+    assert_eq!((written.unwrap().code, server.logins()), (0, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

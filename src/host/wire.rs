@@ -82,6 +82,8 @@ pub(super) trait Wire: Send + Sync {
     fn sudo(&self) -> bool;
     /// Requests so far: commands and TCP streams.
     fn requests(&self) -> u64;
+    /// Ends the session until the next request.
+    async fn rest(&self) {}
 }
 
 /// Exit codes of a command that leads to a socket: no socket, no program (sysexits.h: `EX_NOINPUT`, `EX_UNAVAILABLE`).

@@ -274,9 +274,13 @@ impl Operation for Database {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
     use crate::host::ContainerSpec;
     use crate::host::fake::Fake;
+    use crate::op::Shared;
 
     #[tokio::test]
     async fn the_database_itself_gives_up_a_statement_that_hangs() {
@@ -291,6 +295,35 @@ mod tests {
             Some(Output { code: u32::from(!limited), ..Output::default() })
         });
         Sql { container: "mariadb".into(), ..Sql::default() }.write(&host, "GRANT USAGE ON *.* TO a;").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_asked_ahead_holds_until_the_first_change() {
+        let fake = Fake::new("control01");
+        let image = fake.world().publish("reg/mariadb:1", "mariadb");
+        let host = Remote::new(fake.machine());
+        host.act().pull("reg/mariadb:1", None, &|_, _| {}).await.unwrap();
+        host.act().create(&ContainerSpec { name: "mariadb".into(), image, ..ContainerSpec::default() }).await.unwrap();
+        host.act().start("mariadb").await.unwrap();
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = asked.clone();
+        fake.on_exec(move |_, _, _, _| {
+            let number = count.fetch_add(1, Ordering::Relaxed) + 1;
+            Some(Output { stdout: format!("receipt\tstep\t{number}\n").into_bytes(), ..Output::default() })
+        });
+        let sql = Sql { container: "mariadb".into(), argv: vec!["mariadb".into()] };
+        let (shared, host) = (Shared::new("", false, false, None), Observer::new(fake.machine()));
+        let receipt = async || shared.database(&sql, &host).await.unwrap().receipts["step"].clone();
+
+        shared.ask_database(sql.clone(), host.clone());
+        while asked.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(receipt().await, "1");
+        shared.first_change();
+        assert_eq!(receipt().await, "2");
+        shared.first_change();
+        assert_eq!(receipt().await, "2");
     }
 
     #[test]

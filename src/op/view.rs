@@ -1,6 +1,7 @@
 //! What an operation sees when its turn comes: its host's look, its peers, and what a run asks only once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::OnceCell;
@@ -149,6 +150,7 @@ pub struct Shared {
     /// Registries of which it was told that they do not.
     told: Mutex<BTreeSet<String>>,
     databases: Mutex<Arc<OnceCell<Arc<Inventory>>>>,
+    changed: AtomicBool,
     positions: Mutex<BTreeMap<String, String>>,
     /// What was seen in which state, and since when.
     seen: Mutex<BTreeMap<String, (&'static str, Instant)>>,
@@ -171,6 +173,7 @@ impl Shared {
             silent: Mutex::default(),
             told: Mutex::default(),
             databases: Mutex::default(),
+            changed: AtomicBool::new(false),
             positions: Mutex::default(),
             seen: Mutex::default(),
         }
@@ -183,6 +186,23 @@ impl Shared {
     pub async fn database(&self, sql: &Sql, host: &Observer) -> Result<Arc<Inventory>> {
         let cell = self.databases.lock().unwrap_or_else(PoisonError::into_inner).clone();
         cell.get_or_try_init(async || sql.inventory(host).await.map(Arc::new)).await.cloned()
+    }
+
+    /// Has the database read before anybody asks, because that takes longer than what is done until then. Where something is
+    /// [changed](Self::first_change) first it is read again.
+    pub fn ask_database(&self, sql: Sql, host: Observer) {
+        let cell = self.databases.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Without an answer whoever needs one asks again, and tells why there is none.
+        tokio::spawn(async move {
+            drop(cell.get_or_try_init(async || sql.inventory(&host).await.map(Arc::new)).await.cloned())
+        });
+    }
+
+    /// Something is about to be changed: what was read of the database until now may become untrue.
+    pub fn first_change(&self) {
+        if !self.changed.swap(true, Ordering::Relaxed) {
+            self.forget_database();
+        }
     }
 
     /// What was read of the database is no longer true.

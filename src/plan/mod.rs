@@ -39,6 +39,7 @@ pub use unread::NAMED;
 
 use crate::error::{Error, Kind, Result};
 use crate::op::container::Container;
+use crate::op::database::Sql;
 use crate::op::{Op, Want};
 
 /// A vertex: an operation on a host, or a milestone that only orders others.
@@ -110,6 +111,19 @@ impl Plan {
     /// Every mistake in roles, variables and templates that shows for any host, together.
     pub fn whole(input: &Input<'_>) -> Result<Self> {
         build::whole(input)
+    }
+
+    /// The database that steps of a phase ask for their receipts, and a host with such a step.
+    pub fn database(&self, phase: &Phase, selection: &Selection) -> Option<(String, Sql)> {
+        self.nodes.iter().filter(|node| kept(node, phase, selection)).find_map(|node| {
+            let sql = match node.op.as_ref()? {
+                Op::Database(database) => &database.sql,
+                Op::Task(task) => &task.sql,
+                Op::Catalog(catalog) => &catalog.sql,
+                _ => return None,
+            };
+            Some((node.host.clone(), sql.clone()))
+        })
     }
 
     /// What a phase keeps of it. A node that goes hands what it waited for on to those that waited for it.

@@ -11,11 +11,14 @@ use indexmap::IndexMap;
 use super::event::{Event, Sink};
 use super::lease::{LeaseWish, SiteLease, Votes};
 use crate::error::{Error, HostCause, HostError, Result};
-use crate::host::{Ask, Bastions, Grant, LeaseNote, Look, Machine, Observe, here, limit, ssh};
+use crate::host::{Ask, Bastions, ContainerState, Grant, LeaseNote, Look, Machine, Observe, here, limit, ssh};
 use crate::site::{HostSpec, Site};
 
 /// Connections opened at once: sshd's are many, but their logins cost processor time here.
 const STARTS: usize = 64;
+
+/// Sessions that stay after the look. One takes 150 kB, and on most hosts of a large site a run has nothing to do.
+const KEPT: usize = 256;
 
 /// How hosts are connected.
 #[derive(Clone, Default)]
@@ -37,6 +40,13 @@ pub struct Connected {
     pub looks: BTreeMap<String, Look>,
     /// The others.
     pub failed: IndexMap<String, Error>,
+}
+
+impl Connected {
+    /// The look saw a container run there.
+    pub fn runs(&self, host: &str, container: &str) -> bool {
+        self.looks.get(host).and_then(|look| look.containers.get(container)).is_some_and(ContainerState::running)
+    }
 }
 
 /// Connects hosts and looks at each; `ask` says what at which. Failures are collected, not returned: what they
@@ -79,7 +89,8 @@ async fn all(
     let (starts, bastions) = (tokio::sync::Semaphore::new(STARTS), Bastions::default());
     let mut answers: FuturesUnordered<_> = names
         .iter()
-        .map(|name| {
+        .enumerate()
+        .map(|(index, name)| {
             let (starts, bastions, ask, note) = (&starts, &bastions, ask(name), votes.note(name));
             async move {
                 let begin = Instant::now();
@@ -90,6 +101,11 @@ async fn all(
                     Ok(machine) => look(&*machine, &ask, note).await.map(|(look, grant)| (machine, look, grant)),
                     Err(error) => Err(error),
                 };
+                if let Ok((machine, _, None)) = &answer
+                    && index >= KEPT
+                {
+                    machine.rest().await;
+                }
                 (name.clone(), begin.elapsed(), answer)
             }
         })

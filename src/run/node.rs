@@ -109,6 +109,7 @@ impl<'a> Work<'a> {
             return self.held_back("interrupted", None);
         }
         self.begins();
+        self.view.shared.first_change();
         let started = Instant::now();
         let applied = self.operation.apply(&diff, self.view, self.host, &self.walk.tell(self.node)).await;
         self.took += started.elapsed();

@@ -62,6 +62,12 @@ fn named_spans(text: &str) -> Vec<Range<usize>> {
     named.chain(urls).filter_map(value).collect()
 }
 
+/// What a text gives to names of secrets, or as passwords in URLs; no templates.
+pub(crate) fn secrets_in(text: &str) -> impl Iterator<Item = String> {
+    let values = named_spans(text).into_iter().map(|span| text[span].to_owned());
+    values.filter(|value| value.len() >= LONG && !value.contains("{{"))
+}
+
 /// A text with `***` in the place of each span. Spans may overlap and come in any order; one that goes over lines leaves
 /// the ends of the lines.
 pub(crate) fn hide_spans(text: &str, mut spans: Vec<Range<usize>>) -> String {
@@ -152,8 +158,7 @@ impl Mask {
 
     /// Hides what a file gives to names of secrets, or as passwords in URLs.
     pub fn learn_file(&self, text: &str) {
-        let values = named_spans(text).into_iter().map(|span| text[span].to_owned());
-        self.add(values.filter(|value| value.len() >= LONG && !value.contains("{{")));
+        self.add(secrets_in(text));
     }
 
     fn add(&self, values: impl IntoIterator<Item = String>) {

@@ -38,7 +38,7 @@ pub use vault::{DEFAULT_ID, VaultKey, VaultKeys};
 
 use crate::error::{Error, InputError, Kind, Place, Result};
 use crate::examples;
-use crate::shell::{Mask, is_secret_name};
+use crate::shell::{Mask, is_secret_name, secrets_in};
 use crate::source::{Data, Node};
 use crate::template::{HostLayers, Layer, Scopes, SiteLayers, Value};
 use files::Beside;
@@ -293,9 +293,17 @@ fn inventories(paths: &[PathBuf], keys: &VaultKeys, errors: &mut Vec<InputError>
     (inventory, group_vars, host_vars)
 }
 
-/// Every text of passwords.yml, of what was encrypted and of what is called a secret, and what another layer puts in the
-/// place of one of these.
+/// Every text of passwords.yml, of what was encrypted and of what is called a secret, what another layer puts in the
+/// place of one of these, and the passwords of URLs.
 fn mask(layers: &Layers) -> Mask {
+    fn urls(node: &Node, found: &mut Vec<String>) {
+        match &node.data {
+            Data::Str(text) if text.contains("://") => found.extend(secrets_in(text)),
+            Data::Seq(items) => items.iter().for_each(|item| urls(item, found)),
+            Data::Map(map) => map.values().for_each(|entry| urls(&entry.value, found)),
+            _ => {}
+        }
+    }
     fn texts(node: &Node, found: &mut Vec<String>) {
         match &node.data {
             // In a file that is encrypted as a whole: nobody's secret.
@@ -313,6 +321,7 @@ fn mask(layers: &Layers) -> Mask {
     let (mut found, mut names) = (Vec::new(), HashSet::new());
     for (layer, (name, sourced)) in all.iter().flat_map(|layer| layer.vars.iter().map(move |var| (layer, var))) {
         found.extend(sourced.document.opened().iter().map(|secret| secret.reveal().to_owned()));
+        urls(&sourced.node, &mut found);
         let scalar = !matches!(sourced.node.data, Data::Seq(_) | Data::Map(_));
         if layer.secret
             || is_secret_name(name)

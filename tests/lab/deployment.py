@@ -109,11 +109,12 @@ def balancer_reload(lab):
         cursor.execute("SELECT 1")
     connection.close()
     expect({host: lab.containers(host)["haproxy"] for host in lab.hosts} == before, "a container was replaced")
-    # A length of time, but more than HAProxy can count: its own check tells.
-    lab.option("lb", haproxy_client_timeout="90d")
+    # A file of the site's own, which only HAProxy can judge.
+    lab.write("config/haproxy/haproxy.cfg", "defaults\n    no-such-word\n")
     text = lab.kolla("deploy", "--tags", "loadbalancer", code=1)
     expect("are not valid; nothing was changed" in text, f"a broken file was not refused:\n{text}")
     expect(ask(lab, "SELECT 1") == ((1,),), "the load balancer is gone")
+    lab.write("config/haproxy/haproxy.cfg", None)
     lab.option("lb")
     lab.kolla("deploy", "--tags", "loadbalancer")
     lab.kolla("check")

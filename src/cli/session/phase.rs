@@ -13,7 +13,7 @@ use crate::cli::phases::Request;
 use crate::cli::reporting::Reporting;
 use crate::cli::{Invocation, phases};
 use crate::error::{Error, Kind, Result};
-use crate::host::Remote;
+use crate::host::{Observer, Remote};
 use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL, names};
 use crate::op::files::{FileSet, SETS};
 use crate::op::fixed::{Held, note};
@@ -62,13 +62,17 @@ async fn run(
 ) -> Result<Summary> {
     let limit = loaded.limit(at)?;
     let mut selection = loaded.tags(at)?;
+    selection.hosts = at.global.limit.is_some().then(|| limit.clone());
     let check = request.check || phase.looks;
     // Input errors that need no facts are told before any host is asked.
     let granting = if check { Vec::new() } else { loaded.granting() };
     let names: IndexSet<String> = loaded.members().into_iter().chain(limit.iter().chain(&granting).cloned()).collect();
     let names: Vec<String> = names.into_iter().collect();
     let asking = loaded.unasked(true);
-    let mut lookups = loaded.plan(&BTreeMap::new(), &asking, &names.iter().cloned().collect())?.lookups;
+    let (database, mut lookups) = {
+        let draft = loaded.plan(&BTreeMap::new(), &asking, &names.iter().cloned().collect())?;
+        (draft.database(phase, &selection), draft.lookups)
+    };
     let prepares = phase.keep.contains(&op::Kind::Unit);
     let options = connect_options(at, reporting.record.as_ref());
     let wish = LeaseWish { hosts: granting, note: lease_note(at), without_majority: at.global.without_majority };
@@ -83,6 +87,13 @@ async fn run(
     let facts = KeptFacts::of(at).with(&connected.looks);
     let scopes = loaded.scopes(&facts);
     let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
+    let first = hosts.first().map(String::as_str).unwrap_or_default();
+    let mut shared = shared(at, scopes.host(first))?;
+    if let Some((host, sql)) = database
+        && let Some(machine) = connected.machines.get(&host).filter(|_| connected.runs(&host, &sql.container))
+    {
+        shared.ask_database(sql, Observer::new(machine.clone()));
+    }
     let whole = loaded.plan(&facts, &scopes, &hosts)?;
     // The draft knows of hosts that did not answer, the plan of what depends on facts.
     lookups.add(&whole.lookups);
@@ -90,9 +101,6 @@ async fn run(
         reporting.sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
     }
     drop(facts);
-    selection.hosts = at.global.limit.is_some().then_some(limit);
-    let first = hosts.first().map(String::as_str).unwrap_or_default();
-    let mut shared = shared(at, scopes.host(first))?;
     let sink = reporting.sink.clone();
     shared.tell = Tell::new(move |told| {
         if let Told::Warning(message) = told {

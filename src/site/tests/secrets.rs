@@ -37,6 +37,15 @@ fn a_password_that_a_lookup_read_is_hidden() {
 }
 
 #[test]
+fn the_password_of_a_url_is_hidden_wherever_it_stands() {
+    let globals = "rpc_transport_url: rabbit://nova:out%2Fside@mq.example:5671//\n\
+                   proxies: [{ url: \"http://u:s3same@p.example\" }]\nplain: http://docs.example/x\n\
+                   made: \"rabbit://nova:{{ rabbitmq_password }}@mq\"\n";
+    let site = Folder::new(&[("hosts", THREE), ("globals.yml", globals)]).load();
+    assert_eq!(site.mask.hide("out%2Fside, s3same, docs.example, nova"), "***, ***, docs.example, nova");
+}
+
+#[test]
 fn encrypted_files_and_values_are_read_and_hidden() {
     let folder = Folder::new(&[
         ("hosts", THREE),
