@@ -125,7 +125,10 @@ impl Engine {
     /// All containers.
     pub(super) async fn containers(&self) -> Answer<BTreeMap<String, ContainerState>> {
         let options = query::ListContainersOptionsBuilder::default().all(true).build();
-        let listed = self.docker.list_containers(Some(options)).await.map_err(|error| self.cause(&error))?;
+        let listed = match self.docker.list_containers(Some(options)).await {
+            Err(BollardError::JsonDataError { contents, .. }) if contents.contains(STOPPED) => podmans(&contents)?,
+            listed => listed.map_err(|error| self.cause(&error))?,
+        };
         Ok(listed.into_iter().map(state).map(|state| (state.name.clone(), state)).collect())
     }
 
@@ -151,6 +154,8 @@ impl Engine {
         let found = inspected.map_err(|error| match self.cause(&error) {
             // The engine hands on what the registry answers from 400 to 499, and calls all else 500.
             HostCause::Engine { status, message } => {
+                // Podman does not have this request: that says nothing of the registry.
+                let status = if status == 404 && message.trim() == "Not Found" { 405 } else { status };
                 HostCause::Registry { registry: registry(reference).to_owned(), status, message }
             }
             HostCause::TimedOut(seconds) => HostCause::Registry {
@@ -411,6 +416,20 @@ async fn end(docker: &Docker, wire: &dyn Wire, exec: &str) {
 }
 
 /// A container as listed.
+/// A state that only Podman tells: the container's program has ended, and Podman has yet to tidy up after it.
+const STOPPED: &str = "\"stopped\"";
+
+/// A list of Podman's, with containers in a state that the library does not know.
+fn podmans(list: &str) -> Answer<Vec<ContainerSummary>> {
+    let unexpected = |error: serde_json::Error| HostCause::Answer(error.to_string());
+    let mut list: serde_json::Value = serde_json::from_str(list).map_err(unexpected)?;
+    let states = list.as_array_mut().into_iter().flatten().filter_map(|container| container.get_mut("State"));
+    for state in states.filter(|state| *state == "stopped") {
+        *state = "exited".into();
+    }
+    serde_json::from_value(list).map_err(unexpected)
+}
+
 fn state(summary: ContainerSummary) -> ContainerState {
     let name = summary.names.unwrap_or_default().into_iter().next().unwrap_or_default();
     ContainerState {
@@ -460,5 +479,20 @@ fn fix_credentials(request: &mut BollardRequest) {
             fixed.set_sensitive(true);
             *value = fixed;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_podman_calls_stopped_has_ended_and_one_that_stops_is_alive() {
+        let list = r#"[{"Id": "1", "Names": ["/web"], "State": "stopped", "Status": "Stopped"},
+                       {"Id": "2", "Names": ["/stopped"], "State": "stopping", "Labels": {"is": "stopped"}}]"#;
+        assert!(serde_json::from_str::<Vec<ContainerSummary>>(list).is_err(), "the library knows it now");
+        let states: Vec<ContainerState> = podmans(list).unwrap().into_iter().map(state).collect();
+        let states: Vec<_> = states.iter().map(|state| (&*state.name, &*state.state, state.alive())).collect();
+        assert_eq!(states, [("web", "exited", false), ("stopped", "stopping", true)]);
     }
 }

@@ -222,7 +222,7 @@ pub struct ContainerState {
     pub id: String,
     /// Id of the image it was made from.
     pub image_id: String,
-    /// `created`, `running`, `restarting`, `exited`, `paused`, `dead` or `removing`.
+    /// `created`, `running`, `restarting`, `exited`, `paused`, `dead`, `removing`; Podman's `stopping`.
     pub state: String,
     /// The engine's words, as `Up 3 minutes (healthy)`.
     pub status: String,
@@ -240,7 +240,7 @@ impl ContainerState {
 
     /// It has processes, or the engine will give it some by itself.
     pub fn alive(&self) -> bool {
-        matches!(self.state.as_str(), "running" | "restarting" | "paused")
+        matches!(self.state.as_str(), "running" | "restarting" | "paused" | "stopping")
     }
 
     /// The engine's health check says otherwise than healthy; starting counts as healthy.

@@ -90,8 +90,8 @@ async fn the_engines_own_client_or_socat_leads_to_its_socket() {
     let all = ["docker", "podman", "socat"];
     assert_eq!(chosen(&all, "docker.sock").await, "-H unix:///docker.sock system dial-stdio");
     assert_eq!(chosen(&all[1..], "docker.sock").await, "- UNIX-CONNECT:/docker.sock");
-    assert_eq!(chosen(&all, "podman.sock").await, "- UNIX-CONNECT:/podman.sock");
-    assert_eq!(chosen(&all[..2], "podman.sock").await, "--url unix:///podman.sock system dial-stdio");
+    assert_eq!(chosen(&all, "podman.sock").await, "--url unix:///podman.sock system dial-stdio");
+    assert_eq!(chosen(&all[2..], "podman.sock").await, "- UNIX-CONNECT:/podman.sock");
     assert_eq!(chosen(&[], "podman.sock").await, "no program leads there");
 }
 

@@ -91,15 +91,17 @@ const NO_SOCKET: u32 = 66;
 const NO_PROGRAM: u32 = 69;
 
 /// A command that copies between its stdin and stdout and a socket of root's, with whatever program the host has for that:
-/// the engine's own client, or socat. Podman before 4.0 has none.
+/// an engine's own client, or else socat, which cuts an answer that comes more than half a second after the question has
+/// ended. Podman before 4.0 is no such client.
 pub(super) fn to_socket(socket: &str) -> String {
-    let clients = if socket.contains("podman") { "socat podman docker" } else { "docker socat podman" };
+    let clients = if socket.contains("podman") { "podman docker socat" } else { "docker socat podman" };
     let script = format!(
         "[ -S \"$1\" ] || exit {NO_SOCKET}\n\
          for program in {clients}; do command -v $program >/dev/null || continue\n\
          case $program in\n\
          docker) exec docker -H \"unix://$1\" system dial-stdio ;;\n\
-         podman) exec podman --url \"unix://$1\" system dial-stdio ;;\n\
+         podman) case $(podman system dial-stdio --help 2>/dev/null) in\n\
+         *dial-stdio*) exec podman --url \"unix://$1\" system dial-stdio ;; esac ;;\n\
          socat) exec socat - \"UNIX-CONNECT:$1\" ;;\n\
          esac\ndone\nexit {NO_PROGRAM}\n"
     );

@@ -305,7 +305,11 @@ impl Work<'_> {
         }
         let say = |done, total| (self.say)(Event::Pushes { image: built.name.clone(), done, total });
         self.engine.push(reference, say).await.map_err(|error| {
-            error.with_hint(format!("see that a registry runs on {}, as by `kolla registry up`", self.options.registry))
+            error.with_hint(format!(
+                "see that a registry runs on {}, as by `kolla registry up`; one of this machine in plain HTTP is \
+                 `--registry 127.0.0.1:PORT` to its engine",
+                self.options.registry
+            ))
         })?;
         built.pushed = true;
         built.took += started.elapsed();

@@ -9,8 +9,9 @@ use std::time::Duration;
 use crate::host::{HttpAsk, Observer, registry, repository};
 
 /// One that answers at all does so at once. The engine's own patience comes after this, and where only the engine has a way
-/// to it, by a proxy, each run waits for so long.
-const WITHIN: Duration = Duration::from_secs(1);
+/// to it, by a proxy, each run waits for so long. Another question to a port that does not
+/// answer may be before it for half a second (`Session::open_tcp`).
+const WITHIN: Duration = Duration::from_secs(2);
 /// What a manifest may be. A registry tells the digest of what it finds among these, as an engine asks for it.
 const MANIFESTS: [&str; 4] = [
     "application/vnd.oci.image.index.v1+json",

@@ -26,6 +26,8 @@ use crate::shell::{join, quote};
 
 /// How long a unit may take to start or stop, in seconds: some have no limit of their own.
 const RESTARTS: u64 = 300;
+/// Units behind which an engine is.
+const ENGINES: [&str; 2] = ["docker", "podman.socket"];
 /// How long the engine may take to answer after its restart.
 const ANSWERS: Duration = Duration::from_mins(1);
 /// How long containers may take to serve again.
@@ -208,11 +210,12 @@ impl Unit {
         }
     }
 
-    /// Restarts it; an engine that answered before does so again.
+    /// Restarts it; an engine answers then, and again where it did before. A socket alone is there at once, whatever is behind.
     async fn restart_until_it_answers(&self, host: &Remote, answered: bool) -> Result<()> {
         self.restart(host).await?;
         let end = Instant::now() + ANSWERS;
-        while answered && let Err(error) = host.containers().await {
+        let answers = answered || ENGINES.contains(&self.name.as_str());
+        while answers && let Err(error) = host.containers().await {
             if Instant::now() > end {
                 return Err(error);
             }
@@ -223,7 +226,10 @@ impl Unit {
 
     /// It did not start: the error, with what was done about it.
     async fn put_back(&self, failure: Error, at: &View, host: &Remote) -> Error {
-        let journal = format!("journalctl -u {} -n {LINES} -o cat --no-pager", quote(&self.name));
+        let service =
+            self.name.strip_suffix(".socket").map(|name| format!(" -u {}", quote(&format!("{name}.service"))));
+        let service = service.unwrap_or_default();
+        let journal = format!("journalctl -u {}{service} -n {LINES} -o cat --no-pager", quote(&self.name));
         let log = run(host, &journal).await.unwrap_or_default().lines().map(str::to_owned).collect();
         let error = if self.kept_differs(&at.me) {
             let now = match self.run_with_kept_files(at, host).await {

@@ -49,6 +49,8 @@ fn host(spec: &ContainerSpec) -> HostConfig {
         privileged: Some(spec.privileged),
         cap_add: some(&spec.cap_add),
         security_opt: some(&spec.security_opt),
+        // A service knows how many it needs; Podman's own limit is 2048.
+        pids_limit: Some(-1),
         memory: Some(spec.memory).filter(|bytes| *bytes > 0),
         nano_cpus: (spec.cpus > 0.0).then(|| nanos(spec.cpus)),
         ulimits: (!spec.ulimits.is_empty()).then(|| spec.ulimits.iter().map(limit).collect()),
@@ -114,7 +116,7 @@ mod tests {
                 "Ulimits": [{"Name": "nofile", "Soft": 1024, "Hard": 2048}],
                 "Binds": ["mariadb:/var/lib/mysql"], "NetworkMode": "host",
                 "RestartPolicy": {"Name": "unless-stopped"}, "CgroupnsMode": "host", "Privileged": false,
-                "Tmpfs": {"/run": "size=64m", "/tmp": ""},
+                "Tmpfs": {"/run": "size=64m", "/tmp": ""}, "PidsLimit": -1,
             },
         });
         assert_eq!(json, expected);
