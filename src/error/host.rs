@@ -176,6 +176,10 @@ impl HostCause {
             Self::EngineForbidden(_) => {
                 "let `ansible_become` be true, or add the user to the group that owns the socket".into()
             }
+            Self::Engine { message, .. } if message.contains("no space left on device") => {
+                "make room on the host's disk (`docker system df` there shows what takes it), then run the same again"
+                    .into()
+            }
             Self::NoEngineClient(_) => "run `kolla bootstrap-servers`, which installs one, or log in as root".into(),
             Self::ForwardingRefused(_) => {
                 "set `AllowStreamLocalForwarding yes` and `AllowTcpForwarding yes` in sshd_config".into()

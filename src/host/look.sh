@@ -2,8 +2,14 @@
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin:/usr/bin:/bin
 export LC_ALL PATH
 say() { printf '%s %s\0' "$1" "$2"; }
-# The whole of a file, the first line of a file: the latter without a process.
+# The whole of a file; of a short one, and the first line, without a process: it reads byte after byte.
 whole() { [ -r "$2" ] && { printf '%s ' "$1"; cat "$2"; printf '\0'; }; }
+short() {
+    [ -r "$2" ] || return 0
+    printf '%s ' "$1"
+    while IFS= read -r v || [ -n "$v" ]; do printf '%s\n' "$v"; done <"$2"
+    printf '\0'
+}
 first() { v=; [ -r "$1" ] && { IFS= read -r v <"$1"; } 2>/dev/null; printf '%s' "$v"; }
 field() { v=; [ -r "$2" ] && { IFS= read -r v <"$2"; } 2>/dev/null; [ -z "$v" ] || printf '%s %s\0' "$1" "$v"; }
 
@@ -32,7 +38,7 @@ hold() { # seconds: until the session ends, or nobody was heard of for so long
 facts() { # engine socket
     say time "$(date +%s%N)"
     say uname "$(uname -nrm)"
-    whole os /etc/os-release
+    short os /etc/os-release
     say cpus "$(nproc)"
     field meminfo /proc/meminfo
     field limit /sys/fs/cgroup/memory.max
@@ -47,7 +53,7 @@ facts() { # engine socket
     v=; read -r v </run/systemd/container
     say virt "${v:-$(systemd-detect-virt)}"
     for v in chrony:/run/chrony/chronyd.pid ntp:/run/ntpd.pid openntpd:/run/openntpd.pid; do
-        pid=$(first "${v#*:}")
+        pid=; [ -r "${v#*:}" ] && read -r pid <"${v#*:}"
         [ -n "$pid" ] && [ -d "/proc/$pid" ] && say time_service "${v%%:*}"
     done
     [ -d /run/systemd/timesync ] && say time_service systemd-timesyncd
@@ -58,7 +64,7 @@ facts() { # engine socket
         printf '\0'
     done
     say addresses "$(ip -o addr show)"
-    whole routes /proc/net/route
+    short routes /proc/net/route
     say listening "$(ss -Hltn)"
     whole hosts /etc/hosts
     if grep -q " 00010000 .*/${1##*/}\$" /proc/net/unix; then say engine 1; fi
