@@ -27,9 +27,11 @@ pub(crate) async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, host:
             said
         };
         // The registry tells it in a header.
-        let digest = (request.path.starts_with("v2/") && status == 200)
-            .then(|| format!("Docker-Content-Digest: {}\r\n", String::from_utf8_lossy(&body).trim_matches('"')))
-            .unwrap_or_default();
+        let digest = if request.path.starts_with("v2/") && status == 200 {
+            format!("Docker-Content-Digest: {}\r\n", String::from_utf8_lossy(&body).trim_matches('"'))
+        } else {
+            String::new()
+        };
         let length = if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let head = format!(
             "HTTP/1.1 {status} .\r\nServer: Docker/26.1.5 (linux)\r\nContent-Type: application/json\r\n{digest}{length}\r\n"

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::host::{HttpAsk, Observer, registry, repository};
 
-/// One that answers at all does so at once. The engine's own patience comes after this, and where only the engine has a way
-/// to it, by a proxy, each run waits for so long. Another question to a port that does not
-/// answer may be before it for half a second (`Session::open_tcp`).
+/// One that answers at all does so at once; a question to another port that does not answer may be before this one for half a
+/// second (`Session::open_tcp`). The engine's own patience comes after it, and where only the engine has a way to the registry,
+/// by a proxy, each run waits for so long.
 const WITHIN: Duration = Duration::from_secs(2);
 /// What a manifest may be. A registry tells the digest of what it finds among these, as an engine asks for it.
 const MANIFESTS: [&str; 4] = [

@@ -194,7 +194,7 @@ impl Shared {
         let cell = self.databases.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Without an answer whoever needs one asks again, and tells why there is none.
         tokio::spawn(async move {
-            drop(cell.get_or_try_init(async || sql.inventory(&host).await.map(Arc::new)).await.cloned())
+            let _ = cell.get_or_try_init(async || sql.inventory(&host).await.map(Arc::new)).await;
         });
     }
 

@@ -52,3 +52,21 @@ async fn what_a_registry_answers_is_told_with_its_address() {
     let told = cause(here.registry_digest("127.0.0.1:1/kolla/base:1", None).await);
     assert!(matches!(&told, HostCause::Registry { status: 500, .. }), "{told:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_cannot_ask_a_registry_says_nothing_of_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("podman.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nConnection: close\r\n";
+            let _ = write!(stream, "{head}Content-Length: 10\r\n\r\nNot Found\n");
+        }
+    });
+    let here = here::connect("localhost", false, socket.to_str().unwrap(), None).unwrap();
+    let told = cause(here.registry_digest("reg.example:4000/kolla/base:1", None).await);
+    // 404 would be: it does not have the image.
+    assert!(matches!(&told, HostCause::Registry { status: 405, .. }), "{told:?}");
+}
