@@ -1,3 +1,4 @@
+# shellcheck shell=dash
 # Looks at a host. Every answer is a record `word value`, ended by a NUL; the last one is `end`.
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin:/usr/bin:/bin
 export LC_ALL PATH

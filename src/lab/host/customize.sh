@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 set -eu
 rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/etc/apt/apt.conf.d/99mmdebstrap
 : >"$1"/etc/machine-id

@@ -29,7 +29,7 @@ for file in /etc/hosts /etc/hostname /etc/resolv.conf; do
 done
 rm -f /run/lab-copy
 # The engine names the host by all its addresses; a server's own name means its internal one.
-sed -i "/^[0-9.]*[[:space:]]*$(uname -n)\$/{/^$KOLLA_LAB_ADDRESS[[:space:]]/!d}" /etc/hosts
+sed -i "/^[0-9.]*[[:space:]]*$(uname -n)\$/{/^${KOLLA_LAB_ADDRESS}[[:space:]]/!d}" /etc/hosts
 
 # eth0 is the internal network whatever order the engine attached them in; addresses survive `down`, routes do not.
 have=$(ip -o -4 address show | awk -v want="$KOLLA_LAB_ADDRESS" '{ split($4, a, "/"); if (a[1] == want) print $2 }')
