@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::patience::{http_not_yet, until_it_serves};
+use super::retry::{http_not_yet, until_it_serves};
 use crate::error::{Error, Result};
 use crate::host::{HttpAnswer, HttpAsk, Observer, Progress, Remote};
 use crate::shell::Secret;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::files::digest_of;
-use super::patience::until_it_serves;
+use super::retry::until_it_serves;
 use super::{Attribute, Attributes, Diff, Operation, Tell, View, attribute};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Observer, Output, ReadOnly, Remote, limit};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::files::digest_of;
-use super::patience::{http_not_yet, until_it_serves};
+use super::retry::{http_not_yet, until_it_serves};
 use super::{Attribute, Attributes, Diff, Operation, Tell, View, attribute};
 use crate::error::{Error, Result};
 use crate::host::{HttpAsk, Remote};

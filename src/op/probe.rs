@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use super::patience::pause;
+use super::retry::pause;
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, Result};
 use crate::host::{HttpAsk, Observer, Reach, ReadOnly, Remote};

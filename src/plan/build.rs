@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::lacks::Lacks;
 use super::overrides::Searched;
 use super::service::ServiceOnHost;
+use super::unmet_needs::UnmetNeeds;
 use super::values::Values;
 use super::{Gate, Node, Overrides, Plan, ordered};
 use crate::error::{self, Error, InputError, Result};
@@ -57,7 +57,7 @@ pub(super) struct Builder<'a> {
     /// The operator's files.
     pub(super) overrides: &'a Searched<'a>,
     pub(super) errors: Vec<InputError>,
-    pub(super) lacks: Lacks<'a>,
+    pub(super) lacks: UnmetNeeds<'a>,
     nodes: Vec<Node>,
     ids: BTreeMap<String, usize>,
     /// The milestone that says a role is ready.
@@ -107,7 +107,7 @@ impl<'a> Builder<'a> {
             input,
             overrides,
             errors: Vec::new(),
-            lacks: Lacks::new(),
+            lacks: UnmetNeeds::new(),
             nodes: Vec::new(),
             ids: BTreeMap::new(),
             ready: BTreeMap::new(),

@@ -7,7 +7,6 @@ mod build;
 mod checks;
 mod config;
 mod fixed;
-mod lacks;
 mod overrides;
 pub mod phase;
 mod questions;
@@ -17,8 +16,9 @@ mod rules;
 pub mod saved;
 mod service;
 mod steps;
-mod strangers;
+mod unmet_needs;
 mod unread;
+mod unused_variables;
 mod upstream;
 mod values;
 
@@ -34,8 +34,8 @@ pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
 pub use questions::{Asked, Question};
 pub use saved::{Saved, Seen};
-pub use strangers::{Fault, Stranger, Strangers};
 pub use unread::NAMED;
+pub use unused_variables::{Fault, UnusedVariable, UnusedVariables};
 
 use crate::error::{Error, Kind, Result};
 use crate::op::container::Container;

@@ -1,8 +1,8 @@
 //! What `kolla status` asks of a cloud beyond its containers: each role's questions, for the hosts they are for.
 
 use super::build::Builder;
-use super::lacks::Need;
 use super::steps::{identity, no_service};
+use super::unmet_needs::Need;
 use super::values::Values;
 use crate::host::ReadOnly;
 use crate::op::api::{Identity, Listing};

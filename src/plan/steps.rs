@@ -3,8 +3,8 @@
 use indexmap::IndexSet;
 
 use super::build::Builder;
-use super::lacks::Need;
 use super::service::image_reference;
+use super::unmet_needs::Need;
 use super::values::Values;
 use crate::error::{InputError, Kind, nearest};
 use crate::host::{ContainerSpec, ReadOnly};

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
 
-use super::Crew;
+use super::RunContext;
 use crate::error::{InputError, Kind};
 use crate::op::View;
 use crate::plan::Plan;
 
 /// An error for each host of the plan that has something of a name of ours that is not of this site; none where the
 /// operator wants all of it replaced. Goes by the looks alone.
-pub fn foreign(plan: &Plan, crew: &Crew) -> Vec<InputError> {
-    if crew.shared.adopt {
+pub fn foreign(plan: &Plan, context: &RunContext) -> Vec<InputError> {
+    if context.shared.adopt {
         return Vec::new();
     }
     let mut found: BTreeMap<&str, IndexSet<String>> = BTreeMap::new();
     for node in &plan.nodes {
-        let (Some(op), Some(me)) = (&node.op, crew.peers.get(&node.host)) else { continue };
-        let at = View { me: me.clone(), peers: crew.peers.clone(), shared: crew.shared.clone() };
+        let (Some(op), Some(me)) = (&node.op, context.peers.get(&node.host)) else { continue };
+        let at = View { me: me.clone(), peers: context.peers.clone(), shared: context.shared.clone() };
         found.entry(&node.host).or_default().extend(op.operation().foreign(&at));
     }
     let refused = |(host, what): (&str, IndexSet<String>)| {

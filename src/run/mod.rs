@@ -12,4 +12,4 @@ mod walk;
 pub use foreign::foreign;
 pub use lease::{LeaseWish, SiteLease};
 pub use tally::{Act, Tally};
-pub use walk::{Crew, WalkOptions, look, walk};
+pub use walk::{RunContext, WalkOptions, look, walk};

@@ -22,7 +22,7 @@ const AT_ONCE: usize = 8;
 
 /// Connected hosts and what a run shares.
 #[derive(Clone)]
-pub struct Crew {
+pub struct RunContext {
     /// The machines by name.
     pub machines: Arc<BTreeMap<String, Arc<dyn Machine>>>,
     /// The same as others see them.
@@ -45,7 +45,7 @@ pub struct WalkOptions {
 }
 
 pub(super) struct Walk {
-    crew: Crew,
+    context: RunContext,
     pub(super) options: WalkOptions,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) gates: Gates,
@@ -68,23 +68,23 @@ pub(super) struct Ended {
 ///
 /// # Errors
 /// Before anything is written: what the plan would touch that is not of this site.
-pub async fn walk(plan: &Plan, crew: &Crew, options: &WalkOptions, sink: Arc<dyn Sink>) -> Result<Summary> {
-    let refused = if options.check { Vec::new() } else { foreign(plan, crew) };
+pub async fn walk(plan: &Plan, context: &RunContext, options: &WalkOptions, sink: Arc<dyn Sink>) -> Result<Summary> {
+    let refused = if options.check { Vec::new() } else { foreign(plan, context) };
     if !refused.is_empty() {
         return Err(Error::Input(refused));
     }
-    Ok(whole(plan, crew, options, sink, None).await.0)
+    Ok(whole(plan, context, options, sink, None).await.0)
 }
 
 /// Walks a plan without changing anything, and keeps what was seen on the way.
-pub async fn look(plan: &Plan, crew: &Crew, options: &WalkOptions, sink: Arc<dyn Sink>) -> (Summary, Seen) {
+pub async fn look(plan: &Plan, context: &RunContext, options: &WalkOptions, sink: Arc<dyn Sink>) -> (Summary, Seen) {
     let options = WalkOptions { check: true, ..options.clone() };
-    whole(plan, crew, &options, sink, Some(Mutex::default())).await
+    whole(plan, context, &options, sink, Some(Mutex::default())).await
 }
 
 async fn whole(
     plan: &Plan,
-    crew: &Crew,
+    context: &RunContext,
     options: &WalkOptions,
     sink: Arc<dyn Sink>,
     seen: Option<Mutex<Seen>>,
@@ -98,11 +98,11 @@ async fn whole(
         operations: plan.operations(),
     });
     let walk = Arc::new(Walk {
-        crew: crew.clone(),
+        context: context.clone(),
         options: options.clone(),
         sink: sink.clone(),
         gates: Gates::of(plan),
-        hosts: crew.machines.keys().map(|name| (name.clone(), Semaphore::new(AT_ONCE))).collect(),
+        hosts: context.machines.keys().map(|name| (name.clone(), Semaphore::new(AT_ONCE))).collect(),
         forks: Arc::new(Semaphore::new(if options.forks == 0 { Semaphore::MAX_PERMITS } else { options.forks })),
         lost: Mutex::default(),
         seen,
@@ -142,7 +142,7 @@ async fn whole(
         };
         walk.settle(&ended, &nodes[ended.index], &mut front);
     }
-    let requests = crew.machines.iter().map(|(name, machine)| (name.clone(), machine.requests())).collect();
+    let requests = context.machines.iter().map(|(name, machine)| (name.clone(), machine.requests())).collect();
     sink.event(&Event::End { summary: front.summary, took_ms: millis(begin), requests });
     let seen = walk.seen.as_ref().map(|seen| std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner)));
     (front.summary, seen.unwrap_or_default())
@@ -205,14 +205,15 @@ impl Walk {
 
     async fn node(&self, index: usize, node: &Node) -> Ended {
         let Some(op) = &node.op else { return Ended { index, outcome: Outcome::Same, blame: None } };
-        let (Some(machine), Some(me)) = (self.crew.machines.get(&node.host), self.crew.peers.get(&node.host)) else {
+        let (Some(machine), Some(me)) = (self.context.machines.get(&node.host), self.context.peers.get(&node.host))
+        else {
             return self.skip(index, node, "its host is not connected", Some(format!("host {}", node.host)));
         };
         if self.lost.lock().unwrap_or_else(PoisonError::into_inner).contains(&node.host) {
             return self.skip(index, node, "its host was lost", Some(format!("host {}", node.host)));
         }
-        let view = View { me: me.clone(), peers: self.crew.peers.clone(), shared: self.crew.shared.clone() };
-        let host = Remote::among(machine.clone(), self.crew.machines.clone());
+        let view = View { me: me.clone(), peers: self.context.peers.clone(), shared: self.context.shared.clone() };
+        let host = Remote::among(machine.clone(), self.context.machines.clone());
         Work::new(self, (index, node), op.operation(), &view, &host).run().await
     }
 

@@ -15,7 +15,7 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Expression, Template, UndefinedBehavior, Value, escape_formatter,
 };
 
-use super::{filters, lookup, methods, soft};
+use super::{filters, lookup, methods, optional_paths};
 
 /// A text of YAML in the form it is evaluated in.
 pub(super) enum Text {
@@ -108,7 +108,7 @@ fn environment(settings: &Settings) -> Result<&'static Environment<'static>, Err
     environment.set_syntax(syntax);
     filters::add(&mut environment);
     lookup::add(&mut environment);
-    soft::add(&mut environment);
+    optional_paths::add(&mut environment);
     let environment: &'static Environment<'static> = Box::leak(Box::new(environment));
     if let Ok(mut known) = ENVIRONMENTS.write() {
         known.insert(settings.clone(), environment);
@@ -165,7 +165,7 @@ pub(super) fn with_end(made: String, source: &str) -> String {
 
 /// The text of a value as it is compiled.
 pub(super) fn prepared(text: &str) -> String {
-    soft::soften(&escaped(text)).into_owned()
+    optional_paths::soften(&escaped(text)).into_owned()
 }
 
 /// The text with what Ansible does to the values of variables: a backslash in a text between `{{` and `}}` is one, and
@@ -255,7 +255,7 @@ fn compile(text: &str) -> Result<Text, Error> {
 }
 
 fn bounded(text: &str) -> Result<(), Error> {
-    if soft::is_endless(text) {
+    if optional_paths::is_endless(text) {
         let why = "an expression has too many parts: make variables of some of them";
         return Err(Error::new(ErrorKind::SyntaxError, why));
     }
@@ -288,7 +288,7 @@ pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>,
     // Of a file with signs of its own neither is known.
     let usual = settings.delimiters == Settings::default().delimiters;
     let checked = if usual { bounded(&rest) } else { Ok(()) };
-    let rest = if usual { soft::soften(&rest) } else { rest.clone() };
+    let rest = if usual { optional_paths::soften(&rest) } else { rest.clone() };
     let environment = checked.and_then(|()| environment(&settings));
     let template = environment.and_then(|environment| environment.get_template(&format!("{NAME}{rest}")));
     let template = template.map_err(|error| (error, rest.into_owned(), skipped))?;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use minijinja::{Error, ErrorKind};
 use regex::Regex;
 
-use super::{filters, soft};
+use super::{filters, optional_paths};
 use crate::error::{InputError, Kind, Place, nearest};
 
 /// An input error on its way through the engine, and the variable whose use met it; empty where there is none.
@@ -92,7 +92,7 @@ pub(super) fn position(error: &Error, text: &str, offset: usize, word: &str) -> 
     // A filter's error stands at the filter; what it is about stands before it.
     let found = find_word(&text[range.start..end], word).map(|at| range.start + at);
     let offset = found.or_else(|| Some(start + find_word(&text[start..end], word)?)).unwrap_or(range.start);
-    (text[..start].matches('\n').count() + 1, soft::plain(&text[start..offset]).chars().count() + 1)
+    (text[..start].matches('\n').count() + 1, optional_paths::plain(&text[start..offset]).chars().count() + 1)
 }
 
 /// The first place where `word` stands by itself.

@@ -10,10 +10,10 @@ mod lazy;
 mod lookup;
 mod mentions;
 mod methods;
+mod optional_paths;
 mod part;
 mod scope;
 mod shared;
-mod soft;
 mod trace;
 
 pub use minijinja::Value;

@@ -13,7 +13,7 @@ use kolla::op::volume::Volume;
 use kolla::op::{Op, Peer, Shared, Tell, Told, Want};
 use kolla::plan::{Gate, Node, Plan, Saved};
 use kolla::run::event::{Event, Outcome, Sink, Summary};
-use kolla::run::{Crew, WalkOptions, look, walk};
+use kolla::run::{RunContext, WalkOptions, look, walk};
 use tokio_util::sync::CancellationToken;
 
 use super::operations::table::asks;
@@ -164,7 +164,7 @@ impl Cloud {
     }
 
     pub(super) async fn try_walk(&self, options: &WalkOptions, notes: Arc<Notes>) -> (Result<Summary>, Vec<String>) {
-        let summary = walk(&self.plan, &self.crew(notes.clone()).await, options, notes.clone()).await;
+        let summary = walk(&self.plan, &self.context(notes.clone()).await, options, notes.clone()).await;
         let lines = notes.lines.lock().unwrap().clone();
         (summary, lines)
     }
@@ -172,8 +172,8 @@ impl Cloud {
     /// What is seen of the hosts now.
     pub(super) async fn look(&self) -> Saved {
         let notes: Arc<Notes> = Arc::default();
-        let crew = self.crew(notes.clone()).await;
-        let (_, seen) = look(&self.plan, &crew, &WalkOptions::default(), notes).await;
+        let context = self.context(notes.clone()).await;
+        let (_, seen) = look(&self.plan, &context, &WalkOptions::default(), notes).await;
         Saved::of(&self.plan, seen).unwrap()
     }
 
@@ -192,7 +192,7 @@ impl Cloud {
         self.walk_with(&options, Arc::default()).await
     }
 
-    async fn crew(&self, sink: Arc<Notes>) -> Crew {
+    async fn context(&self, sink: Arc<Notes>) -> RunContext {
         let mut peers = BTreeMap::new();
         let mut machines = BTreeMap::new();
         for (name, fake) in &self.fakes {
@@ -211,7 +211,7 @@ impl Cloud {
                 sink.event(&Event::Warning { host: String::new(), message });
             }
         });
-        Crew { machines: Arc::new(machines), peers: Arc::new(peers), shared: Arc::new(shared) }
+        RunContext { machines: Arc::new(machines), peers: Arc::new(peers), shared: Arc::new(shared) }
     }
 
     pub(super) async fn deploy(&self) -> (Summary, Vec<String>) {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use kolla::error::InputError;
-use kolla::plan::{Fault, Overrides, Strangers};
+use kolla::plan::{Fault, Overrides, UnusedVariables};
 use kolla::role::Roles;
 use kolla::site::{Site, SiteOptions};
 use serde_json::json;
@@ -33,7 +33,7 @@ impl Folder {
         fs::write(path, text).unwrap();
     }
 
-    fn strangers(&self, extra: &[&str]) -> Strangers {
+    fn unused(&self, extra: &[&str]) -> UnusedVariables {
         let roles = Roles::load(&[]).unwrap();
         let options = SiteOptions {
             config_dir: self.0.path().to_owned(),
@@ -44,7 +44,7 @@ impl Folder {
         };
         let site = Site::load(&options, roles.layers()).unwrap();
         let overrides = Overrides::read(&self.0.path().join("config")).unwrap();
-        Strangers::of(&site, &roles, &overrides)
+        UnusedVariables::of(&site, &roles, &overrides)
     }
 
     fn strip(&self, warnings: &[InputError]) -> Vec<String> {
@@ -64,10 +64,10 @@ fn setting<'a>(names: impl Iterator<Item = &'a str>) -> String {
 fn each_variable_of_upstreams_globals_is_read_or_told() {
     let names = fs::read_to_string(repository("tests/cases/globals/names")).unwrap();
     let text = setting(names.lines());
-    let strangers = Folder::new(&[("globals.yml", &text)]).strangers(&[]);
+    let unused = Folder::new(&[("globals.yml", &text)]).unused(&[]);
     let mut found = String::new();
     for name in names.lines() {
-        let fault = strangers.0.iter().find(|stranger| stranger.name == name).map(|stranger| &stranger.fault);
+        let fault = unused.0.iter().find(|variable| variable.name == name).map(|variable| &variable.fault);
         let said = match fault {
             None => "read".to_owned(),
             Some(Fault::Unsupported { topic, .. }) => format!("not supported: {topic}"),
@@ -95,12 +95,12 @@ fn what_the_example_offers_and_what_roles_have_is_read() {
     names.dedup();
     assert!(names.len() > 150, "{}", names.len());
     let text = setting(names.iter().map(String::as_str));
-    let strangers = Folder::new(&[("globals.yml", &text)]).strangers(&[]);
+    let unused = Folder::new(&[("globals.yml", &text)]).unused(&[]);
     // Once a value is replaced, what it was made of is not needed: the roles' own values are read above.
     let roles = Folder::new(&[("globals.yml", "---\n")]);
-    let unread: Vec<&str> = strangers.0.iter().map(|stranger| stranger.name.as_str()).collect();
+    let unread: Vec<&str> = unused.0.iter().map(|variable| variable.name.as_str()).collect();
     assert_eq!(unread, Vec::<&str>::new());
-    assert!(roles.strangers(&[]).0.is_empty());
+    assert!(roles.unused(&[]).0.is_empty());
 }
 
 #[test]
@@ -117,8 +117,8 @@ fn what_others_name_is_read() {
         ("config/nova.conf", "[a]\nb = {{ in_a_file }}\n{% for x in [1] %}\nc = {{ x }}\n{% endfor %}\n"),
         ("passwords.yml", "database_password: '{{ of_passwords }}'\n"),
     ]);
-    let strangers = folder.strangers(&["of_passwords=x", "unread_extra=1"]);
-    let told: Vec<(&str, &str)> = strangers.0.iter().map(|s| (s.name.as_str(), s.fault.kind())).collect();
+    let unused = folder.unused(&["of_passwords=x", "unread_extra=1"]);
+    let told: Vec<(&str, &str)> = unused.0.iter().map(|s| (s.name.as_str(), s.fault.kind())).collect();
     assert_eq!(
         told,
         [
@@ -145,7 +145,7 @@ fn strangers_are_told_once_with_their_places_the_most_telling_first() {
         ("host_vars/c1.yml", "mine: 2\nnova_console: novnc\n"),
         ("host_vars/c2.yml", "mine: 3\nnova_console: novnc\n"),
     ]);
-    let strangers = folder.strangers(&[]);
+    let unused = folder.unused(&[]);
     let misnamed = [
         "globals.yml:6: unknown variable `kolla_internal_vip_adress`; did you mean `kolla_internal_vip_address`?",
         "globals.yml:11: unknown variable `enable_cindr`; did you mean `enable_cinder`? It is not supported here",
@@ -159,14 +159,14 @@ fn strangers_are_told_once_with_their_places_the_most_telling_first() {
         "not supported here, for octavia: `octavia_amp_network` (globals.yml:3)",
         "nothing reads `mine` (globals.yml:1 and 2 more)",
     ];
-    assert_eq!(folder.strip(&strangers.warnings()), [&misnamed[..], &all].concat());
+    assert_eq!(folder.strip(&unused.warnings()), [&misnamed[..], &all].concat());
     let few = [
         "not supported here: `cinder_volume_group` (globals.yml:2), `enable_cinder` (:5), \
          `nova_console` (host_vars/c1.yml:2 and 1 more), `octavia_amp_network` (globals.yml:3)",
         all[3],
     ];
-    assert_eq!(folder.strip(&strangers.brief()), [&misnamed[..], &few].concat());
-    assert_eq!(strangers.each().len(), 10);
+    assert_eq!(folder.strip(&unused.brief()), [&misnamed[..], &few].concat());
+    assert_eq!(unused.each().len(), 10);
 }
 
 #[test]
@@ -176,8 +176,8 @@ fn many_strangers_are_told_in_a_few_lines() {
     for number in 0..40 {
         let _ = writeln!(text, "site_of_ours_{number}: 1");
     }
-    let strangers = Folder::new(&[("globals.yml", &text)]).strangers(&[]);
-    let brief: Vec<String> = strangers.brief().iter().map(ToString::to_string).collect();
+    let unused = Folder::new(&[("globals.yml", &text)]).unused(&[]);
+    let brief: Vec<String> = unused.brief().iter().map(ToString::to_string).collect();
     assert!(brief.len() <= 4 && brief.iter().all(|line| line.len() < 500), "{brief:#?}");
     assert!(brief.iter().any(|line| line.contains("variables are not supported here, for ")), "{brief:#?}");
     assert!(

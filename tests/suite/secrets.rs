@@ -16,7 +16,7 @@ use kolla::op::{Op, Peer, Shared};
 use kolla::plan::phase::named;
 use kolla::plan::{Fixed, Plan, Saved, Selection};
 use kolla::report::{Fanout, JsonLines, RunRecord, Screen, Terminal};
-use kolla::run::{Crew, WalkOptions, look, walk};
+use kolla::run::{RunContext, WalkOptions, look, walk};
 use kolla::shell::Mask;
 
 use super::folder::{Folder, repository};
@@ -97,7 +97,7 @@ impl Cloud {
         host.look(&Ask { folders: vec!["/etc".into()], ..Ask::default() }).await.unwrap()
     }
 
-    async fn crew(&self, mask: Mask) -> Crew {
+    async fn context(&self, mask: Mask) -> RunContext {
         let mut shared = Shared::new("kolla", true, false, None);
         shared.mask = mask;
         let mut peers = BTreeMap::new();
@@ -105,7 +105,7 @@ impl Cloud {
             peers.insert(name.clone(), Peer::new(Observer::new(fake.machine()), self.look(name).await));
         }
         let machines = self.fakes.iter().map(|(name, fake)| (name.clone(), fake.machine())).collect();
-        Crew { machines: Arc::new(machines), peers: Arc::new(peers), shared: Arc::new(shared) }
+        RunContext { machines: Arc::new(machines), peers: Arc::new(peers), shared: Arc::new(shared) }
     }
 
     /// The site's plan of a phase, and its mask as a run has it.
@@ -127,7 +127,7 @@ impl Cloud {
             plan.nodes.iter_mut().for_each(|node| node.after.clear());
             let options = WalkOptions::default();
             let sink = Arc::new(Fanout::new(mask.clone(), Vec::new()));
-            let summary = walk(&plan, &self.crew(mask).await, &options, sink).await.unwrap();
+            let summary = walk(&plan, &self.context(mask).await, &options, sink).await.unwrap();
             assert_eq!(summary.failed, 0);
         }
     }
@@ -149,7 +149,7 @@ impl Cloud {
                 fake.world().publish(&reference, host);
             }
         }
-        let (_, seen) = look(&plan, &self.crew(mask.clone()).await, &options, sink).await;
+        let (_, seen) = look(&plan, &self.context(mask.clone()).await, &options, sink).await;
         let saved = Saved::of(&plan, seen).unwrap().without_secrets(&mask).unwrap();
         record.finish(0).unwrap();
         let mut text = out.text() + &err.text() + &events.text();
@@ -248,12 +248,14 @@ async fn secrets_by_which_services_log_in_cannot_be_changed_by_a_deployment() {
     let (plan, before) = fixed(&cloud);
     let looks = async || BTreeMap::from([("control01".to_owned(), cloud.look("control01").await)]);
     assert_eq!(before.changed(&plan, looks().await.iter()), [], "nothing is noted yet");
-    let crew = cloud.crew(Mask::default()).await;
+    let context = cloud.context(Mask::default()).await;
     let held = &before.to_note(&plan)["control01"];
-    note(&Remote::new(crew.machines["control01"].clone()), &crew.peers["control01"], held, "2026-01-01").await.unwrap();
+    note(&Remote::new(context.machines["control01"].clone()), &context.peers["control01"], held, "2026-01-01")
+        .await
+        .unwrap();
     let looks = looks().await;
     assert!(held.iter().all(|held| held.noted(&looks["control01"])));
-    assert!(held.iter().all(|held| crew.peers["control01"].look(|look| held.noted(look))));
+    assert!(held.iter().all(|held| context.peers["control01"].look(|look| held.noted(look))));
     assert_eq!(before.changed(&plan, looks.iter()), []);
 
     cloud.passwords(|index| long("new", index));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::load::{Loaded, connect_options};
-use super::{HostRow, StrangerRow, Validated, VariableRow};
+use super::{HostRow, UnusedVariableRow, Validated, VariableRow};
 use crate::cli::Invocation;
 use crate::error::{Error, Kind, Result, nearest};
 use crate::host::{Ask, Machine, Output};
@@ -25,16 +25,16 @@ pub async fn validate(at: &Invocation) -> Result<Validated> {
     loaded.limit(at)?;
     loaded.tags(at)?;
     let hosts = loaded.site.hosts.len();
-    let strangers = loaded.strangers();
+    let unused = loaded.unused_variables();
     // An editor marks each; who reads wants few lines.
-    let mut warnings = if at.global.json() { strangers.each() } else { strangers.warnings() };
+    let mut warnings = if at.global.json() { unused.each() } else { unused.warnings() };
     let (roles, others, problem) = match loaded.draft(&loaded.members()) {
         Ok(plan) => (plan.roles(), loaded.other_warnings(&plan.lookups, usize::MAX), None),
         // Which files are read is not known then.
         Err(problem) => (Vec::new(), loaded.site.warnings(), Some(problem)),
     };
     warnings.extend(others);
-    let variables = strangers.0.iter().map(StrangerRow::of).collect();
+    let variables = unused.0.iter().map(UnusedVariableRow::of).collect();
     Ok(Validated { hosts, roles, variables, warnings, problem })
 }
 

@@ -11,10 +11,10 @@ use crate::cli::{Environment, Global, Invocation};
 use crate::error::{Error, InputError, Kind, Result};
 use crate::host::{Ask, Facts, Interface, LeaseNote, Observe};
 use crate::op::{Peer, PlainRegistry, Shared};
-use crate::plan::{Input, Lookups, NAMED, Overrides, Plan, Selection, Strangers};
+use crate::plan::{Input, Lookups, NAMED, Overrides, Plan, Selection, UnusedVariables};
 use crate::report::RunRecord;
 use crate::role::{FileSpec, HostKind, Role, Roles};
-use crate::run::Crew;
+use crate::run::RunContext;
 use crate::run::connect::{ConnectOptions, Connected};
 use crate::site::{Site, SiteOptions};
 use crate::template::{Scope, Scopes, truth};
@@ -24,12 +24,12 @@ pub(super) struct Loaded {
     pub(super) roles: Roles,
     pub(super) site: Site,
     pub(super) overrides: Overrides,
-    strangers: OnceLock<Strangers>,
+    unused_variables: OnceLock<UnusedVariables>,
 }
 
 impl Loaded {
     pub(super) fn of(roles: Roles, site: Site, overrides: Overrides) -> Self {
-        Self { roles, site, overrides, strangers: OnceLock::new() }
+        Self { roles, site, overrides, unused_variables: OnceLock::new() }
     }
 
     pub(super) async fn read(at: &Invocation) -> Result<Self> {
@@ -66,7 +66,7 @@ impl Loaded {
         overrides.texts().for_each(|text| site.mask.learn_file(text));
         let loaded = Self::of(roles, site, overrides);
         if global.strict {
-            let errors = loaded.strangers().each();
+            let errors = loaded.unused_variables().each();
             if !errors.is_empty() {
                 return Err(Error::Input(errors));
             }
@@ -199,14 +199,14 @@ impl Loaded {
 
     /// What deserves a word but stops nothing, after plans that looked for these files of the operator's.
     pub(super) fn warnings(&self, lookups: &Lookups) -> Vec<InputError> {
-        let mut warnings = self.strangers().brief();
+        let mut warnings = self.unused_variables().brief();
         warnings.extend(self.other_warnings(lookups, NAMED));
         warnings
     }
 
     /// Variables that nothing reads.
-    pub(super) fn strangers(&self) -> &Strangers {
-        self.strangers.get_or_init(|| Strangers::of(&self.site, &self.roles, &self.overrides))
+    pub(super) fn unused_variables(&self) -> &UnusedVariables {
+        self.unused_variables.get_or_init(|| UnusedVariables::of(&self.site, &self.roles, &self.overrides))
     }
 
     /// What else deserves a word; of files of the same fault, `most` are named.
@@ -356,7 +356,7 @@ pub(super) fn shared(at: &Invocation, scope: &Scope) -> Result<Shared> {
     Ok(shared)
 }
 
-pub(super) fn crew(connected: Connected, mut shared: Shared) -> Crew {
+pub(super) fn context(connected: Connected, mut shared: Shared) -> RunContext {
     let Connected { machines, mut looks, .. } = connected;
     shared.asks = machines.values().next().map(|machine| crate::host::Observer::new(machine.clone()));
     let peers = machines
@@ -366,5 +366,5 @@ pub(super) fn crew(connected: Connected, mut shared: Shared) -> Crew {
             (name.clone(), Peer::new(crate::host::Observer::new(machine.clone()), look))
         })
         .collect();
-    Crew { machines: Arc::new(machines.into_iter().collect()), peers: Arc::new(peers), shared: Arc::new(shared) }
+    RunContext { machines: Arc::new(machines.into_iter().collect()), peers: Arc::new(peers), shared: Arc::new(shared) }
 }

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::error::{Error, InputError, Place};
-use crate::plan::{Fault, Stranger};
+use crate::plan::{Fault, UnusedVariable};
 
 pub use ask::{exec, graph, inventory, listing, logs, validate, vars};
 pub use cloud::{init_runonce, post_deploy};
@@ -47,7 +47,7 @@ pub struct Validated {
     /// Enabled roles.
     pub roles: Vec<String>,
     /// Variables that are set and that nothing reads.
-    pub variables: Vec<StrangerRow>,
+    pub variables: Vec<UnusedVariableRow>,
     /// What deserves a word but is no error.
     pub warnings: Vec<InputError>,
     /// What keeps it from being deployed.
@@ -56,7 +56,7 @@ pub struct Validated {
 
 /// A variable that is set and that nothing reads.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct StrangerRow {
+pub struct UnusedVariableRow {
     /// Its name.
     pub name: String,
     /// `unknown`, `renamed`, `unsupported`, `off` (it says no to what is not there) or `unread`.
@@ -71,17 +71,17 @@ pub struct StrangerRow {
     pub instead: Option<String>,
 }
 
-impl StrangerRow {
-    fn of(stranger: &Stranger) -> Self {
-        let (topic, instead) = match &stranger.fault {
+impl UnusedVariableRow {
+    fn of(variable: &UnusedVariable) -> Self {
+        let (topic, instead) = match &variable.fault {
             Fault::Unknown { near, .. } => (None, Some(near.clone())),
             Fault::Renamed { to, .. } => (None, Some(to.clone())),
             Fault::Unsupported { topic, .. } => (Some(*topic), None),
             Fault::Unread => (None, None),
         };
-        let place = Place { column: 0, ..stranger.place.clone() }.to_string();
-        let state = stranger.fault.kind();
-        Self { name: stranger.name.clone(), state, place, more: stranger.more, topic, instead }
+        let place = Place { column: 0, ..variable.place.clone() }.to_string();
+        let state = variable.fault.kind();
+        Self { name: variable.name.clone(), state, place, more: variable.more, topic, instead }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indexmap::IndexSet;
 
 use super::facts::KeptFacts;
-use super::load::{Loaded, connect_options, crew, lease_note, shared};
+use super::load::{Loaded, connect_options, context, lease_note, shared};
 use super::saved;
 use crate::cli::phases::Request;
 use crate::cli::reporting::Reporting;
@@ -23,7 +23,7 @@ use crate::plan::phase::{PHASES, named};
 use crate::plan::{Fixed, Node, Phase, Plan, Selection};
 use crate::run::connect::{Connected, connect_with_lease};
 use crate::run::event::{Event, Sink, Summary};
-use crate::run::{Crew, LeaseWish, WalkOptions, foreign, walk};
+use crate::run::{LeaseWish, RunContext, WalkOptions, foreign, walk};
 
 /// Loads, connects, plans and walks a phase.
 ///
@@ -144,10 +144,10 @@ async fn run(
             reporting.sink.event(&Event::Warning { host: stray.host.clone(), message });
         }
     }
-    let crew = crew(connected, shared);
+    let context = context(connected, shared);
     // What a deployment would refuse is among what would go wrong.
     let foreign = match named("deploy") {
-        Some(deploy) if phase.name == "prechecks" => foreign(&whole.select(deploy, &selection), &crew),
+        Some(deploy) if phase.name == "prechecks" => foreign(&whole.select(deploy, &selection), &context),
         _ => Vec::new(),
     };
     // On many hosts these are large, and the walk needs none of them.
@@ -159,20 +159,20 @@ async fn run(
     let (forks, stop) = (usize::from(at.global.forks.unwrap_or(0)), at.stop.child_token());
     let mut options = WalkOptions { check, forks, stop: stop.clone(), only: None };
     if let Some(saved) = &request.saved {
-        options.only = Some(saved::still(saved, &plan, &crew, &options).await?);
+        options.only = Some(saved::still(saved, &plan, &context, &options).await?);
     }
     let sink = &reporting.sink;
     let mut summary = match &request.save {
-        Some(file) => saved::save(file, &plan, &crew, &options, sink.clone()).await?,
-        None => lease.during(walk(&plan, &crew, &options, sink.clone()), &stop, &**sink).await??,
+        Some(file) => saved::save(file, &plan, &context, &options, sink.clone()).await?,
+        None => lease.during(walk(&plan, &context, &options, sink.clone()), &stop, &**sink).await??,
     };
     for found in &foreign {
         sink.event(&Event::Warning { host: String::new(), message: found.to_string() });
     }
     summary.failed += missing + foreign.len();
     if !check && summary.failed == 0 && !at.stop.is_cancelled() {
-        note_secrets(fixed.to_note(&plan), &crew, &*reporting.sink).await;
-        summary.failed += remove_images(&images, &crew, &*reporting.sink).await;
+        note_secrets(fixed.to_note(&plan), &context, &*reporting.sink).await;
+        summary.failed += remove_images(&images, &context, &*reporting.sink).await;
     }
     if let Some(message) = stale.filter(|_| summary.failed == 0) {
         reporting.sink.event(&Event::Warning { host: String::new(), message });
@@ -195,10 +195,10 @@ fn refuse_changed(fixed: &Fixed, plan: &Plan, connected: &Connected, check: bool
 }
 
 /// Has hosts note which secrets their services have. Without a note a change of one is not noticed: that is a word.
-async fn note_secrets(held: BTreeMap<String, Vec<Held>>, crew: &Crew, sink: &dyn Sink) {
+async fn note_secrets(held: BTreeMap<String, Vec<Held>>, context: &RunContext, sink: &dyn Sink) {
     let since = crate::report::time::rfc3339(std::time::SystemTime::now());
     for (host, mut held) in held {
-        let (Some(machine), Some(me)) = (crew.machines.get(&host), crew.peers.get(&host)) else { continue };
+        let (Some(machine), Some(me)) = (context.machines.get(&host), context.peers.get(&host)) else { continue };
         held.retain(|held| !me.look(|look| held.noted(look)));
         if held.is_empty() {
             continue;
@@ -327,10 +327,10 @@ fn put_before(plan: &mut Plan, first: Vec<Node>) {
 
 /// Removes images from the hosts that were to have them; the number that could not be removed. One that something
 /// else still uses is a word, not the end.
-async fn remove_images(images: &[Node], crew: &Crew, sink: &dyn Sink) -> usize {
+async fn remove_images(images: &[Node], context: &RunContext, sink: &dyn Sink) -> usize {
     let mut failed = 0;
     for node in images {
-        let (Some(Op::Image(image)), Some(machine)) = (&node.op, crew.machines.get(&node.host)) else { continue };
+        let (Some(Op::Image(image)), Some(machine)) = (&node.op, context.machines.get(&node.host)) else { continue };
         if let Err(error) = machine.image_remove(&image.reference).await {
             failed += 1;
             sink.event(&Event::Warning { host: node.host.clone(), message: error.to_string() });

@@ -9,7 +9,7 @@ use crate::error::{Error, InputError, Kind, Result, numbered};
 use crate::plan::saved::FORMAT;
 use crate::plan::{Plan, Saved};
 use crate::run::event::{Quiet, Sink, Summary};
-use crate::run::{Crew, WalkOptions, look};
+use crate::run::{RunContext, WalkOptions, look};
 
 /// Lines that an error shows of what moved.
 const SHOWN: usize = 12;
@@ -19,17 +19,17 @@ const ANEW: &str = "read a new one with `kolla plan --save`, with the same limit
 pub(super) async fn save(
     file: &Path,
     plan: &Plan,
-    crew: &Crew,
+    context: &RunContext,
     options: &WalkOptions,
     sink: Arc<dyn Sink>,
 ) -> Result<Summary> {
-    let (summary, seen) = look(plan, crew, options, sink).await;
+    let (summary, seen) = look(plan, context, options, sink).await;
     let saved = Saved::of(plan, seen).map_err(|failed| {
         let what = format!("the plan is not saved: {} cannot be compared", numbered(failed.len(), "operation"));
         told(Error::operation(what), &failed)
             .with_hint("correct what failed, or leave it out with `--limit` or `--tags`")
     })?;
-    let saved = saved.without_secrets(&crew.shared.mask)?;
+    let saved = saved.without_secrets(&context.shared.mask)?;
     let text = serde_json::to_vec_pretty(&saved).map_err(|error| Error::local("write the plan", error))?;
     write_private(file, &text)?;
     Ok(summary)
@@ -61,12 +61,17 @@ pub fn saved_plan(file: &Path) -> Result<Saved> {
 ///
 /// # Errors
 /// What has moved since; nothing was changed by then.
-pub(super) async fn still(saved: &Saved, plan: &Plan, crew: &Crew, options: &WalkOptions) -> Result<BTreeSet<String>> {
-    let (_, seen) = look(plan, crew, options, Arc::new(Quiet)).await;
+pub(super) async fn still(
+    saved: &Saved,
+    plan: &Plan,
+    context: &RunContext,
+    options: &WalkOptions,
+) -> Result<BTreeSet<String>> {
+    let (_, seen) = look(plan, context, options, Arc::new(Quiet)).await;
     if options.stop.is_cancelled() {
         return Err(Error::Interrupted);
     }
-    let mask = &crew.shared.mask;
+    let mask = &context.shared.mask;
     let moved = match Saved::of(plan, seen) {
         Ok(now) => saved.moved(&now.without_secrets(mask)?),
         Err(failed) => failed,

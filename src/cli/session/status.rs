@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::agree::Agreement;
 use super::facts::KeptFacts;
-use super::load::{Loaded, connect_options, crew, shared};
+use super::load::{Loaded, connect_options, context, shared};
 use super::{PartRow, Status, StatusRow};
 use crate::cli::Invocation;
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use crate::op::container::Container;
 use crate::op::{Diff, Op, Operation as _, Peer, Tell, Told, View};
 use crate::plan::phase::named;
 use crate::plan::{Asked, Plan, Question, Selection};
-use crate::run::Crew;
+use crate::run::RunContext;
 use crate::run::connect::connect;
 use crate::run::event::Quiet;
 
@@ -67,22 +67,22 @@ pub async fn status(at: &Invocation) -> Result<Status> {
             screen.warn(&message);
         }
     });
-    let crew = crew(connected, shared);
+    let context = context(connected, shared);
     let wanted = |role: &String| (tags.tags.is_empty() || tags.tags.contains(role)) && !tags.skip_tags.contains(role);
     let questions: Vec<&Question> = whole.questions.iter().filter(|question| wanted(&question.role)).collect();
     let plan = whole.select(phase, &Selection { hosts: Some(limit.clone()), ..tags.clone() });
     let holders = loaded.site.group("loadbalancer");
     let near = holders.into_iter().find(|host| hosts.contains(*host)).unwrap_or(&first);
-    let (rows, parts) = tokio::join!(containers(&plan, &crew), answers(&questions, near, &limit, &crew));
+    let (rows, parts) = tokio::join!(containers(&plan, &context), answers(&questions, near, &limit, &context));
     services.extend(rows);
     services.sort_by(|a, b| (&a.role, &a.service, &a.host).cmp(&(&b.role, &b.service, &b.host)));
     Ok(Status { services, parts })
 }
 
-async fn containers(plan: &Plan, crew: &Crew) -> Vec<StatusRow> {
+async fn containers(plan: &Plan, context: &RunContext) -> Vec<StatusRow> {
     let rows = plan.nodes.iter().filter_map(|node| {
-        let (Some(Op::Container(container)), Some(me)) = (&node.op, crew.peers.get(&node.host)) else { return None };
-        let view = View { me: me.clone(), peers: crew.peers.clone(), shared: crew.shared.clone() };
+        let (Some(Op::Container(container)), Some(me)) = (&node.op, context.peers.get(&node.host)) else { return None };
+        let view = View { me: me.clone(), peers: context.peers.clone(), shared: context.shared.clone() };
         let (host, role) = (node.host.clone(), node.role.clone());
         Some(async move { StatusRow { host, role, ..container_row(container, &view).await } })
     });
@@ -114,23 +114,23 @@ async fn container_row(container: &Container, view: &View) -> StatusRow {
 }
 
 /// What the cloud says of its parts, in the order of the questions; of single hosts, those within the limit.
-async fn answers(questions: &[&Question], near: &str, limit: &IndexSet<String>, crew: &Crew) -> Vec<PartRow> {
+async fn answers(questions: &[&Question], near: &str, limit: &IndexSet<String>, context: &RunContext) -> Vec<PartRow> {
     // One log-in for all lists.
     let session = OnceCell::new();
     let rows = questions.iter().map(|question| {
         let session = &session;
         async move {
             match &question.ask {
-                Asked::Exec { host, container, program, expect, .. } => match crew.peers.get(host) {
+                Asked::Exec { host, container, program, expect, .. } => match context.peers.get(host) {
                     Some(peer) if limit.contains(host) => {
                         let (answer, well) = said(&peer.host, container, program, expect.as_deref()).await;
                         vec![row(question, host, answer, well)]
                     }
                     _ => Vec::new(),
                 },
-                Asked::Address(address) => vec![held(question, address, crew)],
+                Asked::Address(address) => vec![held(question, address, context)],
                 Asked::Api(identity, listing) => {
-                    let Some(machine) = crew.machines.get(near) else { return Vec::new() };
+                    let Some(machine) = context.machines.get(near) else { return Vec::new() };
                     let host = Remote::new(machine.clone());
                     let parts = async {
                         let session = session.get_or_try_init(|| identity.log_in_at_once(&host)).await?;
@@ -145,7 +145,7 @@ async fn answers(questions: &[&Question], near: &str, limit: &IndexSet<String>, 
         }
     });
     let mut rows: Vec<Vec<PartRow>> = stream::iter(rows).buffered(AT_ONCE).collect().await;
-    compare(questions, &mut rows, crew).await;
+    compare(questions, &mut rows, context).await;
     let mut rows: Vec<PartRow> = rows.into_iter().flatten().collect();
     for row in &mut rows {
         row.answer = row.answer.chars().take(WORDS).collect();
@@ -154,7 +154,7 @@ async fn answers(questions: &[&Question], near: &str, limit: &IndexSet<String>, 
 }
 
 /// Compares the answers of hosts that must agree, and asks again where they do not yet.
-async fn compare(questions: &[&Question], rows: &mut [Vec<PartRow>], crew: &Crew) {
+async fn compare(questions: &[&Question], rows: &mut [Vec<PartRow>], context: &RunContext) {
     let mut groups: IndexMap<(&str, &str), Vec<usize>> = IndexMap::new();
     for (index, question) in questions.iter().enumerate() {
         // Of one that does not answer as it should, that is told.
@@ -182,7 +182,7 @@ async fn compare(questions: &[&Question], rows: &mut [Vec<PartRow>], crew: &Crew
             tokio::time::sleep(LAGS).await;
             let again = group.iter().map(|index| async move {
                 let Asked::Exec { host, container, program, expect, .. } = &questions[*index].ask else { return None };
-                let (answer, well) = said(&crew.peers.get(host)?.host, container, program, expect.as_deref()).await;
+                let (answer, well) = said(&context.peers.get(host)?.host, container, program, expect.as_deref()).await;
                 well.then(|| row(questions[*index], host, answer, well))
             });
             for (index, row) in group.iter().zip(join_all(again).await) {
@@ -221,13 +221,14 @@ async fn said(host: &Observer, container: &str, program: &ReadOnly, expect: Opti
 }
 
 /// Who has an address: well where exactly one host does.
-fn held(question: &Question, address: &str, crew: &Crew) -> PartRow {
+fn held(question: &Question, address: &str, context: &RunContext) -> PartRow {
     let has = |of: &Interface| {
         let mut all = of.ipv4.iter().chain(&of.ipv6);
         all.any(|there| there.split('/').next() == Some(address))
     };
     let held = |peer: &Peer| peer.look(|look| look.facts.interfaces.values().any(has));
-    let holders: Vec<&str> = crew.peers.iter().filter(|(_, peer)| held(peer)).map(|(name, _)| name.as_str()).collect();
+    let holders: Vec<&str> =
+        context.peers.iter().filter(|(_, peer)| held(peer)).map(|(name, _)| name.as_str()).collect();
     let answer = if holders.is_empty() { format!("nobody holds {address}") } else { format!("holds {address}") };
     row(question, &holders.join(", "), answer, holders.len() == 1)
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::host::{ContainerState, ReadOnly, Remote};
-use crate::op::patience::pause;
+use crate::op::retry::pause;
 use crate::op::{Peer, View};
 
 /// How long requests under way may take before a member stops; what serves them has its own patience after that.

@@ -22,7 +22,7 @@ const NAMED: usize = 5;
 
 /// A variable that nothing reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stranger {
+pub struct UnusedVariable {
     /// Its name.
     pub name: String,
     /// Why.
@@ -78,9 +78,9 @@ impl Fault {
 
 /// All variables of a site that nothing reads, in the order of its files.
 #[derive(Debug, Clone, Default)]
-pub struct Strangers(pub Vec<Stranger>);
+pub struct UnusedVariables(pub Vec<UnusedVariable>);
 
-impl Strangers {
+impl UnusedVariables {
     /// Those of a site.
     pub fn of(site: &Site, roles: &Roles, overrides: &Overrides) -> Self {
         let trace = Trace::of(site);
@@ -97,23 +97,23 @@ impl Strangers {
         let of_upstream = unread.iter().map(|(name, _)| *name).filter(|name| is_upstream(name));
         let named = trace.read([Mentions::names(of_upstream.map(str::to_owned))]);
         let known = Known::of(&trace, &read);
-        let strangers = unread.into_iter().filter_map(|(name, values)| {
+        let unused = unread.into_iter().filter_map(|(name, values)| {
             let (first, rest) = values.split_first()?;
             let fault = known.fault(name, values);
             let told = fault == Fault::Unread && named.has(name);
-            (!told).then(|| Stranger { name: name.into(), fault, place: place_of(name, first), more: rest.len() })
+            (!told).then(|| UnusedVariable { name: name.into(), fault, place: place_of(name, first), more: rest.len() })
         });
-        let mut strangers: Vec<Stranger> = strangers.collect();
-        let files: IndexSet<PathBuf> = strangers.iter().map(|stranger| stranger.place.file.clone()).collect();
-        strangers.sort_by_key(|stranger| (files.get_index_of(&stranger.place.file), stranger.place.line));
-        Self(strangers)
+        let mut unused: Vec<UnusedVariable> = unused.collect();
+        let files: IndexSet<PathBuf> = unused.iter().map(|variable| variable.place.file.clone()).collect();
+        unused.sort_by_key(|variable| (files.get_index_of(&variable.place.file), variable.place.line));
+        Self(unused)
     }
 
     /// All of them, a warning a name that is to be written otherwise, one a topic that is not supported.
     pub fn warnings(&self) -> Vec<InputError> {
-        let mut warnings: Vec<InputError> = self.misnamed().map(Stranger::word).collect();
-        for (topic, strangers) in self.unsupported() {
-            warnings.push(of_unread(format!("not supported here, for {topic}: {}", listed(&strangers))));
+        let mut warnings: Vec<InputError> = self.misnamed().map(UnusedVariable::word).collect();
+        for (topic, unused) in self.unsupported() {
+            warnings.push(of_unread(format!("not supported here, for {topic}: {}", listed(&unused))));
         }
         let unread = self.unread();
         if !unread.is_empty() {
@@ -125,7 +125,7 @@ impl Strangers {
     /// The same in a few words, for who wants to do something else.
     pub fn brief(&self) -> Vec<InputError> {
         let hint = "`kolla validate` lists them";
-        let mut warnings: Vec<InputError> = self.misnamed().map(Stranger::word).collect();
+        let mut warnings: Vec<InputError> = self.misnamed().map(UnusedVariable::word).collect();
         if warnings.len() > NAMED {
             let more = warnings.split_off(NAMED).len();
             warnings.push(of_unread(format!("{} of a wrong name: {hint}", numbered(more, "more variable"))));
@@ -143,7 +143,7 @@ impl Strangers {
             };
             warnings.push(of_unread(format!("{count} variables are not supported here, for {named}{more}: {hint}")));
         } else {
-            let all: Vec<&Stranger> = topics.into_values().flatten().collect();
+            let all: Vec<&UnusedVariable> = topics.into_values().flatten().collect();
             warnings.extend((count > 0).then(|| of_unread(format!("not supported here: {}", listed(&all)))));
         }
         let unread = self.unread();
@@ -161,30 +161,30 @@ impl Strangers {
 
     /// Each of them at its place; what is switched off is none.
     pub fn each(&self) -> Vec<InputError> {
-        self.0.iter().filter(|stranger| stranger.fault.kind() != "off").map(Stranger::told).collect()
+        self.0.iter().filter(|variable| variable.fault.kind() != "off").map(UnusedVariable::told).collect()
     }
 
-    fn misnamed(&self) -> impl Iterator<Item = &Stranger> {
-        let unknown = self.0.iter().filter(|stranger| matches!(stranger.fault, Fault::Unknown { .. }));
-        unknown.chain(self.0.iter().filter(|stranger| matches!(stranger.fault, Fault::Renamed { .. })))
+    fn misnamed(&self) -> impl Iterator<Item = &UnusedVariable> {
+        let unknown = self.0.iter().filter(|variable| matches!(variable.fault, Fault::Unknown { .. }));
+        unknown.chain(self.0.iter().filter(|variable| matches!(variable.fault, Fault::Renamed { .. })))
     }
 
-    fn unsupported(&self) -> BTreeMap<&'static str, Vec<&Stranger>> {
-        let mut topics: BTreeMap<&str, Vec<&Stranger>> = BTreeMap::new();
-        for stranger in &self.0 {
-            if let Fault::Unsupported { topic, off: false } = stranger.fault {
-                topics.entry(topic).or_default().push(stranger);
+    fn unsupported(&self) -> BTreeMap<&'static str, Vec<&UnusedVariable>> {
+        let mut topics: BTreeMap<&str, Vec<&UnusedVariable>> = BTreeMap::new();
+        for variable in &self.0 {
+            if let Fault::Unsupported { topic, off: false } = variable.fault {
+                topics.entry(topic).or_default().push(variable);
             }
         }
         topics
     }
 
-    fn unread(&self) -> Vec<&Stranger> {
-        self.0.iter().filter(|stranger| stranger.fault == Fault::Unread).collect()
+    fn unread(&self) -> Vec<&UnusedVariable> {
+        self.0.iter().filter(|variable| variable.fault == Fault::Unread).collect()
     }
 }
 
-impl Stranger {
+impl UnusedVariable {
     /// What is wrong, without its place, and what to do.
     fn said(&self) -> (String, String) {
         let name = &self.name;
@@ -245,17 +245,17 @@ fn of_unread(message: String) -> InputError {
 }
 
 /// Names with their places; a file is named once for those that follow each other in it.
-fn listed(strangers: &[&Stranger]) -> String {
+fn listed(unused: &[&UnusedVariable]) -> String {
     let mut file = None;
-    let one = |stranger: &&Stranger| {
-        let mut place = Place { column: 0, ..stranger.place.clone() };
+    let one = |variable: &&UnusedVariable| {
+        let mut place = Place { column: 0, ..variable.place.clone() };
         let same = file.replace(place.file.clone()) == Some(place.file.clone());
         if same {
             place.file.clear();
         }
-        format!("`{}` ({place}{})", stranger.name, stranger.others())
+        format!("`{}` ({place}{})", variable.name, variable.others())
     };
-    strangers.iter().map(one).collect::<Vec<_>>().join(", ")
+    unused.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn is_upstream(name: &str) -> bool {

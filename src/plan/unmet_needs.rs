@@ -23,7 +23,7 @@ pub(super) enum Need {
 }
 
 /// Needs that are not met: where that showed first, and the roles that have them.
-pub(super) type Lacks<'a> = BTreeMap<Need, (Place, IndexSet<&'a str>)>;
+pub(super) type UnmetNeeds<'a> = BTreeMap<Need, (Place, IndexSet<&'a str>)>;
 
 impl Need {
     /// What it is called, and the key of a service that meets it.
