@@ -282,14 +282,21 @@ mod tests {
     use crate::host::fake::Fake;
     use crate::op::Shared;
 
-    #[tokio::test]
-    async fn the_database_itself_gives_up_a_statement_that_hangs() {
+    /// A host where the container `mariadb` runs.
+    async fn with_mariadb() -> Fake {
         let fake = Fake::new("control01");
         let image = fake.world().publish("reg/mariadb:1", "mariadb");
         let host = Remote::new(fake.machine());
         host.act().pull("reg/mariadb:1", None, &|_, _| {}).await.unwrap();
         host.act().create(&ContainerSpec { name: "mariadb".into(), image, ..ContainerSpec::default() }).await.unwrap();
         host.act().start("mariadb").await.unwrap();
+        fake
+    }
+
+    #[tokio::test]
+    async fn the_database_itself_gives_up_a_statement_that_hangs() {
+        let fake = with_mariadb().await;
+        let host = Remote::new(fake.machine());
         fake.on_exec(|_, _, _, statements| {
             let limited = statements.starts_with(b"SET SESSION max_statement_time = 60;\nGRANT");
             Some(Output { code: u32::from(!limited), ..Output::default() })
@@ -299,12 +306,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_asked_ahead_holds_until_the_first_change() {
-        let fake = Fake::new("control01");
-        let image = fake.world().publish("reg/mariadb:1", "mariadb");
-        let host = Remote::new(fake.machine());
-        host.act().pull("reg/mariadb:1", None, &|_, _| {}).await.unwrap();
-        host.act().create(&ContainerSpec { name: "mariadb".into(), image, ..ContainerSpec::default() }).await.unwrap();
-        host.act().start("mariadb").await.unwrap();
+        let fake = with_mariadb().await;
         let asked = Arc::new(AtomicU32::new(0));
         let count = asked.clone();
         fake.on_exec(move |_, _, _, _| {
