@@ -190,6 +190,11 @@ impl HostCause {
             Self::Registry { status: 404, .. } => {
                 "build and push it with `kolla build`, or correct `openstack_tag` and `docker_registry`".into()
             }
+            Self::Registry { status: 405, .. } => {
+                "Podman cannot ask a registry for a digest: use one in plain HTTP without a login \
+                 (`docker_registry_insecure`)"
+                    .into()
+            }
             Self::Registry { registry, .. } => {
                 format!("see that it runs, as by `curl http://{registry}/v2/` on the host")
             }

@@ -166,6 +166,7 @@ impl Machine for Connected {
     }
 
     async fn rest(&self) {
+        self.engine.forget_streams();
         self.wire.rest().await;
     }
 

@@ -62,6 +62,8 @@ pub(super) struct Engine {
     refused: Arc<AtomicBool>,
     /// `Server` of the last answer, as `Docker/26.1.5 (linux)`.
     server: Arc<Mutex<String>>,
+    /// Puts another client with no stream in the place of the one that has some.
+    forget: Box<dyn Fn() + Send + Sync>,
 }
 
 type Answer<T> = Result<T, HostCause>;
@@ -74,16 +76,23 @@ impl Engine {
             Access::Sudo(_) => (1, Duration::from_secs(1)),
         };
         let refused = Arc::new(AtomicBool::new(false));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(idle)
-            .pool_timer(TokioTimer::new())
-            // Podman closes idle connections after 10 s.
-            .pool_idle_timeout(limit)
-            .build(Connector { wire: wire.clone(), access: access.clone(), refused: refused.clone() });
-        let (client, requests, server) = (Arc::new(client), Arc::new(AtomicU64::new(0)), Arc::new(Mutex::default()));
+        let connector = Connector { wire: wire.clone(), access: access.clone(), refused: refused.clone() };
+        let made = move || {
+            Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(idle)
+                .pool_timer(TokioTimer::new())
+                // Podman closes idle connections after 10 s.
+                .pool_idle_timeout(limit)
+                .build(connector.clone())
+        };
+        let client = Arc::new(Mutex::new(made()));
+        let (requests, server) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::default()));
+        let renewed = client.clone();
+        let forget = Box::new(move || *renewed.lock().unwrap_or_else(PoisonError::into_inner) = made());
         let (counter, heard) = (requests.clone(), server.clone());
         let transport = move |mut request: BollardRequest| {
-            let (client, heard) = (client.clone(), heard.clone());
+            let client = client.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let heard = heard.clone();
             counter.fetch_add(1, Ordering::Relaxed);
             fix_credentials(&mut request);
             async move {
@@ -102,7 +111,12 @@ impl Engine {
             bollard::API_DEFAULT_VERSION,
         );
         let docker = docker.map_err(|error| HostCause::Answer(error.to_string()))?;
-        Ok(Self { docker, wire, access, requests, refused, server })
+        Ok(Self { docker, wire, access, requests, refused, server, forget })
+    }
+
+    /// Streams that are kept open for the next request are used no more: the session under them ends.
+    pub(super) fn forget_streams(&self) {
+        (self.forget)();
     }
 
     /// Requests so far.

@@ -3,14 +3,8 @@
 LC_ALL=C PATH=$PATH:/usr/sbin:/sbin:/usr/bin:/bin
 export LC_ALL PATH
 say() { printf '%s %s\0' "$1" "$2"; }
-# The whole of a file; of a short one, and the first line, without a process: it reads byte after byte.
+# The whole of a file, the first line of a file: the latter without a process.
 whole() { [ -r "$2" ] && { printf '%s ' "$1"; cat "$2"; printf '\0'; }; }
-short() {
-    [ -r "$2" ] || return 0
-    printf '%s ' "$1"
-    while IFS= read -r v || [ -n "$v" ]; do printf '%s\n' "$v"; done <"$2"
-    printf '\0'
-}
 first() { v=; [ -r "$1" ] && { IFS= read -r v <"$1"; } 2>/dev/null; printf '%s' "$v"; }
 field() { v=; [ -r "$2" ] && { IFS= read -r v <"$2"; } 2>/dev/null; [ -z "$v" ] || printf '%s %s\0' "$1" "$v"; }
 
@@ -39,7 +33,7 @@ hold() { # seconds: until the session ends, or nobody was heard of for so long
 facts() { # engine socket
     say time "$(date +%s%N)"
     say uname "$(uname -nrm)"
-    short os /etc/os-release
+    whole os /etc/os-release
     say cpus "$(nproc)"
     field meminfo /proc/meminfo
     field limit /sys/fs/cgroup/memory.max
@@ -50,9 +44,10 @@ facts() { # engine socket
     [ -d /run/systemd/system ] && say systemd 1
     [ -c /dev/kvm ] && say kvm 1
     { [ -d /sys/module/openvswitch ] || modprobe -nq openvswitch; } && say openvswitch 1
-    # In a container systemd says which kind; asking for virtual machines, too, takes as long as all the rest of this.
+    # In most containers systemd says which kind; asking for virtual machines, too, takes as long as all the rest of this.
     v=; read -r v </run/systemd/container
-    say virt "${v:-$(systemd-detect-virt)}"
+    case $v in docker | lxc | podman | systemd-nspawn) ;; *) v=$(systemd-detect-virt) ;; esac
+    say virt "$v"
     for v in chrony:/run/chrony/chronyd.pid ntp:/run/ntpd.pid openntpd:/run/openntpd.pid; do
         pid=; [ -r "${v#*:}" ] && read -r pid <"${v#*:}"
         [ -n "$pid" ] && [ -d "/proc/$pid" ] && say time_service "${v%%:*}"
@@ -65,7 +60,7 @@ facts() { # engine socket
         printf '\0'
     done
     say addresses "$(ip -o addr show)"
-    short routes /proc/net/route
+    whole routes /proc/net/route
     say listening "$(ss -Hltn)"
     whole hosts /etc/hosts
     if grep -q " 00010000 .*/${1##*/}\$" /proc/net/unix; then say engine 1; fi

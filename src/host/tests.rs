@@ -275,6 +275,12 @@ async fn a_host_that_rests_has_no_session_until_it_is_asked_again() {
     let (containers, written) = tokio::join!(machine.containers(), machine.run(&script, b""));
     containers.unwrap();
     assert_eq!((written.unwrap().code, server.logins()), (0, 2));
+
+    // Nor is a stream of the session before taken for one that still leads to the engine.
+    for _ in 0..10 {
+        machine.rest().await;
+        machine.containers().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

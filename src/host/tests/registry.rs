@@ -69,4 +69,5 @@ async fn an_engine_that_cannot_ask_a_registry_says_nothing_of_what_it_has() {
     let told = cause(here.registry_digest("reg.example:4000/kolla/base:1", None).await);
     // 404 would be: it does not have the image.
     assert!(matches!(&told, HostCause::Registry { status: 405, .. }), "{told:?}");
+    assert!(told.hint().unwrap().contains("docker_registry_insecure"), "{told:?}");
 }
