@@ -17,10 +17,12 @@ mod dump;
 mod fields;
 mod mistake;
 mod scalar;
+mod shape;
 mod tag;
 
 pub use dump::{Style, dump, float};
 pub use fields::Fields;
+pub use shape::{Key, Keys, Shape};
 
 /// The text is rendered, where templates are: it has an expression or a statement of Jinja's.
 pub fn is_template(text: &str) -> bool {

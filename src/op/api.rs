@@ -10,6 +10,8 @@ use super::retry::{http_not_yet, until_it_serves};
 use crate::error::{Error, Result};
 use crate::host::{HttpAnswer, HttpAsk, Observer, Progress, Remote};
 use crate::shell::Secret;
+use crate::source::{Fields, Keys, Node, Shape};
+use crate::template::Values;
 
 /// How long one answer may take.
 const WITHIN: Duration = Duration::from_mins(1);
@@ -36,6 +38,30 @@ pub struct Identity {
     /// Its password.
     #[serde(skip)]
     pub password: Secret,
+}
+
+impl Identity {
+    /// What is written of it.
+    pub const KEYS: Keys = Keys::new(
+        &[
+            ("address", Shape::Text),
+            ("port", Shape::Text),
+            ("user", Shape::Text),
+            ("project", Shape::Text),
+            ("region", Shape::Text),
+            ("password", Shape::Text),
+        ],
+        &["address", "port", "user", "project", "region", "password"],
+    );
+
+    /// What a service with the key `identity` offers.
+    pub fn offered(node: &Node, _container: &str, values: &mut Values<'_>) -> Self {
+        let mut fields = Fields::of(values.document, node);
+        let [address, user, project, region, password] =
+            ["address", "user", "project", "region", "password"].map(|key| values.text_at(&mut fields, key));
+        let port = fields.take("port").map(|node| values.port(node)).unwrap_or_default();
+        Self { address, port, user, project, region, password: Secret::new(password) }
+    }
 }
 
 /// What a log-in brought: a token, and where the services are.
@@ -76,6 +102,28 @@ pub struct Listing {
     pub name: String,
     /// Key of its state: `up`, or true.
     pub state: String,
+}
+
+impl Listing {
+    /// What is written of it.
+    pub const KEYS: Keys = Keys::new(
+        &[
+            ("type", Shape::Text),
+            ("path", Shape::Text),
+            ("host", Shape::Text),
+            ("name", Shape::Text),
+            ("state", Shape::Text),
+        ],
+        &["type", "path", "host", "name", "state"],
+    );
+
+    /// What is written, as a host sees it.
+    pub fn resolve(node: &Node, values: &mut Values<'_>) -> Self {
+        let mut fields = Fields::of(values.document, node);
+        let [service_type, path, host, name, state] =
+            ["type", "path", "host", "name", "state"].map(|key| values.text_at(&mut fields, key));
+        Self { service_type, path, host, name, state }
+    }
 }
 
 /// A part of the cloud that says of itself whether it is up.

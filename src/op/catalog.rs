@@ -12,13 +12,76 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 pub use super::api::Identity;
-use super::database::Sql;
+use super::database::{self, Sql};
 use super::files::digest_of;
 use super::message_queue::escape;
-use super::{Attributes, Diff, Operation, Tell, View};
+use super::word::{At, Offer, Step, StepGround, WaitsFor, Word};
+use super::{Attributes, Diff, Op, Operation, Tell, View};
 use crate::error::Result;
 use crate::host::Remote;
 use crate::shell::Secret;
+use crate::source::{Fields, Keys, Node, Shape};
+
+/// A catalog of services.
+pub const OFFER: Offer = Offer { key: ("identity", Shape::Keys(&Identity::KEYS)), what: "catalog" };
+
+/// The step `catalog`.
+pub const STEP: Word<Step> = Word {
+    key: (
+        "catalog",
+        Shape::Keys(&Keys::new(
+            &[
+                ("service", Shape::Text),
+                ("type", Shape::Text),
+                ("internal", Shape::Text),
+                ("public", Shape::Text),
+                ("user", Shape::Text),
+                ("password", Shape::Text),
+                ("project", Shape::Text),
+                ("roles", Shape::Words),
+            ],
+            &[],
+        )),
+    ),
+    // What Keystone was told is noted in the database.
+    means: Step {
+        at: At::Offer(&database::OFFER),
+        waits_for: WaitsFor::Offers,
+        uses: &[&OFFER, &database::OFFER],
+        resolve,
+    },
+};
+
+fn resolve(node: &Node, ground: &mut StepGround<'_, '_>) -> Op {
+    let sql = ground.offered(&database::OFFER, Sql::offered);
+    let identity = ground.offered(&OFFER, Identity::offered);
+    let values = &mut *ground.values;
+    let mut fields = Fields::of(values.document, node);
+    let [service, service_type, internal, public] =
+        ["service", "type", "internal", "public"].map(|key| values.text_at(&mut fields, key));
+    let [user, password, project] = ["user", "password", "project"].map(|key| values.text_at(&mut fields, key));
+    let roles = fields.take("roles").map_or_else(|| vec!["admin".to_owned()], |node| values.words(node));
+    if !service.is_empty() && service_type.is_empty() {
+        fields.against(node, "a service in the catalog has a `type`, as `image`");
+    }
+    if service.is_empty() && user.is_empty() {
+        fields.against(node, "a catalog step names a `service`, a `user` or both");
+    }
+    values.note_all(fields.finish());
+    let endpoints = [("internal".to_owned(), internal), ("public".to_owned(), public)];
+    let catalog = Catalog {
+        service,
+        service_type,
+        endpoints: endpoints.into_iter().filter(|(_, url)| !url.is_empty()).collect(),
+        user,
+        project: if project.is_empty() { "service".to_owned() } else { project },
+        roles,
+        identity,
+        sql,
+        ..Catalog::default()
+    };
+    catalog.with_password(Secret::new(password)).into()
+}
 
 /// A service as Keystone is to know it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -9,9 +9,12 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::word::{CheckGround, Condition, Knows, Word};
 use super::{Diff, InRegistry, Operation, Tell, View};
 use crate::error::{Error, Result, numbered};
 use crate::host::{Reach, Remote};
+use crate::source::{Fields, Keys, Node, Shape};
+use crate::template::values::items;
 
 /// Addresses by host name. Every host's check names all hosts: they share one list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,6 +120,121 @@ pub enum Check {
         /// The interface.
         interface: String,
     },
+}
+
+/// Kinds of checks.
+pub(super) const WORDS: [&Word<Condition>; 13] = [
+    &Word {
+        key: ("clock", Shape::Text),
+        means: Condition {
+            knows: Knows::Nothing,
+            resolve: |node, ground| Check::Clock { within_ms: ground.values.number(node) },
+        },
+    },
+    &Word {
+        key: ("disk_free", Shape::Text),
+        means: Condition {
+            knows: Knows::Nothing,
+            resolve: |node, ground| Check::DiskFree { mib: whole(node, ground) },
+        },
+    },
+    &Word {
+        key: ("engine", Shape::Text),
+        means: Condition {
+            knows: Knows::Nothing,
+            resolve: |node, ground| Check::Engine { at_least: ground.values.text(node) },
+        },
+    },
+    &Word {
+        key: ("hostnames_resolve", Shape::Plain),
+        means: Condition {
+            knows: Knows::Names,
+            resolve: |_, ground| Check::HostnamesResolve { names: ground.names.clone() },
+        },
+    },
+    &Word {
+        key: ("images_present", Shape::Plain),
+        means: Condition {
+            knows: Knows::Images,
+            resolve: |_, ground| Check::ImagesPresent { references: std::mem::take(&mut ground.images) },
+        },
+    },
+    &Word {
+        key: ("interface", Shape::Variable),
+        means: Condition {
+            knows: Knows::Nothing,
+            resolve: |node, ground| {
+                let variable = node.as_str().unwrap_or_default().to_owned();
+                Check::Interface { name: ground.values.variable(&variable), variable }
+            },
+        },
+    },
+    &Word {
+        key: ("memory", Shape::Text),
+        means: Condition { knows: Knows::Nothing, resolve: |node, ground| Check::Memory { mib: whole(node, ground) } },
+    },
+    &Word {
+        key: ("open_files", Shape::Text),
+        means: Condition {
+            knows: Knows::Nothing,
+            resolve: |node, ground| Check::OpenFiles { at_least: whole(node, ground) },
+        },
+    },
+    &Word {
+        key: ("os", Shape::Some(&Shape::Text)),
+        means: Condition {
+            knows: Knows::Nothing,
+            resolve: |node, ground| Check::Os { supported: ground.values.list(node) },
+        },
+    },
+    &Word {
+        key: ("peers_reachable", Shape::Some(&Shape::Text)),
+        means: Condition {
+            knows: Knows::Names,
+            resolve: |node, ground| {
+                let ports = items(node).into_iter().map(|node| ground.values.port(node)).collect();
+                Check::PeersReachable { names: ground.names.clone(), ports }
+            },
+        },
+    },
+    &Word {
+        key: (
+            "port_free",
+            Shape::Keys(&Keys::new(&[("port", Shape::Text), ("container", Shape::Text)], &["port", "container"])),
+        ),
+        means: Condition { knows: Knows::Nothing, resolve: port_free },
+    },
+    &Word {
+        key: ("systemd", Shape::Plain),
+        means: Condition { knows: Knows::Nothing, resolve: |_, _| Check::Systemd {} },
+    },
+    &Word {
+        key: (
+            "vip",
+            Shape::Keys(&Keys::new(&[("address", Shape::Text), ("interface", Shape::Text)], &["address", "interface"])),
+        ),
+        means: Condition { knows: Knows::Nothing, resolve: address },
+    },
+];
+
+fn whole(node: &Node, ground: &mut CheckGround<'_, '_>) -> u64 {
+    let number = ground.values.number(node);
+    u64::try_from(number).unwrap_or_else(|_| {
+        ground.values.fail(node, format!("`{number}` is less than nothing"));
+        0
+    })
+}
+
+fn port_free(node: &Node, ground: &mut CheckGround<'_, '_>) -> Check {
+    let mut fields = Fields::of(ground.values.document, node);
+    let port = fields.take("port").map(|node| ground.values.port(node)).unwrap_or_default();
+    Check::PortFree { port, container: ground.values.text_at(&mut fields, "container") }
+}
+
+fn address(node: &Node, ground: &mut CheckGround<'_, '_>) -> Check {
+    let mut fields = Fields::of(ground.values.document, node);
+    let [address, interface] = ["address", "interface"].map(|key| ground.values.text_at(&mut fields, key));
+    Check::Vip { address, interface }
 }
 
 impl Check {

@@ -12,10 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use super::files::digest_of;
 use super::retry::until_it_serves;
-use super::{Attribute, Attributes, Diff, Operation, Tell, View, attribute};
+use super::word::{At, Offer, Step, StepGround, WaitsFor, Word};
+use super::{Attribute, Attributes, Diff, Op, Operation, Tell, View, attribute};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Observer, Output, ReadOnly, Remote, limit};
 use crate::shell::Secret;
+use crate::source::{Fields, Keys, Node, Shape};
+use crate::template::Values;
 
 /// What the client says of a server that is starting: no server behind the socket yet (`CR_CONNECTION_ERROR`), or a
 /// member that has not joined its cluster yet (`ER_UNKNOWN_COM_ERROR`, as Galera uses it).
@@ -33,6 +36,30 @@ fn says(output: &Output, codes: &[&str]) -> bool {
     codes.iter().any(|code| output.stderr.contains(code))
 }
 
+/// A database for services.
+pub const OFFER: Offer = Offer { key: ("sql", Shape::Words), what: "database" };
+
+/// The step `database`.
+pub const STEP: Word<Step> = Word {
+    key: (
+        "database",
+        Shape::Keys(&Keys::new(
+            &[("name", Shape::Text), ("user", Shape::Text), ("password", Shape::Text), ("grants", Shape::Text)],
+            &["user", "password"],
+        )),
+    ),
+    means: Step { at: At::Offer(&OFFER), waits_for: WaitsFor::Offers, uses: &[&OFFER], resolve },
+};
+
+fn resolve(node: &Node, ground: &mut StepGround<'_, '_>) -> Op {
+    let sql = ground.offered(&OFFER, Sql::offered);
+    let values = &mut *ground.values;
+    let mut fields = Fields::of(values.document, node);
+    let [name, user, password, grants] =
+        ["name", "user", "password", "grants"].map(|key| values.text_at(&mut fields, key));
+    Database::new(name, user, grants, Secret::new(password), sql).into()
+}
+
 /// How statements reach the database.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sql {
@@ -43,6 +70,11 @@ pub struct Sql {
 }
 
 impl Sql {
+    /// What a service with the key `sql` offers.
+    pub fn offered(node: &Node, container: &str, values: &mut Values<'_>) -> Self {
+        Self { container: container.to_owned(), argv: values.words(node) }
+    }
+
     /// Statements that only read, and the server holds them to it: an observer runs them.
     pub(super) fn question(&self, statements: &str) -> ReadOnly {
         ReadOnly::declared(self.argv.clone()).with_input(format!("{READ_ONLY}{statements}"))

@@ -3,9 +3,32 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribute, Attributes, Diff, Operation, Tell, View};
+use super::word::{At, Step, StepGround, WaitsFor, Word};
+use super::{Attribute, Attributes, Diff, Op, Operation, Tell, View};
 use crate::error::{Error, Result};
 use crate::host::{ReadOnly, Remote, limit};
+use crate::source::{Fields, Keys, Node, Shape};
+
+/// The step `exec`.
+pub const STEP: Word<Step> = Word {
+    key: (
+        "exec",
+        Shape::Keys(&Keys::new(
+            &[("service", Shape::Name), ("command", Shape::Words), ("unless", Shape::Words)],
+            &["service", "command", "unless"],
+        )),
+    ),
+    // What it runs may speak to anything that its service does.
+    means: Step { at: At::Service, waits_for: WaitsFor::Needs, uses: &[], resolve },
+};
+
+fn resolve(node: &Node, ground: &mut StepGround<'_, '_>) -> Op {
+    let values = &mut *ground.values;
+    let mut fields = Fields::of(values.document, node);
+    let [command, unless] =
+        ["command", "unless"].map(|key| fields.take(key).map(|node| values.words(node)).unwrap_or_default());
+    Op::from(Exec { container: ground.container.name.clone(), command, unless: ReadOnly::declared(unless) })
+}
 
 /// A program and the question before it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -15,6 +15,7 @@ use super::{Attribute, Attributes, Diff, Operation, Tell, View, Want, foreign};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{FileState, PutFile, Remote};
 use crate::shell::quote;
+use crate::source::{Keys, Shape};
 
 pub use super::hunks::NOTE;
 
@@ -24,6 +25,29 @@ pub const SETS: &str = "/etc/kolla/.sets";
 pub const APPLIED: &str = "/etc/kolla/.applied";
 /// Characters of a set's digest in its name.
 const DIGEST: usize = 12;
+
+/// What is written of a file.
+pub const KEYS: Keys = Keys {
+    what: "a file",
+    all: &[
+        ("to", Shape::Text),
+        ("override", Shape::Name),
+        ("owner", Shape::Name),
+        ("mode", Shape::Mode),
+        ("merge", Shape::OneOf(&["ini", "oslo", "yaml"])),
+        ("with", Shape::Named(&Shape::Any)),
+        ("when", Shape::Flag),
+    ],
+    needed: &["to"],
+    any_of: &[],
+    one_of: &[
+        &("template", Shape::Some(&Shape::Name)),
+        &("content", Shape::Any),
+        &("given", Shape::Some(&Shape::Name)),
+    ],
+};
+/// A file.
+pub const SHAPE: Shape = Shape::Defined("file", &KEYS);
 
 /// SHA-256 in hexadecimal.
 pub fn digest_of(bytes: &[u8]) -> String {

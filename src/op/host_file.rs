@@ -3,11 +3,38 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::files::{OneFile, put, run};
-use super::{Attributes, Diff, Operation, Tell, View, Want, hunks};
+use super::files::{self, OneFile, put, run};
+use super::word::{HostGround, Preparation, Word};
+use super::{Attributes, Diff, Op, Operation, Tell, View, Want, hunks};
 use crate::error::{Error, Result};
 use crate::host::{Ask, PutFile, Remote};
 use crate::shell::quote;
+use crate::source::{Fields, Keys, Node, Shape};
+
+/// The preparation `file`.
+pub const FILE: Word<Preparation> = Word {
+    key: ("file", files::SHAPE),
+    means: Preparation {
+        serial: 0,
+        look: |_, _, _| {},
+        resolve: |_, ground| Some(HostFile { file: ground.files.pop()?, ..HostFile::default() }.into()),
+    },
+};
+
+/// The preparation `block`.
+pub const BLOCK: Word<Preparation> = Word {
+    key: ("block", Shape::Keys(&Keys::new(&[("path", Shape::Name), ("content", Shape::Text)], &["path", "content"]))),
+    means: Preparation { serial: 0, look: |_, _, _| {}, resolve: block },
+};
+
+#[allow(clippy::unnecessary_wraps, reason = "others may have nothing to do")]
+fn block(node: &Node, ground: &mut HostGround<'_, '_>) -> Option<Op> {
+    let values = &mut *ground.values;
+    let mut fields = Fields::of(values.document, node);
+    let path = fields.text("path").unwrap_or_default();
+    let lines = values.text_at(&mut fields, "content");
+    Some(HostFile { file: OneFile::new(path, lines, 0o644), block: true, ..HostFile::default() }.into())
+}
 
 /// A file, or a part of one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -12,16 +12,53 @@ use sha2::{Digest, Sha256};
 
 use super::files::digest_of;
 use super::retry::{http_not_yet, until_it_serves};
-use super::{Attribute, Attributes, Diff, Operation, Tell, View, attribute};
+use super::word::{At, Offer, Step, StepGround, WaitsFor, Word};
+use super::{Attribute, Attributes, Diff, Op, Operation, Tell, View, attribute};
 use crate::error::{Error, Result};
 use crate::host::{HttpAsk, Remote};
 use crate::shell::Secret;
+use crate::source::{Fields, Keys, Node, Shape};
+use crate::template::Values;
 
 /// How long one answer may take.
 const WITHIN: Duration = Duration::from_secs(20);
 
+/// A message queue for services.
+pub const OFFER: Offer = Offer {
+    key: (
+        "management",
+        Shape::Keys(&Keys::new(
+            &[("address", Shape::Text), ("port", Shape::Text), ("user", Shape::Text), ("password", Shape::Text)],
+            &["address", "port", "user", "password"],
+        )),
+    ),
+    what: "message queue",
+};
+
+/// The step `message_queue`.
+pub const STEP: Word<Step> = Word {
+    key: (
+        "message_queue",
+        Shape::Keys(&Keys::new(
+            &[("vhost", Shape::Text), ("user", Shape::Text), ("password", Shape::Text), ("tags", Shape::Words)],
+            &["user", "password"],
+        )),
+    ),
+    means: Step { at: At::Offer(&OFFER), waits_for: WaitsFor::Offers, uses: &[&OFFER], resolve },
+};
+
+fn resolve(node: &Node, ground: &mut StepGround<'_, '_>) -> Op {
+    let management = ground.offered(&OFFER, Management::offered);
+    let values = &mut *ground.values;
+    let mut fields = Fields::of(values.document, node);
+    let vhost = fields.take("vhost").map_or_else(|| "/".to_owned(), |node| values.text(node));
+    let [user, password] = ["user", "password"].map(|key| values.text_at(&mut fields, key));
+    let tags = fields.take("tags").map(|node| values.words(node)).unwrap_or_default();
+    MessageQueue::new(vhost, user, tags, Secret::new(password), management).into()
+}
+
 /// Where and as whom the message queue is managed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Management {
     /// The container it runs in.
     pub container: String,
@@ -37,6 +74,14 @@ pub struct Management {
 }
 
 impl Management {
+    /// What a service with the key `management` offers.
+    fn offered(node: &Node, container: &str, values: &mut Values<'_>) -> Self {
+        let mut fields = Fields::of(values.document, node);
+        let [address, user, password] = ["address", "user", "password"].map(|key| values.text_at(&mut fields, key));
+        let port = fields.take("port").map(|node| values.port(node)).unwrap_or_default();
+        Self { container: container.to_owned(), address, port, user, password: Secret::new(password) }
+    }
+
     /// Makes the user's password the one we have, from inside, where none is asked for.
     async fn change_password(&self, host: &Remote) -> Result<()> {
         // Not `--quiet`: with that it reads no password from its input, and waits for ever.

@@ -28,6 +28,8 @@ pub mod task;
 pub mod unit;
 mod view;
 pub mod volume;
+pub mod word;
+pub mod words;
 
 use std::fmt;
 use std::sync::Arc;

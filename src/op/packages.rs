@@ -3,10 +3,22 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Diff, Operation, Tell, View};
+use super::word::{Preparation, Word};
+use super::{Diff, Op, Operation, Tell, View};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Ask, Remote, limit};
 use crate::shell::join;
+use crate::source::Shape;
+
+/// The preparation `packages`.
+pub const HOST: Word<Preparation> = Word {
+    key: ("packages", Shape::Some(&Shape::Text)),
+    means: Preparation {
+        serial: 0,
+        look: |node, ground, ask| ask.packages.extend(ground.values.list(node)),
+        resolve: |node, ground| Some(Op::from(Packages { names: ground.values.list(node) })),
+    },
+};
 
 /// Packages that must be installed, in whatever version the distribution has.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,8 @@ use super::retry::pause;
 use super::{Diff, Operation, Tell, View};
 use crate::error::{Error, Result};
 use crate::host::{HttpAsk, Observer, Reach, ReadOnly, Remote};
+use crate::source::{Fields, Keys, Node, Shape};
+use crate::template::Values;
 
 /// A question and the answer that is right.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,62 @@ pub struct Probe {
     pub expect: Option<String>,
     /// Seconds to wait for it.
     pub within: u64,
+}
+
+/// Seconds that it waits where the role does not say.
+const WITHIN: u64 = 60;
+
+impl Probe {
+    /// What is written of it.
+    pub const KEYS: Keys = Keys {
+        what: "a probe",
+        all: &[("expect", Shape::Text), ("within", Shape::Text)],
+        needed: &[],
+        any_of: &[],
+        one_of: &[&("http", Shape::Text), &("tcp", Shape::Text), &("exec", Shape::Words), &("healthy", Shape::Plain)],
+    };
+    /// A probe.
+    pub const SHAPE: Shape = Shape::Defined("probe", &Self::KEYS);
+
+    /// What is written, as a host sees it; running is enough where nothing is.
+    pub fn resolve(node: Option<&Node>, values: &mut Values<'_>) -> Self {
+        let Some(node) = node else { return Self { within: WITHIN, ..Self::default() } };
+        let mut fields = Fields::of(values.document, node);
+        let expect = fields.take("expect").and_then(|node| values.pattern(node));
+        let within = fields.take("within").map_or(WITHIN, |node| values.seconds(node));
+        let ask = if let Some(node) = fields.take("http") {
+            http(node, values)
+        } else if let Some(node) = fields.take("tcp") {
+            let text = values.some_text(node);
+            let (address, port) = text.map(|text| address(node, &text, values)).unwrap_or_default();
+            Ask::Tcp { address, port }
+        } else if let Some(node) = fields.take("exec") {
+            Ask::Exec { argv: ReadOnly::declared(values.words(node)) }
+        } else {
+            Ask::Healthy
+        };
+        Self { ask, expect, within }
+    }
+}
+
+fn http(node: &Node, values: &mut Values<'_>) -> Ask {
+    let Some(text) = values.some_text(node) else { return Ask::Running };
+    let Some(rest) = text.strip_prefix("http://") else {
+        values.fail(node, format!("`{text}` is no address that starts with `http://`"));
+        return Ask::Running;
+    };
+    let (server, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let (address, port) = address(node, server, values);
+    Ask::Http { address, port, path: if path.is_empty() { "/".into() } else { path.to_owned() } }
+}
+
+fn address(node: &Node, text: &str, values: &mut Values<'_>) -> (String, u16) {
+    let parts = text.rsplit_once(':').and_then(|(address, port)| Some((address, port.parse::<u16>().ok()?)));
+    let Some((address, port)) = parts else {
+        values.fail(node, format!("`{text}` is no address with a port, as `10.0.0.1:80`"));
+        return (String::new(), 0);
+    };
+    (address.trim_matches(['[', ']']).to_owned(), port)
 }
 
 /// What is asked.

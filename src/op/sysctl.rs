@@ -8,10 +8,30 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use super::files::{digest_of, put};
-use super::{Diff, Operation, Tell, View};
+use super::word::{Preparation, Word};
+use super::{Diff, Op, Operation, Tell, View};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Ask, PutFile, Remote, sysctl_path};
 use crate::shell::quote;
+use crate::source::Shape;
+
+/// The preparation `sysctl`.
+pub const HOST: Word<Preparation> = Word {
+    key: ("sysctl", Shape::Either(&Shape::Named(&Shape::Value), &Shape::Text)),
+    means: Preparation {
+        serial: 0,
+        look: |node, ground, ask| {
+            ask.files.push(file(ground.role));
+            ask.sysctls.extend(ground.values.map(node).into_keys());
+        },
+        resolve: |node, ground| Some(Op::from(Sysctl { file: file(ground.role), values: ground.values.map(node) })),
+    },
+};
+
+/// The file of a role's parameters.
+fn file(role: &str) -> String {
+    format!("/etc/sysctl.d/90-kolla-{role}.conf")
+}
 
 /// Parameters by name; those that the host's kernel does not have (or does not let it set) are left alone.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -6,12 +6,50 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::container::SITE_LABEL;
-use super::database::Sql;
+use super::database::{self, Sql};
 use super::files::digest_of;
 use super::image::Image;
-use super::{Attributes, Diff, Operation, Tell, View, foreign};
+use super::word::{At, Step, StepGround, WaitsFor, Word};
+use super::{Attributes, Diff, Op, Operation, Tell, View, foreign};
 use crate::error::{Error, OperationError, Result};
 use crate::host::{ContainerSpec, ContainerState, Remote, limit};
+use crate::source::{Fields, Keys, Node, Shape};
+
+/// The step `task`.
+pub const STEP: Word<Step> = Word {
+    key: (
+        "task",
+        Shape::Keys(&Keys::new(
+            &[
+                ("service", Shape::Name),
+                ("name", Shape::Name),
+                ("command", Shape::Words),
+                ("env", Shape::Named(&Shape::Value)),
+            ],
+            &["service"],
+        )),
+    ),
+    means: Step { at: At::Container, waits_for: WaitsFor::OffersAsService, uses: &[&database::OFFER], resolve },
+};
+
+fn resolve(node: &Node, ground: &mut StepGround<'_, '_>) -> Op {
+    let sql = ground.offered(&database::OFFER, Sql::offered);
+    let values = &mut *ground.values;
+    let mut fields = Fields::of(values.document, node);
+    let mut spec = std::mem::take(&mut ground.container);
+    spec.name = format!("{}_{}", spec.name, fields.text("name").unwrap_or_else(|| "task".into()));
+    for (name, entry) in fields.map("env") {
+        spec.env.insert(name.to_owned(), values.text(&entry.value));
+    }
+    spec.command = fields.take("command").map(|node| with_files(values.words(node))).unwrap_or_default();
+    Op::from(Task { spec, sql })
+}
+
+/// A command that finds the service's files in place, by the contract that all images honour.
+fn with_files(words: Vec<String>) -> Vec<String> {
+    let prepare = ["sh", "-c", "sudo -E kolla_set_configs && exec \"$@\"", "task"];
+    prepare.map(str::to_owned).into_iter().chain(words).collect()
+}
 
 /// A one-shot container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

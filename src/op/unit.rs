@@ -17,12 +17,14 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::container::{Container, SITE_LABEL};
-use super::files::{APPLIED, OneFile, digest_of, put, run};
+use super::files::{self, APPLIED, OneFile, digest_of, put, run};
 use super::probe::Answer;
-use super::{Attribute, Attributes, Diff, Operation, Peer, Tell, Turn, View, hunks};
+use super::word::{HostGround, Preparation, Word};
+use super::{Attribute, Attributes, Diff, Op, Operation, Peer, Tell, Turn, View, hunks};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Ask, ContainerState, PutFile, Remote};
 use crate::shell::{join, quote};
+use crate::source::{Fields, Keys, Node, Shape};
 
 /// How long a unit may take to start or stop, in seconds: some have no limit of their own.
 const RESTARTS: u64 = 300;
@@ -34,6 +36,29 @@ const ANSWERS: Duration = Duration::from_mins(1);
 const SERVES: Duration = Duration::from_mins(5);
 /// Lines of its journal that are shown when it fails.
 const LINES: usize = 12;
+
+/// The preparation `unit`.
+pub const HOST: Word<Preparation> = Word {
+    key: (
+        "unit",
+        Shape::Keys(&Keys::new(
+            &[("name", Shape::Name), ("files", Shape::List(&files::SHAPE)), ("validate", Shape::Some(&Shape::Name))],
+            &["name"],
+        )),
+    ),
+    means: Preparation {
+        // What is restarted may be missed.
+        serial: 1,
+        look: |node, ground, ask| ask.units.push(written(node, ground).name),
+        resolve: |node, ground| Some(Op::from(written(node, ground))),
+    },
+};
+
+fn written(node: &Node, ground: &mut HostGround<'_, '_>) -> Unit {
+    let mut fields = Fields::of(ground.values.document, node);
+    let name = fields.text("name").unwrap_or_default();
+    Unit { name, files: std::mem::take(&mut ground.files), validate: fields.words("validate") }
+}
 
 /// A unit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

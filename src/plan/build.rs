@@ -12,22 +12,21 @@ use indexmap::{IndexMap, IndexSet};
 use super::overrides::Searched;
 use super::service::ServiceOnHost;
 use super::unmet_needs::UnmetNeeds;
-use super::values::Values;
 use super::{Gate, Node, Overrides, Plan, ordered};
 use crate::error::{self, Error, InputError, Result};
 use crate::host::Facts;
 use crate::op::container::{Container, names};
+use crate::op::database::{self, Sql};
 use crate::op::galera::{CHOICE, Galera, Stage};
 use crate::op::image::Image;
-use crate::op::packages::Packages;
 use crate::op::probe::Ready;
-use crate::op::sysctl::Sysctl;
-use crate::op::unit::Unit;
 use crate::op::volume::Volume;
+use crate::op::word::HostGround;
 use crate::op::{Kind, Op, Want};
-use crate::role::{Cluster, HostKind, Role, Roles, Service};
+use crate::role::{Cluster, Role, Roles, Service};
 use crate::site::Site;
 use crate::source::Data;
+use crate::template::values::Values;
 use crate::template::{Scope, Scopes, Value};
 
 /// All that a plan is made from.
@@ -57,7 +56,7 @@ pub(super) struct Builder<'a> {
     /// The operator's files.
     pub(super) overrides: &'a Searched<'a>,
     pub(super) errors: Vec<InputError>,
-    pub(super) lacks: UnmetNeeds<'a>,
+    pub(super) unmet_needs: UnmetNeeds<'a>,
     nodes: Vec<Node>,
     ids: BTreeMap<String, usize>,
     /// The milestone that says a role is ready.
@@ -107,7 +106,7 @@ impl<'a> Builder<'a> {
             input,
             overrides,
             errors: Vec::new(),
-            lacks: UnmetNeeds::new(),
+            unmet_needs: UnmetNeeds::new(),
             nodes: Vec::new(),
             ids: BTreeMap::new(),
             ready: BTreeMap::new(),
@@ -285,20 +284,8 @@ impl<'a> Builder<'a> {
                     if !values.flag(item.when.as_ref(), true) {
                         return None;
                     }
-                    Some(match &item.kind {
-                        HostKind::Packages(names) => Op::from(Packages { names: values.list(names) }),
-                        HostKind::Sysctl(wanted) => Op::from(Sysctl {
-                            file: format!("/etc/sysctl.d/90-kolla-{}.conf", role.name),
-                            values: values.map(wanted),
-                        }),
-                        HostKind::File(spec) => super::service::host_file(spec, role, &host, overrides, values)?,
-                        HostKind::Block { path, content } => super::service::host_block(path, content, values),
-                        HostKind::Unit { name, files, validate } => Op::from(Unit {
-                            name: name.clone(),
-                            files: super::service::unit_files(files, role, &host, overrides, values),
-                            validate: validate.clone(),
-                        }),
-                    })
+                    let files = super::service::host_files(&item.files, role, &host, overrides, values);
+                    (item.word.means.resolve)(&item.written, &mut HostGround { values, role: &role.name, files })
                 });
                 if let Some(op) = op {
                     let after = previous.get(&host).copied();
@@ -405,13 +392,14 @@ impl<'a> Builder<'a> {
                 let host = &on.host;
                 let used_by = format!("cluster of {} on {host}", service.name);
                 let (first_start, sql, port, chosen) = self.values(role, host, used_by, |values| {
+                    let sql = service.offers.get(database::OFFER.key.0);
                     let port = service.proxy.as_ref().and_then(|proxy| match &proxy.data {
                         Data::Map(map) => map.get("port"),
                         _ => None,
                     });
                     (
                         values.environment(bootstrap).into_iter().collect(),
-                        super::steps::sql(service, values),
+                        sql.map(|node| Sql::offered(node, &service.container, values)).unwrap_or_default(),
                         port.map(|entry| values.port(&entry.value)),
                         chosen(values),
                     )

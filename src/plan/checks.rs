@@ -4,10 +4,10 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::build::Builder;
 use super::service::image_reference;
-use super::values::{Values, items};
-use crate::op::check::{Check as CheckOp, Names};
-use crate::role::{Check, Role, Service};
-use crate::source::{Fields, Node};
+use crate::op::check::Names;
+use crate::op::word::{CheckGround, Condition, Knows};
+use crate::role::{Role, Service};
+use crate::template::Values;
 
 impl<'a> Builder<'a> {
     pub(super) fn checks(&mut self, role: &'a Role, enabled: &[&'a Role]) {
@@ -16,23 +16,17 @@ impl<'a> Builder<'a> {
                 check.group.clone().or_else(|| role.services.values().next().map(|service| service.group.clone()));
             let group = group.unwrap_or_else(|| "baremetal".into());
             let hosts = self.hosts_of(&group);
-            let names = if matches!(check.kind.as_str(), "hostnames_resolve" | "peers_reachable") {
-                self.names(role, &hosts)
-            } else {
-                Names::default()
-            };
-            let places = if check.kind == "images_present" { self.places(enabled) } else { Vec::new() };
+            let Condition { knows, resolve } = &check.word.means;
+            let names = if *knows == Knows::Names { self.names(role, &hosts) } else { Names::default() };
+            let places = if *knows == Knows::Images { self.places(enabled) } else { Vec::new() };
             for host in &hosts {
                 let images = self.images_on(&places, host);
-                let used_by = format!("check {} on {host}", check.kind);
-                let found = self.values(role, host, used_by, |values| {
-                    if values.flag(check.when.as_ref(), true) {
-                        operations(check, &names, images, values)
-                    } else {
-                        Vec::new()
-                    }
+                let used_by = format!("check {} on {host}", check.word.key.0);
+                let op = self.values(role, host, used_by, |values| {
+                    let wanted = values.flag(check.when.as_ref(), true);
+                    wanted.then(|| resolve(&check.written, &mut CheckGround { values, names: &names, images }))
                 });
-                for op in found {
+                if let Some(op) = op {
                     self.add(host, &role.name, op, []);
                 }
             }
@@ -67,56 +61,4 @@ impl<'a> Builder<'a> {
         }
         images.into_iter().collect()
     }
-}
-
-fn whole(node: &Node, values: &mut Values<'_>) -> u64 {
-    let number = values.number(node);
-    u64::try_from(number).unwrap_or_else(|_| {
-        values.fail(node, format!("`{number}` is less than nothing"));
-        0
-    })
-}
-
-fn operations(check: &Check, names: &Names, images: Vec<String>, values: &mut Values<'_>) -> Vec<CheckOp> {
-    let argument = &check.argument;
-    vec![match check.kind.as_str() {
-        "clock" => CheckOp::Clock { within_ms: values.number(argument) },
-        "disk_free" => CheckOp::DiskFree { mib: whole(argument, values) },
-        "engine" => CheckOp::Engine { at_least: values.text(argument) },
-        "hostnames_resolve" => CheckOp::HostnamesResolve { names: names.clone() },
-        "images_present" => CheckOp::ImagesPresent { references: images },
-        "interface" => CheckOp::Interface {
-            variable: argument.as_str().unwrap_or_default().to_owned(),
-            name: values.variable(argument.as_str().unwrap_or_default()),
-        },
-        "memory" => CheckOp::Memory { mib: whole(argument, values) },
-        "open_files" => CheckOp::OpenFiles { at_least: whole(argument, values) },
-        "os" => CheckOp::Os { supported: values.list(argument) },
-        "peers_reachable" => {
-            let ports = items(argument).into_iter().map(|node| values.port(node)).collect();
-            CheckOp::PeersReachable { names: names.clone(), ports }
-        }
-        "port_free" => {
-            let document = values.document;
-            let mut fields = Fields::of(document, argument);
-            let port = fields.need("port").map(|node| values.port(node)).unwrap_or_default();
-            let container = fields.need("container").map(|node| values.text(node)).unwrap_or_default();
-            for error in fields.finish() {
-                values.note(error);
-            }
-            CheckOp::PortFree { port, container }
-        }
-        "systemd" => CheckOp::Systemd {},
-        "vip" => {
-            let document = values.document;
-            let mut fields = Fields::of(document, argument);
-            let address = fields.need("address").map(|node| values.text(node)).unwrap_or_default();
-            let interface = fields.need("interface").map(|node| values.text(node)).unwrap_or_default();
-            for error in fields.finish() {
-                values.note(error);
-            }
-            CheckOp::Vip { address, interface }
-        }
-        _ => return Vec::new(),
-    }]
 }

@@ -20,7 +20,6 @@ mod unmet_needs;
 mod unread;
 mod unused_variables;
 mod upstream;
-mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,13 +1,11 @@
 //! What `kolla status` asks of a cloud beyond its containers: each role's questions, for the hosts they are for.
 
 use super::build::Builder;
-use super::steps::{identity, no_service};
-use super::unmet_needs::Need;
-use super::values::Values;
+use super::steps::{no_service, offered_by};
 use crate::host::ReadOnly;
 use crate::op::api::{Identity, Listing};
+use crate::op::catalog;
 use crate::role::{Role, StatusItem, StatusKind};
-use crate::source::{Fields, Node};
 
 /// A question, and what makes its answer a good one.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +69,6 @@ impl<'a> Builder<'a> {
         host: &str,
     ) -> Option<Question> {
         let used_by = format!("status of role {} on {host}", role.name);
-        let keystone = Need::Catalog.find(enabled);
         let ask = match &item.kind {
             StatusKind::Exec { service, command, expect, same, reaches } => {
                 let service = role.services.get(service)?;
@@ -91,28 +88,21 @@ impl<'a> Builder<'a> {
                 values.flag(item.when.as_ref(), true).then(|| Asked::Address(values.text(node)))
             })?,
             StatusKind::Api(node) => {
-                let Some((keystone, service)) = keystone else {
-                    self.lack(role, &item.node, Need::Catalog);
+                let Some((keystone, service)) = offered_by(&catalog::OFFER, enabled) else {
+                    self.unmet(role, &item.node, &catalog::OFFER);
                     return None;
                 };
-                let identity = self.values(keystone, host, used_by.clone(), |values| identity(service, values));
+                let written = service.offers.get(catalog::OFFER.key.0)?;
+                let identity = self.values(keystone, host, used_by.clone(), |values| {
+                    Identity::offered(written, &service.container, values)
+                });
                 self.values(role, host, used_by.clone(), |values| {
                     let wanted = values.flag(item.when.as_ref(), true);
-                    wanted.then(|| Asked::Api(Box::new(identity), listing(node, values)))
+                    wanted.then(|| Asked::Api(Box::new(identity), Listing::resolve(node, values)))
                 })?
             }
         };
         let about = self.values(role, host, used_by, |values| values.text(&item.about));
         Some(Question { role: role.name.clone(), about, ask })
     }
-}
-
-fn listing(node: &Node, values: &mut Values<'_>) -> Listing {
-    let mut fields = Fields::of(values.document, node);
-    let mut text = |key| fields.need(key).map(|node| values.text(node)).unwrap_or_default();
-    let [service_type, path, host, name, state] = ["type", "path", "host", "name", "state"].map(&mut text);
-    for error in fields.finish() {
-        values.note(error);
-    }
-    Listing { service_type, path, host, name, state }
 }

@@ -3,7 +3,7 @@
 
 use super::overrides::Overrides;
 use crate::role::{Merge, Role, Source};
-use crate::source::Data;
+use crate::source::{Data, Shape};
 use crate::template::Mentions;
 
 /// Variables that the program reads itself; a test looks for them in its code.
@@ -56,8 +56,8 @@ pub fn by_role(role: &Role) -> Vec<Mentions> {
         let service = service.replace('-', "_");
         names.extend([format!("{service}_tag"), format!("{service}_image_full")]);
     }
-    let interfaces = role.checks.iter().filter(|check| check.kind == "interface");
-    names.extend(interfaces.filter_map(|check| check.argument.as_str().map(str::to_owned)));
+    let named = role.checks.iter().filter(|check| matches!(check.word.key.1, Shape::Variable));
+    names.extend(named.filter_map(|check| check.written.as_str().map(str::to_owned)));
     found.push(Mentions::names(names));
     found
 }

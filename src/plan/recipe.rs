@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::overrides::{OperatorFile, Searched, file_name};
-use super::values::{Values, text_of};
 use crate::error::{InputError, Kind, Place};
 use crate::role::{FileSpec, Merge, Role, Source};
 use crate::site::merge::{Origin, merge_ini, merge_ini_lines, merge_yaml, merge_yaml_lines};
 use crate::template::Scope;
+use crate::template::values::{Values, text_of};
 
 /// A file before its parts are joined.
 pub(super) struct Recipe {

@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use super::Input;
-use super::values::text_of;
 use crate::error::{InputError, Kind};
 use crate::role::{ENABLE, Role};
 use crate::source::is_template;
+use crate::template::values::text_of;
 
 /// Values that break rules.
 #[derive(Default)]

@@ -9,15 +9,14 @@ use serde_json::json;
 use super::build::Builder;
 use super::overrides::{Searched, file_name};
 use super::recipe::{Recipe, recipe};
-use super::values::{Values, note};
 use crate::error::{InputError, Kind};
 use crate::host::{ContainerSpec, Health, ReadOnly};
-use crate::op::Op;
 use crate::op::container::{Balanced, Container, Reload};
 use crate::op::files::{FileSet, NOTE, OneFile};
-use crate::op::host_file::HostFile;
+use crate::op::probe::Probe;
 use crate::role::{FileSpec, Role, Service};
 use crate::source::{Data, Fields, Node};
+use crate::template::values::{Values, note};
 
 /// Kolla's limit of open files for every container; a host that allows fewer caps it.
 const OPEN_FILES: u64 = 1_048_576;
@@ -153,11 +152,11 @@ impl<'a> Builder<'a> {
                 configuration: files.digest(),
                 reload,
                 validate: service.validate.clone(),
-                ready: values.probe(service.ready.as_ref()),
+                ready: Probe::resolve(service.ready.as_ref(), values),
                 balanced,
-                before_replace: service.before_replace.as_ref().map(|node| values.probe(Some(node))),
+                before_replace: service.before_replace.as_ref().map(|node| Probe::resolve(Some(node), values)),
                 before_remove: service.before_remove.clone(),
-                last: asked.map(|node| values.probe(Some(node))),
+                last: asked.map(|node| Probe::resolve(Some(node), values)),
                 ..Container::default()
             };
             let last = values.flag(told, false);
@@ -345,23 +344,8 @@ fn one_file(
     Some(file)
 }
 
-pub(super) fn host_file(
-    spec: &FileSpec,
-    role: &Role,
-    host: &str,
-    overrides: &Searched<'_>,
-    values: &mut Values<'_>,
-) -> Option<Op> {
-    let file = one_file(spec, role, host, overrides, values)?;
-    Some(HostFile { file, ..HostFile::default() }.into())
-}
-
-pub(super) fn host_block(path: &str, content: &Node, values: &mut Values<'_>) -> Op {
-    let lines = values.text(content);
-    HostFile { file: OneFile::new(path, lines, 0o644), block: true, ..HostFile::default() }.into()
-}
-
-pub(super) fn unit_files(
+/// The files of a preparation.
+pub(super) fn host_files(
     specs: &[FileSpec],
     role: &Role,
     host: &str,

@@ -6,70 +6,38 @@ use std::collections::BTreeMap;
 use indexmap::IndexSet;
 
 use super::build::Builder;
-use super::values::variable_of;
+use super::steps::offered_by;
 use crate::error::{InputError, Kind, Place};
-use crate::role::{Role, Service};
+use crate::op::word::Offer;
+use crate::op::words::OFFERS;
+use crate::role::Role;
 use crate::source::Node;
+use crate::template::values::variable_of;
 
-/// What a step or a question needs of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Need {
-    /// Statements are run in it.
-    Database,
-    /// It has users and virtual hosts.
-    MessageQueue,
-    /// It knows services and where they are.
-    Catalog,
-}
-
-/// Needs that are not met: where that showed first, and the roles that have them.
-pub(super) type UnmetNeeds<'a> = BTreeMap<Need, (Place, IndexSet<&'a str>)>;
-
-impl Need {
-    /// What it is called, and the key of a service that meets it.
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Database => ("database", "sql"),
-            Self::MessageQueue => ("message queue", "management"),
-            Self::Catalog => ("catalog", "identity"),
-        }
-    }
-
-    fn met_by(self, service: &Service) -> bool {
-        match self {
-            Self::Database => service.sql.is_some(),
-            Self::MessageQueue => service.management.is_some(),
-            Self::Catalog => service.identity.is_some(),
-        }
-    }
-
-    /// The service that meets it, and its role.
-    pub(super) fn find<'a>(self, roles: &[&'a Role]) -> Option<(&'a Role, &'a Service)> {
-        let met = |role: &&'a Role| role.services.values().find(|service| self.met_by(service));
-        roles.iter().find_map(|role| met(role).map(|service| (*role, service)))
-    }
-}
+/// What no enabled role offers, by its place in the table of offers: where that showed first, and the roles that need it.
+pub(super) type UnmetNeeds<'a> = BTreeMap<usize, (Place, IndexSet<&'a str>)>;
 
 impl<'a> Builder<'a> {
-    /// Notes what an enabled role needs at a node and no enabled role has.
-    pub(super) fn lack(&mut self, role: &'a Role, node: &Node, need: Need) {
-        let lack = self.lacks.entry(need).or_insert_with(|| (role.document.place(node), IndexSet::new()));
-        lack.1.insert(&role.name);
+    /// Notes what an enabled role needs at a node and no enabled role offers.
+    pub(super) fn unmet(&mut self, role: &'a Role, node: &Node, offer: &Offer) {
+        let Some(at) = OFFERS.iter().position(|known| known.key.0 == offer.key.0) else { return };
+        let unmet = self.unmet_needs.entry(at).or_insert_with(|| (role.document.place(node), IndexSet::new()));
+        unmet.1.insert(&role.name);
     }
 
     /// An error for each need that is not met, and none of them any more.
     pub(super) fn lacking(&mut self) -> Vec<InputError> {
-        let lacks = std::mem::take(&mut self.lacks);
-        lacks.into_iter().map(|(need, (place, roles))| self.lacking_one(need, place, &roles)).collect()
+        let unmet = std::mem::take(&mut self.unmet_needs);
+        unmet.into_iter().map(|(at, (place, roles))| self.lacking_one(OFFERS[at], place, &roles)).collect()
     }
 
-    fn lacking_one(&self, need: Need, place: Place, roles: &IndexSet<&str>) -> InputError {
-        let (what, key) = need.words();
+    fn lacking_one(&self, offer: &Offer, place: Place, roles: &IndexSet<&str>) -> InputError {
+        let (what, key) = (offer.what, offer.key.0);
         let verb = if roles.len() == 1 { "needs" } else { "need" };
         let roles: Vec<&str> = roles.iter().copied().collect();
         let message = format!("no enabled role has a {what}, which {} {verb}", roles.join(", "));
         let all: Vec<&Role> = self.input.roles.0.values().collect();
-        let hint = match need.find(&all) {
+        let hint = match offered_by(offer, &all) {
             None => format!("add a role that has one: its service has the key `{key}`"),
             Some((role, _)) => {
                 format!("enable {}, which has one{}", role.name, self.switch(role))
@@ -103,7 +71,8 @@ impl<'a> Builder<'a> {
     /// of such a role, it is enough. Services go without a load balancer, whose address may be a host's own.
     pub(super) fn switched_off(&self, enabled: &[&'a Role]) -> Vec<InputError> {
         let all: Vec<&Role> = self.input.roles.0.values().collect();
-        let told: Vec<&str> = self.lacks.keys().filter_map(|need| Some(need.find(&all)?.0.name.as_str())).collect();
+        let told: Vec<&str> =
+            self.unmet_needs.keys().filter_map(|at| Some(offered_by(OFFERS[*at], &all)?.0.name.as_str())).collect();
         let mut missing: BTreeMap<&str, (Place, IndexSet<&str>)> = BTreeMap::new();
         for role in enabled {
             for need in &role.needs {

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::overrides::{ANY_HOST, Lookups, Overrides, file_name, paths};
 use crate::error::{InputError, Kind, nearest};
-use crate::role::{HostKind, Roles};
+use crate::role::Roles;
 
 /// How many files of the same fault are named where few words are wanted.
 pub const NAMED: usize = 3;
@@ -51,11 +51,7 @@ fn owners(roles: &Roles) -> BTreeMap<String, BTreeSet<Owner<'_>>> {
     let mut owners: BTreeMap<String, BTreeSet<Owner<'_>>> = BTreeMap::new();
     for role in roles.0.values() {
         let of_services = role.services.values().flat_map(|s| s.files.iter().map(|spec| (s.name.as_str(), spec)));
-        let of_hosts = role.host.iter().flat_map(|item| match &item.kind {
-            HostKind::File(spec) => std::slice::from_ref(&**spec),
-            HostKind::Unit { files, .. } => files,
-            _ => &[],
-        });
+        let of_hosts = role.host.iter().flat_map(|item| &item.files);
         for (service, spec) in of_services.chain(of_hosts.map(|spec| (role.name.as_str(), spec))) {
             for path in paths(spec, &role.name, service, ANY_HOST, file_name(&spec.to)) {
                 owners.entry(path).or_default().insert((&role.name, service));

@@ -70,14 +70,10 @@ impl Parser<'_> {
         let to = fields.need("to").and_then(Node::as_str).unwrap_or_default().to_owned();
         let mode = fields.take("mode");
         let merge = match fields.text("merge").as_deref() {
-            None => Merge::Replace,
             Some("ini") => Merge::Ini,
             Some("oslo") => Merge::Oslo,
             Some("yaml") => Merge::Yaml,
-            Some(other) => {
-                fields.fail(node, format!("`merge` knows `ini`, `oslo` and `yaml`, not `{other}`"));
-                Merge::Replace
-            }
+            _ => Merge::Replace,
         };
         let sources = [template, content, given].into_iter().flatten().count();
         let source = if let Some(names) = template {

@@ -20,6 +20,7 @@ pub use file::{FileSpec, Merge, Source};
 pub use rule::{ENABLE, Rule};
 
 use crate::error::Place;
+use crate::op::word::{self, Word};
 use crate::source::{Data, Document, Node};
 
 /// A role as its file says it.
@@ -65,11 +66,7 @@ impl Role {
     /// All files that it makes, in containers and on hosts.
     pub fn files(&self) -> impl Iterator<Item = &FileSpec> {
         let of_services = self.services.values().flat_map(|service| &service.files);
-        of_services.chain(self.host.iter().flat_map(|item| match &item.kind {
-            HostKind::File(spec) => std::slice::from_ref(&**spec),
-            HostKind::Unit { files, .. } => files,
-            HostKind::Packages(_) | HostKind::Sysctl(_) | HostKind::Block { .. } => &[],
-        }))
+        of_services.chain(self.host.iter().flat_map(|item| &item.files))
     }
 
     /// Where the role says that it needs another one.
@@ -136,12 +133,8 @@ pub struct Service {
     pub after_steps: bool,
     /// It is the load balancer: how it is asked and told of its members.
     pub balancer: Option<Balancer>,
-    /// How statements reach the database it serves.
-    pub sql: Option<Node>,
-    /// How the message queue it serves is managed.
-    pub management: Option<Node>,
-    /// How the catalog it serves is reached.
-    pub identity: Option<Node>,
+    /// What it offers to steps of other roles, by its keys.
+    pub offers: BTreeMap<&'static str, Node>,
     /// Limits and modes, as the container engine knows them.
     pub limits: Limits,
 }
@@ -205,7 +198,7 @@ pub struct Permission {
     pub recurse: bool,
 }
 
-/// A piece of a host's preparation.
+/// A piece of a host's preparation; it follows the one before it.
 #[derive(Debug, Clone)]
 pub struct HostItem {
     /// Where it stands.
@@ -216,35 +209,12 @@ pub struct HostItem {
     pub when: Option<Node>,
     /// Hosts at a time; 0 is all.
     pub serial: u32,
-    /// It must follow the item before it.
-    pub kind: HostKind,
-}
-
-/// Kinds of preparation.
-#[derive(Debug, Clone)]
-pub enum HostKind {
-    /// Packages of the distribution: a list.
-    Packages(Node),
-    /// Kernel parameters, kept in a file of ours: a mapping.
-    Sysctl(Node),
-    /// A file.
-    File(Box<FileSpec>),
-    /// Lines between marks in a file that others write, too.
-    Block {
-        /// The file.
-        path: String,
-        /// The lines.
-        content: Node,
-    },
-    /// A unit of systemd with its files: restarted only when they changed since it last took them over.
-    Unit {
-        /// As `docker`.
-        name: String,
-        /// Its files.
-        files: Vec<FileSpec>,
-        /// Words of a program of the host that checks new files before they are used.
-        validate: Vec<String>,
-    },
+    /// Its kind.
+    pub word: &'static Word<word::Preparation>,
+    /// What is written under it.
+    pub written: Node,
+    /// The files that it has.
+    pub files: Vec<FileSpec>,
 }
 
 /// Something done once a deployment.
@@ -258,39 +228,20 @@ pub struct Step {
     pub after_ready: bool,
     /// Of the role's `needs`, those that it waits for beside what it speaks to by its kind.
     pub needs: Vec<String>,
-    /// What is done.
-    pub kind: StepKind,
+    /// Its kind.
+    pub word: &'static Word<word::Step>,
+    /// What is written under it.
+    pub written: Node,
 }
 
-/// Kinds of steps; a new kind is a change of the program and is argued for in docs/.
-#[derive(Debug, Clone)]
-pub enum StepKind {
-    /// A database with its user.
-    Database(Node),
-    /// A virtual host with its user.
-    MessageQueue(Node),
-    /// What Keystone is to know of a service.
-    Catalog(Node),
-    /// A container that runs once.
-    Task {
-        /// Of which service.
-        service: String,
-        /// Tells it from others of that service.
-        name: String,
-        /// What it runs once its files are in place; the image decides by the environment where it is absent.
-        command: Option<Node>,
-        /// Its environment beyond the service's.
-        env: Vec<(String, Node)>,
-    },
-    /// A program run in a service's container unless another one succeeds.
-    Exec {
-        /// In which service.
-        service: String,
-        /// Words.
-        command: Node,
-        /// Words of the question.
-        unless: Node,
-    },
+impl Step {
+    /// The service that it names.
+    pub fn service(&self) -> Option<&str> {
+        match &self.written.data {
+            Data::Map(map) => map.get("service")?.value.as_str(),
+            _ => None,
+        }
+    }
 }
 
 /// Something that must hold before a deployment.
@@ -302,10 +253,10 @@ pub struct Check {
     pub group: Option<String>,
     /// Condition.
     pub when: Option<Node>,
-    /// Kind, as `port_free`.
-    pub kind: String,
-    /// Its argument.
-    pub argument: Node,
+    /// Its kind.
+    pub word: &'static Word<word::Condition>,
+    /// What is written under it.
+    pub written: Node,
 }
 
 /// Something that `kolla status` tells beyond containers.

@@ -5,31 +5,16 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::schema::{CHECK, HOST_ITEM, STEP, TOP};
 use super::{
-    Balancer, Check, Cluster, FileSpec, Files, HostItem, HostKind, Limits, Permission, Role, Rule, Service, StatusItem,
-    StatusKind, Step, StepKind, Templates,
+    Balancer, Check, Cluster, FileSpec, Files, HostItem, Limits, Permission, Role, Rule, Service, StatusItem,
+    StatusKind, Step, Templates,
 };
 use crate::error::{InputError, Kind};
 use crate::examples;
+use crate::op::words;
 use crate::source::{Document, Entry, Fields, Node, is_template, not_rendered};
 use crate::template::{Layer, Sourced};
-
-/// Kinds of checks that a role can ask for; `op::check` knows what they mean.
-pub(super) const CHECKS: [&str; 13] = [
-    "clock",
-    "disk_free",
-    "engine",
-    "hostnames_resolve",
-    "images_present",
-    "interface",
-    "memory",
-    "open_files",
-    "os",
-    "peers_reachable",
-    "port_free",
-    "systemd",
-    "vip",
-];
 
 /// A role from its files; templates that it lacks are those of `shared`.
 pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Role, Layer), Vec<InputError>> {
@@ -65,12 +50,11 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let values = parser.values(&layer, &top.map("values"));
     let mut errors = top.finish();
     errors.append(&mut parser.errors);
-    // What the parser has not looked into yet.
-    for error in super::schema::unknown(&document) {
-        if !errors.iter().any(|known| (&known.place, &known.message) == (&error.place, &error.message)) {
-            errors.push(error);
-        }
-    }
+    // What the parser has found at a place it knows better.
+    let mut others = Vec::new();
+    TOP.check(&document.root, &document, &mut others);
+    others.retain(|error| !errors.iter().any(|known| known.place == error.place));
+    errors.append(&mut others);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -192,9 +176,10 @@ impl Parser<'_> {
             balances: fields.text("balances"),
             after_steps: fields.flag("after_steps"),
             balancer,
-            sql: fields.take("sql").cloned(),
-            management: fields.take("management").cloned(),
-            identity: fields.take("identity").cloned(),
+            offers: words::OFFERS
+                .iter()
+                .filter_map(|offer| Some((offer.key.0, fields.take(offer.key.0)?.clone())))
+                .collect(),
             limits: Limits {
                 privileged: fields.flag("privileged"),
                 cap_add: fields.texts("cap_add"),
@@ -223,105 +208,51 @@ impl Parser<'_> {
     }
 
     fn host_item(&mut self, node: &Node) -> Option<HostItem> {
+        let (at, written) = HOST_ITEM.chosen(node)?;
+        let word = words::HOST[at];
+        let mut files = Vec::new();
+        word.key.1.defined("file", written, &mut files);
+        let files = files.into_iter().map(|node| self.host_file(node)).collect();
         let mut fields = Fields::of(self.document, node);
-        let group = fields.text("group").unwrap_or_else(|| "baremetal".into());
-        let when = fields.take("when").cloned();
-        let serial = fields.number("serial");
-        let mut kinds = Vec::new();
-        kinds.extend(fields.take("packages").cloned().map(HostKind::Packages));
-        kinds.extend(fields.take("sysctl").cloned().map(HostKind::Sysctl));
-        if let Some(file) = fields.take("file") {
-            kinds.push(HostKind::File(Box::new(self.host_file(file))));
-        }
-        if let Some(block) = fields.take("block") {
-            let mut inner = Fields::of(self.document, block);
-            let path = inner.need_text("path").unwrap_or_default();
-            let content = inner.need("content").cloned();
-            self.errors.extend(inner.finish());
-            kinds.extend(content.map(|content| HostKind::Block { path, content }));
-        }
-        if let Some(unit) = fields.take("unit") {
-            let mut inner = Fields::of(self.document, unit);
-            let name = inner.need_text("name").unwrap_or_default();
-            let files = inner.list("files").iter().map(|node| self.host_file(node)).collect();
-            let validate = inner.words("validate");
-            self.errors.extend(inner.finish());
-            kinds.push(HostKind::Unit { name, files, validate });
-        }
-        if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
-            fields.against(node, "a host item has exactly one of `packages`, `sysctl`, `file`, `block`, `unit`");
-        }
-        self.errors.extend(fields.finish());
-        let kind = kinds.pop()?;
-        // What is restarted may be missed.
-        let serial = serial.unwrap_or(u32::from(matches!(kind, HostKind::Unit { .. })));
-        Some(HostItem { node: node.clone(), group, when, serial, kind })
+        Some(HostItem {
+            node: node.clone(),
+            group: fields.text("group").unwrap_or_else(|| "baremetal".into()),
+            when: fields.take("when").cloned(),
+            serial: fields.number("serial").unwrap_or(word.means.serial),
+            word,
+            written: written.clone(),
+            files,
+        })
     }
 
     fn step(&mut self, node: &Node, role_needs: &[String]) -> Option<Step> {
+        let (at, written) = STEP.chosen(node)?;
         let mut fields = Fields::of(self.document, node);
-        let after_ready = match fields.text("when").as_deref() {
-            None | Some("before") => false,
-            Some("ready") => true,
-            Some(other) => {
-                fields.fail(node, format!("`when` is `before` or `ready`, not `{other}`"));
-                false
-            }
-        };
-        let condition = fields.take("if").cloned();
         let needs = fields.texts("needs");
         for need in needs.iter().filter(|need| !role_needs.contains(need)) {
-            fields.against(node, format!("the step needs `{need}`, which is not among the role's own `needs`"));
+            let message = format!("the step needs `{need}`, which is not among the role's own `needs`");
+            self.fail(node, message, Kind::RoleRule);
         }
-        let mut kinds = Vec::new();
-        if let Some(inner) = fields.take("database") {
-            kinds.push(StepKind::Database(inner.clone()));
-        }
-        if let Some(inner) = fields.take("message_queue") {
-            kinds.push(StepKind::MessageQueue(inner.clone()));
-        }
-        if let Some(inner) = fields.take("catalog") {
-            kinds.push(StepKind::Catalog(inner.clone()));
-        }
-        if let Some(inner) = fields.take("task") {
-            let mut task = Fields::of(self.document, inner);
-            let service = task.need_text("service").unwrap_or_default();
-            let name = task.text("name").unwrap_or_else(|| "task".into());
-            let command = task.take("command").cloned();
-            kinds.push(StepKind::Task { service, name, command, env: pairs(task.map("env")) });
-            self.errors.extend(task.finish());
-        }
-        if let Some(inner) = fields.take("exec") {
-            let mut exec = Fields::of(self.document, inner);
-            let service = exec.need_text("service").unwrap_or_default();
-            if let (Some(command), Some(unless)) = (exec.need("command"), exec.need("unless")) {
-                kinds.push(StepKind::Exec { service, command: command.clone(), unless: unless.clone() });
-            }
-            self.errors.extend(exec.finish());
-        }
-        if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
-            fields.against(node, "a step has exactly one of `database`, `message_queue`, `catalog`, `task`, `exec`");
-        }
-        self.errors.extend(fields.finish());
-        Some(Step { node: node.clone(), when: condition, after_ready, needs, kind: kinds.pop()? })
+        Some(Step {
+            node: node.clone(),
+            when: fields.take("if").cloned(),
+            after_ready: fields.text("when").as_deref() == Some("ready"),
+            needs,
+            word: words::STEPS[at],
+            written: written.clone(),
+        })
     }
 
     fn check(&mut self, node: &Node) -> Option<Check> {
+        let (at, written) = CHECK.chosen(node)?;
         let mut fields = Fields::of(self.document, node);
-        let group = fields.text("group");
-        let when = fields.take("when").cloned();
-        let mut found: Vec<(&str, &Node)> =
-            CHECKS.iter().filter_map(|kind| fields.take(kind).map(|node| (*kind, node))).collect();
-        if found.len() > 1 {
-            fields.against(node, "a check has exactly one kind");
-        }
-        let errors = fields.finish();
-        if found.is_empty() && errors.is_empty() {
-            self.fail(node, format!("a check has one of `{}`", CHECKS.join("`, `")), Kind::RoleRule);
-        }
-        self.errors.extend(errors);
-        let (kind, argument) = found.pop()?;
-        Some(Check { node: node.clone(), group, when, kind: kind.to_owned(), argument: argument.clone() })
+        Some(Check {
+            node: node.clone(),
+            group: fields.text("group"),
+            when: fields.take("when").cloned(),
+            word: words::CHECKS[at],
+            written: written.clone(),
+        })
     }
 
     fn status(&mut self, node: &Node) -> Option<StatusItem> {

@@ -1,19 +1,19 @@
-//! JSON schemas for editors: of role.yml, whose keys are a table that a test holds against the parser, and of
-//! globals.yml, which is made of the variables of all roles.
+//! JSON schemas for editors: of role.yml, from the tables by which it is read, and of globals.yml, from the variables of
+//! all roles.
 
 mod globals;
-mod keys;
 mod shape;
 
 use serde_json::{Map, Value, json};
 
 pub use globals::globals;
-pub(super) use keys::unknown;
+pub(super) use shape::{CHECK, HOST_ITEM, STEP};
 
-use super::parse::CHECKS;
 use crate::error::InputError;
-use crate::source::{Data, Document, Entry, Node};
-use shape::{CHECKS_OF_KEYS, FILE, HOST_ITEM, Keys, PROBE, RANGE, SERVICE, STATUS, STEP, Shape};
+use crate::op::files;
+use crate::op::probe::Probe;
+use crate::source::{Data, Document, Entry, Keys, Node, Shape};
+use shape::{RANGE, SERVICE, STATUS};
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
@@ -21,7 +21,8 @@ const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 const EXAMPLE: &str = include_str!("../../docs/role.yml");
 
 /// The keys of role.yml's top.
-const TOP: Keys = Keys {
+pub(super) const TOP: Keys = Keys {
+    what: "a role",
     all: &[
         ("about", Shape::Text),
         ("enabled", Shape::Flag),
@@ -29,21 +30,26 @@ const TOP: Keys = Keys {
         ("fixed", Shape::List(&Shape::Text)),
         ("elsewhere", Shape::Text),
         ("vars", Shape::Named(&Shape::Any)),
-        ("values", Shape::Named(&Shape::Rule)),
+        ("values", Shape::Named(&RULE)),
         ("services", Shape::Named(&Shape::Keys(&SERVICE))),
         ("host", Shape::List(&Shape::Keys(&HOST_ITEM))),
         ("steps", Shape::List(&Shape::Keys(&STEP))),
-        ("checks", Shape::List(&Shape::Check)),
+        ("checks", Shape::List(&Shape::Keys(&CHECK))),
         ("status", Shape::List(&Shape::Keys(&STATUS))),
     ],
     needed: &[],
+    any_of: &[],
     one_of: &[],
 };
 
+/// What a variable may hold.
+const RULE: Shape = Shape::Either(
+    &Shape::Either(&Shape::OneOf(&["port", "address", "interface", "duration", "url"]), &Shape::List(&Shape::Text)),
+    &Shape::Keys(&RANGE),
+);
+
 /// What is described once under a name.
-fn defined(name: &str) -> &'static Keys {
-    if name == "file" { &FILE } else { &PROBE }
-}
+const DEFINED: [(&str, &Keys); 2] = [("file", &files::KEYS), ("probe", &Probe::KEYS)];
 
 /// The schema of role.yml.
 ///
@@ -54,8 +60,7 @@ pub fn role() -> Result<Value, InputError> {
     let mut schema = of_keys(&TOP, &[&root]);
     schema["$schema"] = DRAFT.into();
     schema["title"] = "A role of kolla".into();
-    for name in ["file", "probe"] {
-        let keys = defined(name);
+    for (name, keys) in DEFINED {
         let mut examples = Vec::new();
         like(keys, &root, &mut examples);
         schema["definitions"][name] = of_keys(keys, &examples);
@@ -66,7 +71,7 @@ pub fn role() -> Result<Value, InputError> {
 /// A mapping with fixed keys, of which there are examples.
 fn of_keys(keys: &Keys, examples: &[&Node]) -> Value {
     let mut properties = Map::new();
-    for (key, shape) in keys.all {
+    for (key, shape) in keys.every() {
         let found = entries(examples, key);
         let below: Vec<&Node> = found.iter().map(|entry| &entry.value).collect();
         let text = found.iter().find_map(|entry| comment(EXAMPLE, entry.line, key));
@@ -77,7 +82,7 @@ fn of_keys(keys: &Keys, examples: &[&Node]) -> Value {
         schema["required"] = json!(keys.needed);
     }
     if !keys.one_of.is_empty() {
-        schema["oneOf"] = keys.one_of.iter().map(|key| json!({ "required": [key] })).collect();
+        schema["oneOf"] = keys.one_of.iter().map(|(key, _)| json!({ "required": [key] })).collect();
     }
     schema
 }
@@ -100,14 +105,14 @@ fn of(shape: &Shape, examples: &[&Node]) -> Value {
     };
     match shape {
         Shape::Any => json!({}),
-        Shape::Text => json!({ "type": ["string", "number"] }),
+        Shape::Text | Shape::Name | Shape::Variable => json!({ "type": ["string", "number"] }),
         Shape::Value => json!({ "type": ["string", "number", "boolean"] }),
         Shape::Flag => json!({ "type": ["boolean", "string"] }),
         Shape::Plain => json!({ "type": "boolean" }),
         Shape::Number => json!({ "type": "integer", "minimum": 0 }),
         Shape::Decimal => json!({ "type": "number", "minimum": 0 }),
         Shape::Mode => json!({ "type": "string", "pattern": "^[0-7]{3,4}$" }),
-        Shape::Word(words) => json!({ "enum": words }),
+        Shape::OneOf(words) => json!({ "enum": words }),
         Shape::Words => json!({ "type": ["string", "array"], "items": { "type": ["string", "number"] } }),
         Shape::Some(inner) => json!({ "anyOf": [of(inner, &[]), { "type": "array", "items": of(inner, &[]) }] }),
         Shape::List(inner) => json!({ "type": "array", "items": of(inner, &items()) }),
@@ -119,28 +124,9 @@ fn of(shape: &Shape, examples: &[&Node]) -> Value {
             json!({ "type": "object", "additionalProperties": of(inner, &values.flatten().collect::<Vec<_>>()) })
         }
         Shape::Keys(keys) => of_keys(keys, examples),
-        Shape::Defined(name) => json!({ "$ref": format!("#/definitions/{name}") }),
+        Shape::Defined(name, _) => json!({ "$ref": format!("#/definitions/{name}") }),
         Shape::Either(one, other) => json!({ "anyOf": [of(one, examples), of(other, examples)] }),
-        Shape::Check => check(examples),
-        Shape::Rule => json!({ "anyOf": [
-            { "enum": ["port", "address", "interface", "duration", "url"] },
-            { "type": "array", "items": { "type": "string" } },
-            of_keys(&RANGE, examples),
-        ] }),
     }
-}
-
-/// A check: one of the kinds, with what all have.
-fn check(examples: &[&Node]) -> Value {
-    let common = Keys { all: &[("group", Shape::Text), ("when", Shape::Flag)], needed: &[], one_of: &[] };
-    let mut schema = of_keys(&common, examples);
-    for kind in CHECKS {
-        let text = entries(examples, kind).iter().find_map(|entry| comment(EXAMPLE, entry.line, kind));
-        let keys = CHECKS_OF_KEYS.iter().find(|(name, _)| *name == kind);
-        schema["properties"][kind] = described(keys.map_or_else(|| json!({}), |(_, keys)| of_keys(keys, &[])), text);
-    }
-    schema["oneOf"] = CHECKS.iter().map(|kind| json!({ "required": [kind] })).collect();
-    schema
 }
 
 fn described(mut schema: Value, text: Option<String>) -> Value {
@@ -159,9 +145,9 @@ fn like<'a>(keys: &Keys, node: &'a Node, found: &mut Vec<&'a Node>) {
     match &node.data {
         Data::Seq(items) => items.iter().for_each(|item| like(keys, item, found)),
         Data::Map(map) => {
-            let known = map.keys().all(|key| keys.all.iter().any(|(name, _)| name == key));
+            let known = map.keys().all(|key| keys.every().any(|(name, _)| name == key));
             let needed = keys.needed.iter().all(|key| map.contains_key(*key));
-            if known && needed && keys.one_of.iter().filter(|key| map.contains_key(**key)).count() == 1 {
+            if known && needed && keys.one_of.iter().filter(|(key, _)| map.contains_key(*key)).count() == 1 {
                 found.push(node);
             }
             map.values().for_each(|entry| like(keys, &entry.value, found));

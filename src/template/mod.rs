@@ -15,6 +15,7 @@ mod part;
 mod scope;
 mod shared;
 mod trace;
+pub mod values;
 
 pub use minijinja::Value;
 
@@ -23,6 +24,7 @@ pub use layer::{Layer, Origin, Sourced};
 pub use mentions::Mentions;
 pub use scope::Scope;
 pub use shared::{HostLayers, Scopes, SiteLayers};
+pub use values::Values;
 
 #[cfg(test)]
 mod tests;

@@ -10,14 +10,15 @@ use indexmap::IndexSet;
 use crate::cli::{Environment, Global, Invocation};
 use crate::error::{Error, InputError, Kind, Result};
 use crate::host::{Ask, Facts, Interface, LeaseNote, Observe};
+use crate::op::word::HostGround;
 use crate::op::{Peer, PlainRegistry, Shared};
 use crate::plan::{Input, Lookups, NAMED, Overrides, Plan, Selection, UnusedVariables};
 use crate::report::RunRecord;
-use crate::role::{FileSpec, HostKind, Role, Roles};
+use crate::role::{FileSpec, Role, Roles};
 use crate::run::RunContext;
 use crate::run::connect::{ConnectOptions, Connected};
 use crate::site::{Site, SiteOptions};
-use crate::template::{Scope, Scopes, truth};
+use crate::template::{Scope, Scopes, Values, truth};
 
 /// All that was read before any host was asked.
 pub(super) struct Loaded {
@@ -225,24 +226,13 @@ impl Loaded {
         let mut ask = Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() };
         for role in self.roles.0.values().filter(|_| prepares) {
             for item in &role.host {
-                match &item.kind {
-                    HostKind::File(spec) => ask.files.push(path(spec)),
-                    HostKind::Unit { name, files, .. } => {
-                        ask.units.push(name.clone());
-                        ask.files.extend(files.iter().map(path));
-                    }
-                    HostKind::Block { .. } => {}
-                    HostKind::Packages(node) => {
-                        ask.packages.extend(scope.eval_list(&role.document, node).unwrap_or_default());
-                    }
-                    HostKind::Sysctl(node) => {
-                        ask.files.push(format!("/etc/sysctl.d/90-kolla-{}.conf", role.name));
-                        let value = scope.eval(&role.document, node).ok();
-                        let keys =
-                            value.and_then(|value| Some(value.try_iter().ok()?.map(|key| key.to_string()).collect()));
-                        ask.sysctls.extend::<Vec<String>>(keys.unwrap_or_default());
-                    }
-                }
+                let used_by = format!("role {} on {host}", role.name);
+                // What is wrong here is told when a plan is made of it.
+                let mut errors = Vec::new();
+                let mut values = Values { scope, document: &role.document, used_by, errors: &mut errors };
+                let mut ground = HostGround { values: &mut values, role: &role.name, files: Vec::new() };
+                (item.word.means.look)(&item.written, &mut ground, &mut ask);
+                ask.files.extend(item.files.iter().map(path));
             }
         }
         ask
