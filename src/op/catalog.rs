@@ -280,6 +280,14 @@ impl Operation for Catalog {
         self.sql.receipt(at, &self.step(), &self.digest()).await
     }
 
+    fn secrets(&self) -> Vec<&str> {
+        if self.user.is_empty() { Vec::new() } else { vec![self.password.reveal()] }
+    }
+
+    fn database(&self) -> Option<&Sql> {
+        Some(&self.sql)
+    }
+
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
         let keystone = self.identity.log_in(host).await?.keystone.patient();
         let found = self.find(&keystone, host).await?;

@@ -282,6 +282,14 @@ impl Operation for Database {
         Ok(found)
     }
 
+    fn secrets(&self) -> Vec<&str> {
+        vec![self.password.reveal()]
+    }
+
+    fn database(&self) -> Option<&Sql> {
+        Some(&self.sql)
+    }
+
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
         let user = format!("{}@'%'", literal(&self.user));
         let password = literal(self.password.reveal());

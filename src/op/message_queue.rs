@@ -226,6 +226,10 @@ impl Operation for MessageQueue {
         Ok(if runs { attribute::named(diff) } else { unknown() })
     }
 
+    fn secrets(&self) -> Vec<&str> {
+        vec![self.password.reveal()]
+    }
+
     async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
         let ask = self.management.ask("GET", "/api/whoami".into(), &Value::Null);
         if host.get(&ask, WITHIN).await?.status == 401 {

@@ -117,6 +117,14 @@ pub trait Operation: Send + Sync {
     async fn attributes(&self, diff: &Diff, _at: &View) -> Result<Attributes> {
         Ok(attribute::named(diff))
     }
+    /// Secrets by which others know what it makes.
+    fn secrets(&self) -> Vec<&str> {
+        Vec::new()
+    }
+    /// The database that it asks whatever it is about.
+    fn database(&self) -> Option<&database::Sql> {
+        None
+    }
     /// What it would take for its own though that is not of this site, as `container mariadb`: by the look alone, so that
     /// it can be told before anything is written.
     fn foreign(&self, _at: &View) -> Vec<String> {
@@ -145,6 +153,31 @@ pub enum Turn {
     Last,
 }
 
+/// What an operation is for: phases select by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It only looks, before anything is deployed.
+    Check,
+    /// It prepares a host.
+    Host,
+    /// It brings an image.
+    Image,
+    /// It keeps data.
+    Volume,
+    /// It writes what services read.
+    Files,
+    /// It decides who starts a cluster.
+    Cluster,
+    /// It makes services known to each other: a changed password is a changed configuration.
+    Setting,
+    /// It runs a program once.
+    Program,
+    /// It runs a service.
+    Container,
+    /// It only looks whether a service does what it is for.
+    Ready,
+}
+
 /// How a phase wants what a plan describes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -159,7 +192,7 @@ pub enum Want {
 }
 
 macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident($data:ty)),+ $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident($data:ty) in $class:ident),+ $(,)?) => {
         /// Any operation. Plans that are made of each other share it.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", rename_all = "snake_case")]
@@ -171,9 +204,19 @@ macro_rules! operations {
             }
         })+
 
-        /// What an operation is, without its data: phases select by it.
+        /// What an operation is, without its data.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Kind { $($(#[$doc])* $name),+ }
+
+        impl Kind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// What it is for.
+            pub fn class(self) -> Class {
+                match self { $(Self::$name => Class::$class),+ }
+            }
+        }
 
         impl Op {
             /// Its kind.
@@ -191,35 +234,35 @@ macro_rules! operations {
 
 operations! {
     /// What Keystone is to know of a service.
-    Catalog(catalog::Catalog),
+    Catalog(catalog::Catalog) in Setting,
     /// Something that must hold.
-    Check(check::Check),
+    Check(check::Check) in Check,
     /// A container.
-    Container(container::Container),
+    Container(container::Container) in Container,
     /// A database and its user.
-    Database(database::Database),
+    Database(database::Database) in Setting,
     /// A program run in a container.
-    Exec(exec::Exec),
+    Exec(exec::Exec) in Program,
     /// The set of files of a service.
-    FileSet(files::FileSet),
+    FileSet(files::FileSet) in Files,
     /// A file of the host.
-    HostFile(host_file::HostFile),
+    HostFile(host_file::HostFile) in Host,
     /// The decision who starts a Galera cluster.
-    Galera(galera::Galera),
+    Galera(galera::Galera) in Cluster,
     /// An image on a host.
-    Image(image::Image),
+    Image(image::Image) in Image,
     /// A virtual host of the message queue and its user.
-    MessageQueue(message_queue::MessageQueue),
+    MessageQueue(message_queue::MessageQueue) in Setting,
     /// Packages of the distribution.
-    Packages(packages::Packages),
+    Packages(packages::Packages) in Host,
     /// A service that answers as it should.
-    Ready(probe::Ready),
+    Ready(probe::Ready) in Ready,
     /// Kernel parameters.
-    Sysctl(sysctl::Sysctl),
+    Sysctl(sysctl::Sysctl) in Host,
     /// A container that runs once.
-    Task(task::Task),
+    Task(task::Task) in Program,
     /// A unit of systemd with its files.
-    Unit(unit::Unit),
+    Unit(unit::Unit) in Host,
     /// A volume.
-    Volume(volume::Volume),
+    Volume(volume::Volume) in Volume,
 }

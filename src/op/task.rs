@@ -149,6 +149,10 @@ impl Operation for Task {
         foreign::containers(&self.spec.name, at)
     }
 
+    fn database(&self) -> Option<&Sql> {
+        Some(&self.sql)
+    }
+
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
         run_once(&self.spec, at, host, tell).await?;
         self.sql.note(at, host, &self.subject(), &self.digest(at).await.unwrap_or_default()).await

@@ -22,7 +22,7 @@ use crate::op::image::Image;
 use crate::op::probe::Ready;
 use crate::op::volume::Volume;
 use crate::op::word::HostGround;
-use crate::op::{Kind, Op, Want};
+use crate::op::{Class, Kind, Op, Want};
 use crate::role::{Cluster, Role, Roles, Service};
 use crate::site::Site;
 use crate::source::Data;
@@ -49,7 +49,7 @@ pub struct Input<'a> {
 type OnHostAfter = (ServiceOnHost, Vec<usize>);
 
 /// Operations of which two of one name would be one too few.
-const STEPS: [Kind; 6] = [Kind::Catalog, Kind::Container, Kind::Database, Kind::Exec, Kind::MessageQueue, Kind::Task];
+const TOLD_APART: [Class; 3] = [Class::Setting, Class::Program, Class::Container];
 
 pub(super) struct Builder<'a> {
     pub(super) input: &'a Input<'a>,
@@ -203,7 +203,7 @@ impl<'a> Builder<'a> {
     fn insert(&mut self, id: String, node: Node, after: impl IntoIterator<Item = usize>) -> usize {
         let index = if let Some(&index) = self.ids.get(&id) {
             // Checks and lines of a file may be wanted by several roles; what is done must be told apart.
-            let step = node.op.as_ref().is_some_and(|op| STEPS.contains(&op.kind()));
+            let step = node.op.as_ref().is_some_and(|op| TOLD_APART.contains(&op.kind().class()));
             if step && self.nodes[index].op != node.op {
                 let name = id.replacen('/', " ", 1);
                 self.errors.push(

@@ -31,17 +31,8 @@ pub struct Fixed {
 impl Fixed {
     /// Those of a whole plan, with the values that one host sees.
     pub fn of(whole: &Plan, site: &Site, roles: &Roles, scope: &Scope) -> Self {
-        let given: BTreeSet<&str> = whole
-            .nodes
-            .iter()
-            .flat_map(|node| match &node.op {
-                Some(Op::Database(step)) => vec![step.password.reveal()],
-                Some(Op::MessageQueue(step)) => vec![step.password.reveal()],
-                Some(Op::Catalog(step)) if !step.user.is_empty() => vec![step.password.reveal()],
-                Some(Op::Galera(cluster)) => cluster.first_start.values().map(String::as_str).collect(),
-                _ => Vec::new(),
-            })
-            .collect();
+        let given: BTreeSet<&str> =
+            whole.nodes.iter().filter_map(|node| node.op.as_ref()).flat_map(|op| op.operation().secrets()).collect();
         let named: BTreeSet<&str> = roles.0.values().flat_map(|role| &role.fixed).map(String::as_str).collect();
         let secrets: BTreeMap<String, (String, Place)> = site
             .passwords()

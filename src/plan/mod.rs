@@ -115,12 +115,7 @@ impl Plan {
     /// The database that steps of a phase ask for their receipts, and a host with such a step.
     pub fn database(&self, phase: &Phase, selection: &Selection) -> Option<(String, Sql)> {
         self.nodes.iter().filter(|node| kept(node, phase, selection)).find_map(|node| {
-            let sql = match node.op.as_ref()? {
-                Op::Database(database) => &database.sql,
-                Op::Task(task) => &task.sql,
-                Op::Catalog(catalog) => &catalog.sql,
-                _ => return None,
-            };
+            let sql = node.op.as_ref()?.operation().database()?;
             Some((node.host.clone(), sql.clone()))
         })
     }
@@ -208,7 +203,7 @@ fn kept(node: &Node, phase: &Phase, selection: &Selection) -> bool {
         Op::Galera(galera) => phase.recover || galera.stage == crate::op::galera::Stage::Seed,
         _ => true,
     };
-    phase.keep.contains(&op.kind())
+    phase.keep.contains(&op.kind().class())
         && stage
         && (phase.roles.is_empty() || phase.roles.contains(&node.role.as_str()))
         && selection.has(&node.role)

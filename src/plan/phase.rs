@@ -1,14 +1,14 @@
 //! Phases: rows of a table, each a selection of the whole plan.
 
-use crate::op::{Kind, Want};
+use crate::op::{Class, Want};
 
 /// A selection of the whole plan, with what is wanted of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Phase {
     /// The command's name.
     pub name: &'static str,
-    /// Kinds of operations it keeps.
-    pub keep: &'static [Kind],
+    /// What the operations that it keeps are for.
+    pub keep: &'static [Class],
     /// Roles it keeps; all where it is empty.
     pub roles: &'static [&'static str],
     /// How it wants them.
@@ -21,39 +21,27 @@ pub struct Phase {
     pub recover: bool,
 }
 
-const DEPLOY: &[Kind] = &[
-    Kind::Image,
-    Kind::Volume,
-    Kind::FileSet,
-    Kind::Galera,
-    Kind::Task,
-    Kind::Exec,
-    Kind::Database,
-    Kind::MessageQueue,
-    Kind::Catalog,
-    Kind::Container,
-];
+const DEPLOY: &[Class] =
+    &[Class::Image, Class::Volume, Class::Files, Class::Cluster, Class::Program, Class::Setting, Class::Container];
 
-/// Steps are in it: a changed password is a changed configuration.
-const RECONFIGURE: &[Kind] =
-    &[Kind::FileSet, Kind::Galera, Kind::Database, Kind::MessageQueue, Kind::Catalog, Kind::Container];
+const RECONFIGURE: &[Class] = &[Class::Files, Class::Cluster, Class::Setting, Class::Container];
 
 const PLAIN: Phase =
     Phase { name: "", keep: &[], roles: &[], want: Want::Running, reverse: false, looks: false, recover: false };
 
 /// All phases.
 pub const PHASES: &[Phase] = &[
-    Phase { name: "bootstrap-servers", keep: &[Kind::Packages, Kind::Sysctl, Kind::HostFile, Kind::Unit], ..PLAIN },
-    Phase { name: "prechecks", keep: &[Kind::Check], looks: true, ..PLAIN },
-    Phase { name: "pull", keep: &[Kind::Image], ..PLAIN },
-    Phase { name: "genconfig", keep: &[Kind::FileSet], ..PLAIN },
+    Phase { name: "bootstrap-servers", keep: &[Class::Host], ..PLAIN },
+    Phase { name: "prechecks", keep: &[Class::Check], looks: true, ..PLAIN },
+    Phase { name: "pull", keep: &[Class::Image], ..PLAIN },
+    Phase { name: "genconfig", keep: &[Class::Files], ..PLAIN },
     Phase { name: "deploy", keep: DEPLOY, ..PLAIN },
     Phase { name: "reconfigure", keep: RECONFIGURE, ..PLAIN },
-    Phase { name: "check", keep: &[Kind::Ready], looks: true, ..PLAIN },
-    Phase { name: "stop", keep: &[Kind::Container], want: Want::Stopped, reverse: true, ..PLAIN },
+    Phase { name: "check", keep: &[Class::Ready], looks: true, ..PLAIN },
+    Phase { name: "stop", keep: &[Class::Container], want: Want::Stopped, reverse: true, ..PLAIN },
     Phase {
         name: "destroy",
-        keep: &[Kind::Container, Kind::Volume, Kind::FileSet],
+        keep: &[Class::Container, Class::Volume, Class::Files],
         want: Want::Absent,
         reverse: true,
         ..PLAIN
@@ -61,7 +49,7 @@ pub const PHASES: &[Phase] = &[
     Phase {
         name: "mariadb-recovery",
         // What starts takes the files of now: those of the last start may be gone.
-        keep: &[Kind::FileSet, Kind::Galera, Kind::Container],
+        keep: &[Class::Files, Class::Cluster, Class::Container],
         roles: &["mariadb"],
         recover: true,
         ..PLAIN

@@ -323,50 +323,9 @@ async fn operations_keep_the_law() {
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");
-    let missing: Vec<String> = KINDS.iter().map(|kind| format!("{kind:?}")).filter(|k| !kinds.contains(k)).collect();
+    let missing: Vec<String> =
+        Kind::ALL.iter().map(|kind| format!("{kind:?}")).filter(|k| !kinds.contains(k)).collect();
     assert!(missing.is_empty(), "no case for {missing:?}");
-}
-
-const KINDS: [Kind; 16] = [
-    Kind::Catalog,
-    Kind::Check,
-    Kind::Container,
-    Kind::Database,
-    Kind::Exec,
-    Kind::FileSet,
-    Kind::HostFile,
-    Kind::Galera,
-    Kind::Image,
-    Kind::MessageQueue,
-    Kind::Packages,
-    Kind::Ready,
-    Kind::Sysctl,
-    Kind::Task,
-    Kind::Unit,
-    Kind::Volume,
-];
-
-/// Not compiled where a kind is missing here: then it is missing in [`KINDS`], too.
-#[allow(dead_code)]
-fn all_kinds_are_listed(kind: Kind) {
-    match kind {
-        Kind::Catalog
-        | Kind::Check
-        | Kind::Container
-        | Kind::Database
-        | Kind::Exec
-        | Kind::FileSet
-        | Kind::HostFile
-        | Kind::Galera
-        | Kind::Image
-        | Kind::MessageQueue
-        | Kind::Packages
-        | Kind::Ready
-        | Kind::Sysctl
-        | Kind::Task
-        | Kind::Unit
-        | Kind::Volume => {}
-    }
 }
 
 #[tokio::test(start_paused = true)]

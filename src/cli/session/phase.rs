@@ -73,7 +73,7 @@ async fn run(
         let draft = loaded.plan(&BTreeMap::new(), &asking, &names.iter().cloned().collect())?;
         (draft.database(phase, &selection), draft.lookups)
     };
-    let prepares = phase.keep.contains(&op::Kind::Unit);
+    let prepares = phase.keep.contains(&op::Class::Host);
     let options = connect_options(at, reporting.record.as_ref());
     let wish = LeaseWish { hosts: granting, note: lease_note(at), without_majority: at.global.without_majority };
     let ask = |host: &str| loaded.ask(&asking, host, prepares);
@@ -111,7 +111,7 @@ async fn run(
         shared.containers = whole.containers();
     }
     // Of what writes files and starts containers with them, a database's recovery, too: a stop needs no new secret.
-    let deploys = [op::Kind::FileSet, op::Kind::Container].iter().all(|kind| phase.keep.contains(kind));
+    let deploys = [op::Class::Files, op::Class::Container].iter().all(|class| phase.keep.contains(class));
     let deploys = deploys && phase.want == Want::Running;
     let mut strays = strays(&whole, &connected, &shared.site, &selection, phase.want);
     let mut plan = whole.select(phase, &selection);

@@ -261,6 +261,10 @@ impl Operation for Galera {
         }
     }
 
+    fn secrets(&self) -> Vec<&str> {
+        self.first_start.values().map(String::as_str).collect()
+    }
+
     async fn diff(&self, at: &View) -> Result<Diff> {
         Ok(self.outcome(at, true).await?.0)
     }
