@@ -220,7 +220,7 @@ impl Demo {
     }
 
     /// The smallest flavor that its image runs with.
-    pub(super) fn flavor(&self) -> &'static str {
+    fn flavor(&self) -> &'static str {
         if self.image.name == "cirros" { "m1.tiny" } else { "m1.nano" }
     }
 
@@ -343,7 +343,13 @@ impl Demo {
         ensure(cloud, &objects, &mut ids, stop, &mut tally).await?;
         let image = self.image.ensure(cloud, &mut ids, &mut tally).await;
         image.map_err(|error| named(error, &self.image.subject(), ""))?;
-        let server = if self.server { server::start(cloud, self, &mut ids, stop, &mut tally).await? } else { None };
+        let server = if self.server {
+            let outside = self.external.is_some();
+            let parts = server::Parts { image: self.image.name, flavor: self.flavor(), key: KEY, outside };
+            server::start(cloud, &parts, &mut ids, stop, &mut tally).await?
+        } else {
+            None
+        };
         Ok((tally.end(cloud.reads.requests()), server))
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::object::{Object, ensure, named};
-use super::{Cloud, Demo, Ids};
+use super::{Cloud, Ids};
 use crate::error::{Error, Result};
 use crate::host::Remote;
 use crate::run::Tally;
@@ -29,17 +29,26 @@ pub struct Server {
     pub console: String,
 }
 
+/// What the server is made of, by the names of what is there already.
+pub(super) struct Parts {
+    pub(super) image: &'static str,
+    pub(super) flavor: &'static str,
+    pub(super) key: &'static str,
+    /// It gets an address outside.
+    pub(super) outside: bool,
+}
+
 /// Sees to it that the server runs, and waits until it has booted; a dry run has none.
 pub(super) async fn start(
     cloud: &Cloud,
-    demo: &Demo,
+    parts: &Parts,
     ids: &mut Ids,
     stop: &CancellationToken,
     tally: &mut Tally<'_>,
 ) -> Result<Option<Server>> {
     let body = json!({
-        "imageRef": format!("{{{}}}", demo.image.name), "flavorRef": format!("{{{}}}", demo.flavor()),
-        "key_name": super::demo::KEY, "networks": [{ "uuid": "{demo-net}" }],
+        "imageRef": format!("{{{}}}", parts.image), "flavorRef": format!("{{{}}}", parts.flavor),
+        "key_name": parts.key, "networks": [{ "uuid": "{demo-net}" }],
     });
     let server = Object::named("compute", "/servers", "server", NAME, body).look("/servers/detail?name=demo1");
     let subject = server.subject.clone();
@@ -53,7 +62,7 @@ pub(super) async fn start(
         address = text(&port["fixed_ips"][0]["ip_address"]);
         ids.insert("port".into(), text(&port["id"]));
     }
-    if demo.external.is_some() {
+    if parts.outside {
         let body = json!({ "floating_network_id": "{public1}", "port_id": "{port}" });
         let floating = Object::new("network", "/v2.0/floatingips", "floatingip", &format!("of {NAME}"), body)
             .look("/v2.0/floatingips?port_id={port}");

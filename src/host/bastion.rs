@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::session::Session;
-use super::ssh::{Target, open};
+use super::target::Target;
 use crate::error::HostCause;
 
 /// Sessions to jump hosts. Clones share them.
@@ -32,7 +32,7 @@ impl Bastions {
         }
         if made.is_none() {
             let further = Box::pin(self.session(jump)).await?;
-            let opened = open(jump, further).await;
+            let opened = Session::open(jump, further).await;
             let opened = opened.map_err(|cause| HostCause::Unreachable(format!("jump host {jump}: {cause}")));
             *made = Some(opened.map(Arc::new));
         }

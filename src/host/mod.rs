@@ -21,6 +21,7 @@ mod look;
 mod machine;
 mod session;
 pub mod ssh;
+mod target;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use bastion::Bastions;
 pub use lease::{Grant, Holder, Lease, LeaseNote};
 pub use local::Output;
 pub use machine::{Machine, Observer, ReadOnly, Remote};
+pub use target::Target;
 
 use crate::error::Error;
 

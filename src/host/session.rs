@@ -18,7 +18,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::channel::{self, ChannelIo};
 use super::known_hosts::{self, Known, Verdict};
-use super::ssh::Target;
+use super::target::Target;
 use super::wire::{self, Command, Duplex, OpenFailure, Reply, Stream};
 use crate::error::HostCause;
 
@@ -28,6 +28,8 @@ const SESSION_CHANNELS: usize = 8;
 const COMMAND_STREAMS: usize = 4;
 /// The largest packet that a server may send: each session keeps room for one.
 const PACKET: u32 = 8 << 10;
+/// How often a host is connected to that drops connections.
+const TRIES: u32 = 8;
 /// A refusal is told within this time; what takes longer is a time-out.
 const REFUSAL: Duration = Duration::from_millis(500);
 
@@ -47,9 +49,9 @@ pub(super) struct Session {
 /// Why no session was made, and whether trying again may help: sshd drops connections that come too fast
 /// (`MaxStartups`) before it says anything else.
 #[derive(Debug)]
-pub(super) struct NoSession {
-    pub(super) cause: HostCause,
-    pub(super) dropped: bool,
+struct NoSession {
+    cause: HostCause,
+    dropped: bool,
 }
 
 impl From<HostCause> for NoSession {
@@ -161,8 +163,25 @@ fn words(error: &russh::Error) -> String {
 }
 
 impl Session {
+    /// One that is logged in, with more tries where the server drops connections that come too fast.
+    pub(super) async fn open(target: &Target, bastion: Option<Arc<Session>>) -> Result<Self, HostCause> {
+        let mut tries = 1;
+        loop {
+            match Self::open_once(target, bastion.clone()).await {
+                Ok(session) => return Ok(session),
+                Err(NoSession { dropped: true, .. }) if tries < TRIES => {
+                    // Hosts that were dropped together must not come back together.
+                    let longest = 3000.min(100 << tries);
+                    tokio::time::sleep(Duration::from_millis(rand::random_range(50..=longest))).await;
+                    tries += 1;
+                }
+                Err(NoSession { cause, .. }) => return Err(cause),
+            }
+        }
+    }
+
     /// Connects, checks the host's key and logs in, all within the target's time.
-    pub(super) async fn open(target: &Target, bastion: Option<Arc<Session>>) -> Result<Self, NoSession> {
+    async fn open_once(target: &Target, bastion: Option<Arc<Session>>) -> Result<Self, NoSession> {
         let late = || NoSession::from(HostCause::TimedOut(target.connect_timeout.as_secs()));
         let made = tokio::time::timeout(target.connect_timeout, Self::make(target, bastion)).await;
         made.map_err(|_| late())?

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::ssh::{self, ENGINE_SOCKET, Target};
+use super::ssh;
+use super::target::{ENGINE_SOCKET, Target};
 use super::*;
 use crate::error::Result;
 use crate::error::{Error, HostCause};

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use super::event::{Event, Sink};
 use super::lease::{LeaseWish, SiteLease, Votes};
 use crate::error::{Error, HostCause, HostError, Result};
-use crate::host::{Ask, Bastions, ContainerState, Grant, LeaseNote, Look, Machine, Observe, here, limit, ssh};
+use crate::host::{Ask, Bastions, ContainerState, Grant, LeaseNote, Look, Machine, Observe, Target, here, limit, ssh};
 use crate::site::{HostSpec, Site};
 
 /// Connections opened at once: sshd's are many, but their logins cost processor time here.
@@ -73,7 +73,7 @@ pub async fn connect_with_lease(
 ) -> (Connected, Result<SiteLease>) {
     let mut votes = Votes::of(wish);
     let connected = all(site, names, options, ask, &mut votes, sink).await;
-    let lease = votes.decide(&connected).await;
+    let lease = votes.decide(&connected.machines).await;
     (connected, lease)
 }
 
@@ -162,12 +162,12 @@ async fn one(site: &Site, name: &str, bastions: &Bastions, options: &ConnectOpti
     ssh::connect(&target(spec, options)?, bastions, options.observe.clone()).await
 }
 
-fn target(spec: &HostSpec, options: &ConnectOptions) -> Result<ssh::Target> {
+fn target(spec: &HostSpec, options: &ConnectOptions) -> Result<Target> {
     let jump = match &spec.jump {
         None => None,
         Some(text) => Some(Box::new(jump(spec, text, options)?)),
     };
-    Ok(ssh::Target {
+    Ok(Target {
         name: spec.name.clone(),
         address: spec.address.clone(),
         port: spec.port,
@@ -184,7 +184,7 @@ fn target(spec: &HostSpec, options: &ConnectOptions) -> Result<ssh::Target> {
 }
 
 /// `user@host:port`, with the host's own user and port 22 where they are left out.
-fn jump(spec: &HostSpec, text: &str, options: &ConnectOptions) -> Result<ssh::Target> {
+fn jump(spec: &HostSpec, text: &str, options: &ConnectOptions) -> Result<Target> {
     let (user, rest) = text.split_once('@').map_or((spec.user.as_str(), text), |(user, rest)| (user, rest));
     let (address, port) = match rest.rsplit_once(':') {
         Some((address, port)) => (address, port.parse().ok()),
@@ -199,13 +199,13 @@ fn jump(spec: &HostSpec, text: &str, options: &ConnectOptions) -> Result<ssh::Ta
             hint: Some("write it as `user@host:port`".into()),
         })));
     };
-    Ok(ssh::Target {
+    Ok(Target {
         port,
         user: user.to_owned(),
         key_files: spec.key_files.clone(),
         known_hosts: spec.known_hosts.clone(),
         accept_new_host_keys: options.accept_new_host_keys,
         agent_socket: options.agent_socket.clone(),
-        ..ssh::Target::new(address, address)
+        ..Target::new(address, address)
     })
 }

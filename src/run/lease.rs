@@ -4,15 +4,19 @@
 //! It is asked for at all these hosts at once, with the looks. Of two runs that start at the same moment each may get
 //! some; then both give back, and ask one host after the other, in the same order: who gets the first one gets the rest.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::Connected;
 use super::event::{Event, Sink};
 use crate::error::{Error, HostCause, Result, numbered};
-use crate::host::{Grant, Lease, LeaseNote};
+use crate::host::{Grant, Lease, LeaseNote, Machine};
+
+/// Hosts that answered.
+type Machines = IndexMap<String, Arc<dyn Machine>>;
 
 const ACT: &str = "take the site's lease";
 /// How long the first host is waited for when they are asked in order.
@@ -119,35 +123,34 @@ impl<'a> Votes<'a> {
     }
 
     /// Whether this run has it, once all that answer have.
-    pub(super) async fn decide(mut self, connected: &Connected) -> Result<SiteLease> {
+    pub(super) async fn decide(mut self, machines: &Machines) -> Result<SiteLease> {
         if self.wish.hosts.is_empty() {
             return Ok(SiteLease { held: Vec::new(), needed: 0 });
         }
         if let Some(error) = self.refused() {
             return Err(error);
         }
-        let answering: Vec<&String> =
-            self.wish.hosts.iter().filter(|host| connected.machines.contains_key(*host)).collect();
+        let answering: Vec<&String> = self.wish.hosts.iter().filter(|host| machines.contains_key(*host)).collect();
         let needed = if self.wish.without_majority { answering.len().min(self.majority()) } else { self.majority() };
         if self.granted.len() < needed && !self.held.is_empty() {
-            self = self.in_order(&answering, needed, connected).await?;
+            self = self.in_order(&answering, needed, machines).await?;
         }
         if self.granted.len() >= needed {
             return Ok(SiteLease { held: self.granted, needed });
         }
         match self.held.last() {
             Some((host, holder)) => Err(leased(host, holder)),
-            None => Err(self.too_few(connected)),
+            None => Err(self.too_few(machines)),
         }
     }
 
     /// Gives back what it got, and asks again, one host after the other.
-    async fn in_order(self, answering: &[&String], needed: usize, connected: &Connected) -> Result<Self> {
+    async fn in_order(self, answering: &[&String], needed: usize, machines: &Machines) -> Result<Self> {
         let wish = self.wish;
         drop(self);
         let mut votes = Self::of(wish);
         for (asked, host) in answering.iter().enumerate() {
-            let Some(machine) = connected.machines.get(*host) else { continue };
+            let Some(machine) = machines.get(*host) else { continue };
             let within = if votes.granted.is_empty() { FIRST } else { NEXT };
             votes.add(host, Some(machine.lease(&wish.note, within).await?));
             if votes.granted.len() + answering.len() - asked - 1 < needed {
@@ -157,8 +160,8 @@ impl<'a> Votes<'a> {
         Ok(votes)
     }
 
-    fn too_few(&self, connected: &Connected) -> Error {
-        let silent = self.wish.hosts.iter().filter(|host| !connected.machines.contains_key(*host));
+    fn too_few(&self, machines: &Machines) -> Error {
+        let silent = self.wish.hosts.iter().filter(|host| !machines.contains_key(*host));
         let silent: Vec<&str> = silent.map(String::as_str).collect();
         let (all, host) = (self.wish.hosts.len(), silent.first().copied().unwrap_or_default());
         let (needed, of) = (self.majority(), numbered(all, "host"));
@@ -202,21 +205,21 @@ mod tests {
         }
 
         /// A run that asks the hosts that `answer`, in this order.
-        async fn ask<'a>(&self, wish: &'a LeaseWish, answer: &[&str]) -> (Votes<'a>, Connected) {
-            let (mut votes, mut connected) = (Votes::of(wish), Connected::default());
+        async fn ask<'a>(&self, wish: &'a LeaseWish, answer: &[&str]) -> (Votes<'a>, Machines) {
+            let (mut votes, mut machines) = (Votes::of(wish), Machines::new());
             for host in answer {
                 let machine = self.0[*host].machine();
                 if let Some(note) = votes.note(host) {
                     votes.add(host, Some(machine.look_and_lease(&Ask::default(), note).await.unwrap().1));
                 }
-                connected.machines.insert((*host).to_owned(), machine);
+                machines.insert((*host).to_owned(), machine);
             }
-            (votes, connected)
+            (votes, machines)
         }
 
         async fn take(&self, wish: &LeaseWish, answer: &[&str]) -> Result<SiteLease> {
-            let (votes, connected) = self.ask(wish, answer).await;
-            votes.decide(&connected).await
+            let (votes, machines) = self.ask(wish, answer).await;
+            votes.decide(&machines).await
         }
     }
 
@@ -283,11 +286,10 @@ mod tests {
             let (first, second) = (wish("first", hosts), wish("second", hosts));
             // Each gets the host that it comes to first.
             let backwards: Vec<&str> = hosts.iter().rev().copied().collect();
-            let (mut one, connected) = site.ask(&first, &hosts[..1]).await;
+            let (mut one, mut all) = site.ask(&first, &hosts[..1]).await;
             let (mut two, _) = site.ask(&second, &backwards[..1]).await;
-            let mut all = connected;
             for host in hosts {
-                all.machines.insert((*host).to_owned(), site.0[*host].machine());
+                all.insert((*host).to_owned(), site.0[*host].machine());
             }
             for (votes, rest) in [(&mut one, &hosts[1..]), (&mut two, &backwards[1..])] {
                 for host in rest {

@@ -5,7 +5,6 @@ pub mod event;
 mod foreign;
 mod gate;
 mod lease;
-mod node;
 mod tally;
 mod walk;
 

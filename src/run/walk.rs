@@ -1,5 +1,7 @@
 //! The walk: a node starts when all it comes after are done; what depends on a failure is skipped because of it.
 
+mod node;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -8,10 +10,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::node::Work;
 use super::event::{Event, Outcome, Sink, Summary};
 use super::foreign;
 use super::gate::Gates;
-use super::node::Work;
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Machine, Remote};
 use crate::op::{Diff, Operation, Peer, Shared, Tell, Told, View};

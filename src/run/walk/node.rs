@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::walk::{Ended, Walk, millis, name};
+use super::{Ended, Walk, millis, name};
 use crate::error::Error;
 use crate::host::Remote;
 use crate::op::{Diff, Operation, Turn, View};
