@@ -1,9 +1,12 @@
 //! Deploys and runs a highly available OpenStack cloud in containers, over SSH.
 //!
+//! The command `kolla` is [`cli`]. A program that embeds the library starts in [`app`].
+//!
 //! The modules are layers; each uses only those below it in this list (`tests/suite/layers.rs` keeps it so):
-//! `cli`, `lab`, `image` and `cloud`, `report`, `run`, `plan`, `op`, `role`, `host`, `site`, `template`,
+//! `cli`, `app`, `lab`, `image` and `cloud`, `report`, `run`, `plan`, `op`, `role`, `host`, `site`, `template`,
 //! `error` with `examples`, `source` and `shell`.
 
+pub mod app;
 pub mod cli;
 pub mod cloud;
 pub mod error;

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::phases::{Request, exit};
-use super::{Exit, Invocation, session};
-use crate::error::{InputError, Kind, Result};
-use crate::op::Want;
-use crate::plan::phase::named;
+use super::phases::walk;
+use super::{Exit, Invocation};
+use crate::app::run::{Request, phase};
+use crate::app::saved::saved_plan;
+use crate::error::Result;
 
 /// Changes what a saved plan says, if hosts and registry are as they were. Limit and tags are to be given as they were.
 ///
@@ -23,18 +23,8 @@ pub struct Apply {
 
 impl Apply {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let saved = session::saved_plan(&self.file)?;
-        // What a recovery finds out decides what it does.
-        let applies = |phase: &crate::plan::Phase| phase.want == Want::Running && !phase.looks && !phase.recover;
-        if !named(&saved.phase).is_some_and(applies) {
-            return Err(InputError::new(format!("a saved plan of `{}` cannot be applied", saved.phase))
-                .of(Kind::SavedPlan)
-                .hint(format!("run `kolla {}` itself", saved.phase))
-                .into());
-        }
-        let request =
-            Request { phase: saved.phase.clone(), check: at.global.check, saved: Some(saved), ..Request::default() };
-        let summary = session::phase(at, &request).await?;
-        Ok(exit(summary, request.check && at.global.exit_code, at.stop.is_cancelled()))
+        let saved = saved_plan(&self.file)?;
+        let phase = phase(&saved.phase)?;
+        walk(at, &Request { check: at.global.check, saved: Some(saved), ..Request::of(phase) }).await
     }
 }

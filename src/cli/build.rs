@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use serde_json::json;
 
-use super::session::{self, BuildRequest};
 use super::{Exit, Invocation};
-use crate::error::Result;
+use crate::app::build::{Images, Request, build};
+use crate::error::{Result, numbered};
+use crate::image::{Built, Event, GUEST};
 
 /// Builds images in the order in which they need each other.
 #[derive(Debug, Args)]
@@ -40,7 +42,41 @@ pub struct Build {
 impl Build {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
         let Self { images, to, push, registry, tag, mirror, again, jobs } = self;
-        session::build(at, &BuildRequest { images, to, push, registry, tag, mirror, again, jobs }).await?;
+        let request = Request { images, to, push, registry, tag, mirror, again, jobs };
+        let Images { built, guest } = build(&at.app, &request, &|event| told(at, event)).await?;
+        let file = |image: &Built| guest.as_ref().filter(|_| image.name == GUEST);
+        at.answer(
+            || {
+                let answer = |image: &Built| {
+                    let (name, reference, built) = (&image.name, &image.reference, image.built);
+                    json!({ "name": name, "reference": reference, "built": built, "file": file(image) })
+                };
+                built.iter().map(answer).collect()
+            },
+            || {
+                let guest = guest.as_ref().map(|disk| format!("; the guest is {}", disk.display()));
+                format!("{} ready{}", numbered(built.len(), "image"), guest.unwrap_or_default())
+            },
+        );
         Ok(Exit::DONE)
+    }
+}
+
+/// Tells how far builds are.
+pub(super) fn told(at: &Invocation, event: Event) {
+    match event {
+        Event::Installs(names) => at.screen.err(&format!("installing {} on this machine", names.join(", "))),
+        Event::Starts { image } => at.screen.err(&format!("image {image}: building")),
+        Event::Ends(image) => {
+            let what = match (image.built, image.pushed) {
+                (true, true) => "built and pushed",
+                (true, false) => "built",
+                (false, true) => "pushed",
+                (false, false) => "same",
+            };
+            at.screen.err(&format!("image {}: {what} in {}s", image.name, image.took.as_secs()));
+        }
+        Event::Says { image, line } => tracing::debug!("{image}: {line}"),
+        Event::Pushes { .. } => {}
     }
 }

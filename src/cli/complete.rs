@@ -11,7 +11,7 @@ use clap::builder::StyledStr;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::{Cli, Environment, Global, docs, session};
+use super::{Cli, Environment, Global, topics};
 use crate::error::{Error, Result};
 use crate::plan::phase::PHASES;
 use crate::role::{Roles, Source};
@@ -104,7 +104,7 @@ impl Line {
     }
 
     fn roles(&self) -> Roles {
-        session::roles(&self.global, &self.environment).unwrap_or_default()
+        Roles::load(&self.global.role_folders(&self.environment)).unwrap_or_default()
     }
 }
 
@@ -177,7 +177,7 @@ pub(super) fn phases() -> Vec<CompletionCandidate> {
 
 /// What there is documentation of.
 pub(super) fn topics() -> Vec<CompletionCandidate> {
-    docs::topics().into_iter().map(|topic| candidate(topic, "")).collect()
+    topics::topics().into_iter().map(|topic| candidate(topic, "")).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use super::{Exit, Invocation, complete, session};
+use super::{Exit, Invocation, complete};
+use crate::app::config::{self, Request};
 use crate::error::Result;
 use crate::plan::{FileLine, ServiceFile};
 use crate::report::Table;
@@ -33,7 +34,12 @@ pub struct Config {
 
 impl Config {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let files = session::config(at, &self.host, &self.service, self.file.as_deref(), self.show_secrets).await?;
+        let Self { host, service, file, show_secrets: secrets, .. } = &self;
+        let request = Request { host: host.clone(), service: service.clone(), file: file.clone(), secrets: *secrets };
+        let config::Config { files, warnings } = config::config(&at.app, &request).await?;
+        for warning in &warnings {
+            at.warn(warning);
+        }
         let paint = at.screen.paint;
         match files.as_slice() {
             _ if at.global.json() => {

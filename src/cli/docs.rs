@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Subcommand, ValueEnum, ValueHint};
 use clap_complete::{ArgValueCandidates, Shell};
-use include_dir::{Dir, include_dir};
 
-use super::{Cli, Exit, Invocation, complete, session};
-use crate::error::{Error, InputError, Kind, Result, nearest};
-use crate::role::schema;
-
-static DOCS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/docs");
+use super::topics::{text, topics};
+use super::{Cli, Exit, Invocation, complete};
+use crate::error::{Error, Result};
+use crate::role::{Roles, schema};
 
 /// Prints a topic, or lists them.
 #[derive(Debug, Args)]
@@ -62,7 +60,7 @@ impl Docs {
             }
             (Some(Made::Schema { of }), _) => {
                 let schema = match of {
-                    SchemaOf::Globals => schema::globals(&session::roles(&at.global, &at.environment)?),
+                    SchemaOf::Globals => schema::globals(&Roles::load(&at.app.options.roles)?),
                     SchemaOf::Role => schema::role()?,
                 };
                 at.screen.out(&format!("{schema:#}"));
@@ -77,35 +75,9 @@ impl Docs {
     }
 }
 
-pub(super) fn topics() -> Vec<&'static str> {
-    let mut topics: Vec<&str> =
-        DOCS.files().filter_map(|file| file.path().file_stem()).filter_map(|stem| stem.to_str()).collect();
-    topics.sort_unstable();
-    topics
-}
-
-fn text(topic: &str) -> Result<&'static str> {
-    let named = |file: &&include_dir::File<'_>| file.path().file_stem().is_some_and(|stem| stem == topic);
-    DOCS.files().find(named).and_then(include_dir::File::contents_utf8).ok_or_else(|| {
-        let hint = match nearest(topic, topics()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("topics: {}", topics().join(", ")),
-        };
-        InputError::new(format!("no documentation of `{topic}`")).of(Kind::UnknownName).hint(hint).into()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn topics_are_found_by_name() {
-        assert!(text("events").unwrap().contains("took_ms"));
-        assert!(text("role").unwrap().contains("services:"));
-        let Error::Input(errors) = text("evetns").unwrap_err() else { panic!() };
-        assert_eq!(errors[0].hint.as_deref(), Some("did you mean `events`?"));
-    }
 
     #[test]
     fn every_command_has_a_man_page() {

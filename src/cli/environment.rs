@@ -6,6 +6,8 @@ use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use crate::app::ControlMachine;
+
 /// What the environment says, as plain values that a test can set.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Clone, Default)]
@@ -71,6 +73,19 @@ impl Environment {
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
             home,
+        }
+    }
+
+    /// This machine and its user, as `app` knows them.
+    pub fn control(&self) -> ControlMachine {
+        ControlMachine {
+            name: self.machine.clone(),
+            user: self.user.clone(),
+            home: self.home.clone(),
+            state: self.state_home.join("kolla"),
+            agent_socket: self.ssh_auth_sock.clone(),
+            variables: self.variables.clone(),
+            proxies: self.proxies.clone(),
         }
     }
 

@@ -3,7 +3,8 @@
 use clap::Args;
 use clap_complete::ArgValueCandidates;
 
-use super::{Exit, Invocation, complete, session};
+use super::{Exit, Invocation, complete};
+use crate::app::container::exec;
 use crate::error::{Error, Result};
 
 /// Runs a program in a service's container on a host; ends with its exit code.
@@ -26,7 +27,7 @@ pub struct Exec {
 impl Exec {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
         let stdin = if self.stdin { read_stdin().await? } else { Vec::new() };
-        let output = session::exec(at, &self.host, &self.service, &self.command, &stdin).await?;
+        let output = exec(&at.app, &self.host, &self.service, &self.command, &stdin).await?;
         at.screen.raw(&output.stdout);
         at.screen.raw_err(output.stderr.as_bytes());
         Ok(Exit(u8::try_from(output.code).unwrap_or(255)))

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation};
+use crate::app::passwords;
 use crate::error::{Result, numbered};
 
 /// Fills the empty entries of the file that `-p/--passwords` names. An encrypted one stays encrypted.
@@ -12,8 +13,8 @@ pub struct Genpwd {}
 
 impl Genpwd {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let file = at.global.passwords(&at.environment);
-        let filled = session::genpwd(at, &file).await?;
+        let file = &at.app.options.passwords;
+        let filled = passwords::genpwd(&at.app, file, at.global.check).await?;
         let told = match filled {
             0 => format!("{}: nothing was empty", file.display()),
             filled => {

@@ -7,6 +7,7 @@ use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
 use super::complete;
 use super::environment::Environment;
+use crate::app::{Options, vault};
 
 /// Options of every command.
 #[allow(clippy::struct_excessive_bools)]
@@ -165,11 +166,38 @@ impl Global {
         self.passwords.clone().unwrap_or_else(|| self.configdir(environment).join("passwords.yml"))
     }
 
-    /// Folders with roles over the built-in ones, the first one first asked.
+    /// Folders with roles over the built-in ones, later ones over earlier ones.
     pub fn role_folders(&self, environment: &Environment) -> Vec<PathBuf> {
-        let mut folders = self.roles.clone();
-        folders.push(self.configdir(environment).join("roles"));
-        folders
+        // The site's own is an error only where it was named.
+        let own = Some(self.configdir(environment).join("roles")).filter(|folder| folder.is_dir());
+        own.into_iter().chain(self.roles.iter().rev().cloned()).collect()
+    }
+
+    /// Which site, which part of it, and how it may be changed.
+    pub fn options(&self, environment: &Environment) -> Options {
+        Options {
+            config_dir: self.configdir(environment),
+            inventories: self.inventories(environment),
+            passwords: self.passwords(environment),
+            roles: self.role_folders(environment),
+            extra_vars: self.extra_vars.clone(),
+            limit: self.limit.clone(),
+            tags: self.tags.clone(),
+            skip_tags: self.skip_tags.clone(),
+            strict: self.strict,
+            diff: self.diff,
+            adopt: self.adopt,
+            prune: self.prune,
+            forks: self.forks,
+            without_majority: self.without_majority,
+            accept_new_host_keys: self.accept_new_host_keys,
+        }
+    }
+
+    /// Where the passwords of encrypted files come from.
+    pub fn vault(&self, environment: &Environment) -> vault::Sources {
+        let files = self.vault_password_file.iter().chain(&environment.vault_password_file);
+        vault::Sources { ids: self.vault_id.clone(), files: files.cloned().collect(), ask: self.ask_vault_password }
     }
 
     /// Events and answers are JSON.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::ArgValueCandidates;
 
-use super::{Exit, Invocation, complete, session};
+use super::{Exit, Invocation, complete};
+use crate::app;
 use crate::error::{Error, Result};
 use crate::report::graph;
 
@@ -34,7 +35,7 @@ pub enum Format {
 
 impl Graph {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let (nodes, edges) = session::graph(at, &self.phase).await?;
+        let (nodes, edges) = app::graph::graph(&at.app, &self.phase).await?;
         let text = match self.format {
             Format::Dot => graph::dot(&nodes, &edges),
             Format::Html => graph::html(&format!("kolla {}", self.phase), &nodes, &edges),

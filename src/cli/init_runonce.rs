@@ -8,11 +8,13 @@ use clap::{ArgAction, Args, ValueHint};
 use ipnet::Ipv4Net;
 use serde_json::json;
 
-use super::phases::exit;
-use super::{Exit, Invocation, session};
+use super::reporting::reported;
+use super::{Exit, Invocation};
+use crate::app::{Loaded, demo};
 use crate::cloud::Server;
 use crate::cloud::demo::{External, Internal, Range};
 use crate::error::Result;
+use crate::run::event::Summary;
 
 /// Makes what a first server needs: image, flavors, key pair, networks, router, rules and quotas. What is there stays.
 #[derive(Debug, Clone, Args)]
@@ -48,23 +50,7 @@ pub struct InitRunonce {
 }
 
 impl InitRunonce {
-    /// The first server with these addresses outside, everything else as it is without options.
-    pub(super) fn outside(cidr: Ipv4Net, (first, last): (Ipv4Addr, Ipv4Addr), gateway: Ipv4Addr) -> Self {
-        Self {
-            image: None,
-            server: true,
-            enable_ext_net: true,
-            ext_net_cidr: Some(cidr),
-            ext_net_range: Some(Range { start: first, end: last }),
-            ext_net_gateway: Some(gateway),
-            demo_net_cidr: None,
-            demo_net_gateway: None,
-            demo_net_dns: None,
-        }
-    }
-
-    /// The networks it asks for.
-    pub(super) fn networks(&self) -> (Option<External>, Internal) {
+    fn request(self) -> demo::Request {
         let (outside, inside) = (External::default(), Internal::default());
         let external = External {
             cidr: self.ext_net_cidr.unwrap_or(outside.cidr),
@@ -76,11 +62,12 @@ impl InitRunonce {
             gateway: self.demo_net_gateway.unwrap_or(inside.gateway),
             dns: self.demo_net_dns.unwrap_or(inside.dns),
         };
-        (self.enable_ext_net.then_some(external), internal)
+        let external = self.enable_ext_net.then_some(external);
+        demo::Request { image: self.image, external, internal, server: self.server }
     }
 
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let (summary, server) = session::init_runonce(at, &self).await?;
+        let (summary, server) = make(at, &self.request()).await?;
         if let Some(server) = server {
             let Server { address, console } = server;
             at.answer(
@@ -88,6 +75,25 @@ impl InitRunonce {
                 || format!("server demo1 runs, at {address}"),
             );
         }
-        Ok(exit(summary, at.global.check && at.global.exit_code, at.stop.is_cancelled()))
+        Ok(at.exit(summary, at.global.check))
     }
+}
+
+/// Makes it, told and recorded; without a server, tells how to start one.
+pub(super) async fn make(at: &Invocation, request: &demo::Request) -> Result<(Summary, Option<Server>)> {
+    let (app, check) = (&at.app, at.global.check);
+    let loaded = Loaded::read(app).await?;
+    let demo = demo::demo(app, &loaded, request)?;
+    let mut server = None;
+    let summary = reported(at, &loaded, check, async |listeners| {
+        let (summary, started) = demo::make(app, &loaded, &demo, check, listeners).await?;
+        server = started;
+        Ok(summary)
+    })
+    .await?;
+    if !at.global.json() && !check && !request.server {
+        let folder = app.options.config_dir.display();
+        at.screen.out(&format!("start a server:\n  . {folder}/admin-openrc.sh\n  {}", demo.command()));
+    }
+    Ok((summary, server))
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
-use super::{Exit, Invocation, complete, session};
+use super::{Exit, Invocation, complete};
+use crate::app::inventory::{inventory, listing};
 use crate::error::Result;
 use crate::report::Table;
 
@@ -31,13 +32,13 @@ impl Inventory {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
         if self.list {
             let limit: Vec<String> = at.global.limit.iter().cloned().collect();
-            at.screen.out(&pretty(&session::listing(at).await?.list(&limit)?));
+            at.screen.out(&pretty(&listing(&at.app).await?.list(&limit)?));
         } else if let Some(host) = &self.host {
-            at.screen.out(&pretty(&session::listing(at).await?.host(host)?));
+            at.screen.out(&pretty(&listing(&at.app).await?.host(host)?));
         } else if let Some(group) = &self.graph {
-            at.screen.out(&session::listing(at).await?.graph(group)?);
+            at.screen.out(&listing(&at.app).await?.graph(group)?);
         } else {
-            let hosts = session::inventory(at).await?;
+            let hosts = inventory(&at.app).await?;
             let text = || {
                 let mut table = Table::new(["host", "address", "groups"]);
                 for host in &hosts {

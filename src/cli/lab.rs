@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
+use serde_json::json;
 
-use super::session::{self, LabAct};
 use super::{Exit, Invocation};
 use crate::error::Result;
+use crate::host::local::Local;
+use crate::lab::HostStatus;
+use crate::report::Table;
+use crate::{app, lab};
 
 /// Hosts to try things on.
 #[derive(Debug, Args)]
@@ -19,7 +23,7 @@ pub struct Lab {
 
 /// Which lab, and where its files are.
 #[derive(Debug, Clone, Args)]
-pub struct Which {
+pub(super) struct Which {
     /// The lab's name: several can stand side by side
     #[arg(long, value_name = "NAME", default_value = "kolla", global = true)]
     pub name: String,
@@ -79,15 +83,67 @@ enum Power {
     Off,
 }
 
+impl Which {
+    pub(super) fn request(self) -> app::lab::Which {
+        let Self { name, state_dir: folder, subnet, mirror, registry_port } = self;
+        app::lab::Which { name, folder, subnet, mirror, registry_port }
+    }
+}
+
 impl Lab {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let act = match self.act {
-            Act::Up { hosts, computes, infra_only } => LabAct::Up { hosts, computes, infra_only },
-            Act::Down => LabAct::Down,
-            Act::Power { host, state } => LabAct::Power(host, state == Power::On),
-            Act::Status => LabAct::Status,
-            Act::Ssh { host, command } => LabAct::Ssh(host, command),
-        };
-        session::lab(at, act, &self.which).await.map(Exit)
+        let mut options = app::lab::options(&at.app, &self.which.request());
+        match self.act {
+            Act::Up { hosts, computes, infra_only } => {
+                options.hosts = hosts.into();
+                options.computes = computes.into();
+                options.infra_only = infra_only;
+                let lab = app::lab::up(&at.app, &options, &|line| at.screen.err(line)).await?;
+                let folder = options.state_dir.display();
+                at.answer(
+                    || json!({ "name": lab.name, "folder": options.state_dir, "vip": lab.vip.to_string() }),
+                    || format!("its files are in {folder}: `kolla bootstrap-servers --configdir {folder}`"),
+                );
+            }
+            Act::Down => lab::down(&options, true).await?,
+            Act::Status => status(at, &options).await?,
+            Act::Power { host, state: Power::On } => lab::power_on(&options, &host).await?,
+            Act::Power { host, state: Power::Off } => lab::power_off(&options, &host).await?,
+            Act::Ssh { host, command } => {
+                let mut argv = lab::ssh_command(&options, &host).await?;
+                argv.extend(command);
+                return Local::new(argv).inherit().await.map(Exit);
+            }
+        }
+        Ok(Exit::DONE)
     }
+}
+
+async fn status(at: &Invocation, options: &lab::Options) -> Result<()> {
+    let hosts = lab::status(options).await?;
+    at.answer(
+        || {
+            let host = |status: &HostStatus| {
+                json!({ "host": status.host.name, "address": status.host.address, "state": status.state })
+            };
+            let hosts: Vec<_> = hosts.iter().map(host).collect();
+            json!({ "name": options.name, "folder": options.state_dir, "hosts": hosts })
+        },
+        || {
+            let mut table = Table::new(["HOST", "ADDRESS", "STATE", "UP", "ENGINE"]);
+            for status in &hosts {
+                let uptime = status.uptime.map(|up| format!("{}s", up.as_secs())).unwrap_or_default();
+                let engine = status.engine.clone().unwrap_or_default();
+                table.row([
+                    status.host.name.clone(),
+                    status.host.address.to_string(),
+                    status.state.clone(),
+                    uptime,
+                    engine,
+                ]);
+            }
+            table.render()
+        },
+    );
+    Ok(())
 }

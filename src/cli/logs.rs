@@ -3,7 +3,8 @@
 use clap::Args;
 use clap_complete::ArgValueCandidates;
 
-use super::{Exit, Invocation, complete, session};
+use super::{Exit, Invocation, complete};
+use crate::app::container::{Log, logs};
 use crate::error::Result;
 
 /// Shows the end of a service's log on a host.
@@ -25,7 +26,8 @@ pub struct Logs {
 
 impl Logs {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        session::logs(at, &self.host, &self.service, self.lines, self.follow).await?;
+        let Self { host, service, lines, follow } = self;
+        logs(&at.app, &Log { host, service, lines, follow }, |line| at.screen.out(line)).await?;
         Ok(Exit::DONE)
     }
 }

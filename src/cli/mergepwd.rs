@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use serde_json::json;
 
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation};
+use crate::app::passwords;
 use crate::error::{Result, numbered};
+use crate::site::MergeFiles;
 
 /// Writes the new file with the values of the old one, and after them the names that only the old one has. An empty value
 /// of the old file replaces none. What is written is encrypted if the old file is.
@@ -28,8 +30,8 @@ pub struct Mergepwd {
 
 impl Mergepwd {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let files = session::MergeFiles { old: self.old, new: self.new, merged: self.merged, check: at.global.check };
-        let told = session::mergepwd(at, &files, self.clean).await?;
+        let files = MergeFiles { old: self.old, new: self.new, merged: self.merged, check: at.global.check };
+        let told = passwords::mergepwd(&at.app, &files, self.clean).await?;
         let dropped = if self.clean { told.only_old.as_slice() } else { &[] };
         let names = |names: &[String]| if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
         let text = || {

@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and how its answer becomes text and an exit code.
 //!
 //! One file a command or family. A command takes an [`Invocation`] and never reads the environment, prints to
-//! a stream of its own or ends the process; what needs the layers below is behind [`session`].
+//! a stream of its own or ends the process. It makes a request of its options, and text of what [`crate::app`] answers.
 
 mod apply;
 mod build;
@@ -10,6 +10,7 @@ mod config;
 mod docs;
 pub mod environment;
 mod exec;
+mod exit;
 mod genpwd;
 pub mod global;
 mod graph;
@@ -17,7 +18,8 @@ mod history;
 mod init_runonce;
 mod interrupt;
 mod inventory;
-pub mod lab;
+mod invocation;
+mod lab;
 mod logs;
 mod mergepwd;
 mod order;
@@ -25,11 +27,12 @@ mod passwords;
 mod phases;
 mod plan;
 mod post_deploy;
-pub mod quickstart;
+mod prompt;
+mod quickstart;
 mod registry;
-pub mod reporting;
-pub mod session;
+mod reporting;
 mod status;
+mod topics;
 mod usage;
 mod validate;
 mod vars;
@@ -40,12 +43,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 pub use environment::Environment;
+pub use exit::Exit;
 pub use global::{Global, Output};
+pub use invocation::Invocation;
 pub use usage::recorded;
 
 use crate::error::{Error, Result};
@@ -152,53 +156,6 @@ impl Command {
     }
 }
 
-/// One call of the program: all that a command gets.
-pub struct Invocation {
-    /// What the environment says.
-    pub environment: Environment,
-    /// Options of every command.
-    pub global: Global,
-    /// Where to print.
-    pub screen: Arc<Screen>,
-    /// Cancelled by the first Ctrl-C: start nothing new.
-    pub stop: CancellationToken,
-    /// Passwords of encrypted files.
-    pub vault: session::Vault,
-    /// The command line as it is recorded, without values of `-e`.
-    pub command_line: String,
-}
-
-impl Invocation {
-    /// Prints an answer: as JSON with `--output json`, else as the text.
-    pub fn answer(&self, json: impl FnOnce() -> serde_json::Value, text: impl FnOnce() -> String) {
-        if self.global.json() {
-            self.screen.json(json());
-        } else {
-            self.screen.out(&text());
-        }
-    }
-
-    /// Prints a warning on stderr.
-    pub fn warn(&self, message: &str) {
-        self.screen.warn(message);
-    }
-}
-
-/// The exit code of a command that came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exit(pub u8);
-
-impl Exit {
-    /// All is done.
-    pub const DONE: Self = Self(0);
-    /// A host or an operation failed.
-    pub const FAILED: Self = Self(1);
-    /// `--check --exit-code` found something to do.
-    pub const CHANGES: Self = Self(3);
-    /// Stopped by Ctrl-C.
-    pub const INTERRUPTED: Self = Self(130);
-}
-
 /// The program.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
@@ -226,14 +183,7 @@ fn start(environment: Environment, arguments: &[OsString]) -> u8 {
     let screen = Arc::new(Screen::new(streams.0, streams.1, colors, bars));
     log(&environment, &global, &screen);
 
-    let at = Invocation {
-        environment,
-        global,
-        screen,
-        stop: CancellationToken::new(),
-        vault: session::Vault::default(),
-        command_line: recorded(arguments),
-    };
+    let at = Invocation::new(environment, global, screen, recorded(arguments));
     let result = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let result = runtime.block_on(supervised(command, &at));
@@ -257,21 +207,21 @@ fn start(environment: Environment, arguments: &[OsString]) -> u8 {
                 }
             }
             at.screen.err(&text::error(&error, at.screen.paint_err.0));
-            if at.stop.is_cancelled() { Exit::INTERRUPTED.0 } else { error.exit_code() }
+            if at.app.stop.is_cancelled() { Exit::INTERRUPTED.0 } else { error.exit_code() }
         }
     }
 }
 
 async fn supervised(command: Command, at: &Invocation) -> Result<Exit> {
     let finishes = command.finishes();
-    interrupt::watch(at.screen.clone(), at.stop.clone(), finishes);
+    interrupt::watch(at.screen.clone(), at.app.stop.clone(), finishes);
     let work = command.run(at);
     if finishes {
         return work.await;
     }
     tokio::select! {
         result = work => result,
-        () = at.stop.cancelled() => Err(Error::Interrupted),
+        () = at.app.stop.cancelled() => Err(Error::Interrupted),
     }
 }
 

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation};
+use crate::app::passwords::passwords;
 use crate::error::{Result, numbered};
 use crate::report::Table;
 
@@ -17,7 +18,7 @@ pub struct Passwords {}
 
 impl Passwords {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let (count, rows) = session::passwords(at).await?;
+        let (count, rows) = passwords(&at.app).await?;
         let needed = rows.iter().filter(|row| row.needed).count();
         let text = || {
             if rows.is_empty() {

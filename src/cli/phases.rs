@@ -1,12 +1,15 @@
 //! The phases: commands that walk the plan and may change hosts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
+use serde_json::json;
 
-use super::{Exit, Invocation, session};
+use super::reporting::{Warnings, reported};
+use super::{Exit, Invocation};
+use crate::app::run::{Request, phase, run};
+use crate::app::{self, Loaded};
 use crate::error::{InputError, Kind, Result};
-use crate::plan::Saved;
 use crate::run::event::Summary;
 
 /// The word that commands which lose data want to hear.
@@ -64,64 +67,64 @@ pub struct Destroy {
     pub include_images: bool,
 }
 
-/// What a phase is asked for beside the options of every command.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Request {
-    /// The phase's name, as on the command line.
-    pub phase: String,
-    /// Change nothing: `--check`, or a phase that never does.
-    pub check: bool,
-    /// `genconfig --dir`.
-    pub dir: Option<PathBuf>,
-    /// `destroy --include-images`.
-    pub include_images: bool,
-    /// `plan --save`.
-    pub save: Option<PathBuf>,
-    /// `apply`: what it may change, and from which state.
-    pub saved: Option<Saved>,
-}
-
 impl PhaseCommand {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let request = self.request(at)?;
-        let summary = session::phase(at, &request).await?;
-        Ok(exit(summary, request.check && at.global.exit_code, at.stop.is_cancelled()))
+        if let Self::Genconfig(Genconfig { dir: Some(dir) }) = &self {
+            return genconfig(at, dir).await;
+        }
+        walk(at, &self.request(at)?).await
     }
 
     fn request(self, at: &Invocation) -> Result<Request> {
-        let mut request = Request { check: at.global.check, ..Request::default() };
-        let name = match self {
+        let check = at.global.check;
+        let name = match &self {
             Self::BootstrapServers => "bootstrap-servers",
             Self::Prechecks => "prechecks",
             Self::Pull => "pull",
-            Self::Genconfig(options) => {
-                request.dir = options.dir;
-                "genconfig"
-            }
+            Self::Genconfig(_) => "genconfig",
             Self::Deploy => "deploy",
             Self::Reconfigure => "reconfigure",
-            Self::Check => {
-                request.check = true;
-                "check"
-            }
+            Self::Check => "check",
             Self::Stop(options) => {
-                meant("stop", options.yes_i_really_really_mean_it || at.global.check, "stops every service")?;
+                meant("stop", options.yes_i_really_really_mean_it || check, "stops every service")?;
                 "stop"
             }
             Self::Destroy(options) => {
-                meant(
-                    "destroy",
-                    options.yes_i_really_really_mean_it || at.global.check,
-                    "removes every service and all data",
-                )?;
-                request.include_images = options.include_images;
+                let said = options.yes_i_really_really_mean_it || check;
+                meant("destroy", said, "removes every service and all data")?;
                 "destroy"
             }
             Self::MariadbRecovery => "mariadb-recovery",
         };
-        name.clone_into(&mut request.phase);
-        Ok(request)
+        Ok(Request {
+            check: check || matches!(self, Self::Check),
+            include_images: matches!(self, Self::Destroy(Destroy { include_images: true, .. })),
+            ..Request::of(phase(name)?)
+        })
     }
+}
+
+/// Runs a phase, told and recorded; its exit code.
+pub(super) async fn walk(at: &Invocation, request: &Request) -> Result<Exit> {
+    Ok(at.exit(summary(at, request).await?, request.check))
+}
+
+/// Runs a phase, told and recorded.
+pub(super) async fn summary(at: &Invocation, request: &Request) -> Result<Summary> {
+    let loaded = Loaded::read(&at.app).await?;
+    reported(at, &loaded, request.check, async |listeners| run(&at.app, &loaded, request, listeners).await).await
+}
+
+/// Writes the files of all services here.
+async fn genconfig(at: &Invocation, dir: &Path) -> Result<Exit> {
+    let loaded = Loaded::read(&at.app).await?;
+    let summary = app::genconfig::genconfig(&at.app, &loaded, dir, &Warnings(at.screen.clone()))?;
+    let Summary { changed, same, .. } = summary;
+    at.answer(
+        || json!({ "folder": dir, "changed": changed, "same": same }),
+        || format!("{}: changed {changed}, same {same}", dir.display()),
+    );
+    Ok(at.exit(summary, at.global.check))
 }
 
 /// Refuses unless it was said that this is meant.
@@ -136,16 +139,6 @@ fn meant(command: &str, said: bool, effect: &str) -> Result<()> {
         .into())
 }
 
-/// The exit code of a walk.
-pub(super) fn exit(summary: Summary, changes_matter: bool, interrupted: bool) -> Exit {
-    match summary {
-        _ if interrupted => Exit::INTERRUPTED,
-        Summary { failed: 1.., .. } => Exit::FAILED,
-        Summary { changed: 1.., .. } if changes_matter => Exit::CHANGES,
-        _ => Exit::DONE,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,17 +146,8 @@ mod tests {
     use crate::report::{Screen, text};
 
     fn at(check: bool) -> Invocation {
-        let (screen, _, _) = Screen::captured();
         let global = crate::cli::Global { check, ..Default::default() };
-        let stop = tokio_util::sync::CancellationToken::new();
-        Invocation {
-            environment: Environment::default(),
-            global,
-            screen,
-            stop,
-            vault: session::Vault::default(),
-            command_line: "kolla".into(),
-        }
+        Invocation::new(Environment::default(), global, Screen::captured().0, "kolla".into())
     }
 
     #[test]
@@ -182,15 +166,5 @@ hint: add `--yes-i-really-really-mean-it` to do it, or `--check` to see what it 
         assert_eq!(refused.exit_code(), 2);
         assert!(destroy(true).request(&at(false)).unwrap().include_images);
         assert!(destroy(false).request(&at(true)).unwrap().check);
-    }
-
-    #[test]
-    fn exit_codes_tell_how_a_walk_ended() {
-        let summary = |changed, failed| Summary { changed, failed, ..Summary::default() };
-        assert_eq!(exit(summary(1, 0), false, false), Exit(0));
-        assert_eq!(exit(summary(1, 0), true, false), Exit(3));
-        assert_eq!(exit(summary(0, 0), true, false), Exit(0));
-        assert_eq!(exit(summary(1, 1), true, false), Exit(1));
-        assert_eq!(exit(summary(1, 1), true, true), Exit(130));
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use clap_complete::ArgValueCandidates;
 
-use super::phases::{Request, exit};
-use super::{Exit, Invocation, complete, session};
+use super::phases::walk;
+use super::{Exit, Invocation, complete};
+use crate::app::run::{Request, phase};
 use crate::error::Result;
 
 /// Looks at the hosts and shows what a phase would do there.
@@ -22,11 +23,11 @@ pub struct Plan {
 
 impl Plan {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let request = Request { phase: self.phase, check: true, save: self.save, ..Request::default() };
-        let summary = session::phase(at, &request).await?;
+        let request = Request { check: true, save: self.save, ..Request::of(phase(&self.phase)?) };
+        let exit = walk(at, &request).await?;
         if let Some(file) = &request.save {
             at.screen.err(&format!("saved to {}", file.display()));
         }
-        Ok(exit(summary, at.global.exit_code, at.stop.is_cancelled()))
+        Ok(exit)
     }
 }

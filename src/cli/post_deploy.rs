@@ -2,9 +2,12 @@
 
 use clap::Args;
 
-use super::phases::exit;
-use super::{Exit, Invocation, session};
+use super::reporting::reported;
+use super::{Exit, Invocation};
+use crate::app::Loaded;
+use crate::app::post_deploy::{access, write};
 use crate::error::Result;
+use crate::run::event::Summary;
 
 /// Writes openrc scripts and clouds.yaml into the configuration folder. They hold the administrator's password.
 #[derive(Debug, Args)]
@@ -12,7 +15,14 @@ pub struct PostDeploy {}
 
 impl PostDeploy {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let summary = session::post_deploy(at).await?;
-        Ok(exit(summary, at.global.check && at.global.exit_code, at.stop.is_cancelled()))
+        Ok(at.exit(post_deploy(at).await?, at.global.check))
     }
+}
+
+/// Writes them, told and recorded.
+pub(super) async fn post_deploy(at: &Invocation) -> Result<Summary> {
+    let (app, check) = (&at.app, at.global.check);
+    let loaded = Loaded::read(app).await?;
+    let access = access(app, &loaded)?;
+    reported(at, &loaded, check, async |listeners| write(app, &access, check, &*listeners.events)).await
 }

@@ -1,10 +1,13 @@
 //! `kolla registry`: a registry on this machine.
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
-use super::session::{self, RegistryAct};
+use super::build::told;
 use super::{Exit, Invocation};
-use crate::error::Result;
+use crate::app::registry;
+use crate::error::{Result, numbered};
+use crate::image;
 
 /// A registry as a container of this machine.
 #[derive(Debug, Args)]
@@ -32,12 +35,33 @@ enum Act {
 
 impl Registry {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let act = match self.act {
-            Act::Up => RegistryAct::Up,
-            Act::Down { include_images } => RegistryAct::Down(include_images),
-            Act::Status => RegistryAct::Status,
-        };
-        session::registry(at, act, self.port).await?;
+        let registry = registry::registry(&at.app, self.port);
+        match self.act {
+            Act::Up => up(at, &registry, None).await?,
+            Act::Down { include_images } => {
+                registry.down(include_images).await?;
+            }
+            Act::Status => {
+                let status = registry.status().await?;
+                at.answer(
+                    || json!({ "answers": status.answers, "images": status.images }),
+                    || {
+                        let state = if status.answers { "answers" } else { "does not answer" };
+                        let count = numbered(status.images.len(), "image");
+                        let head = format!("{} {state}: {count}", registry.address());
+                        let images = status.images.iter().map(|image| format!("  {image}"));
+                        std::iter::once(head).chain(images).collect::<Vec<_>>().join("\n")
+                    },
+                );
+            }
+        }
         Ok(Exit::DONE)
     }
+}
+
+/// Starts a registry; Debian packages for its image come from the mirror.
+pub(super) async fn up(at: &Invocation, registry: &image::Registry, mirror: Option<&str>) -> Result<()> {
+    registry::up(&at.app, registry, mirror, &|event| told(at, event)).await?;
+    at.screen.err(&format!("registry: answers on {}", registry.address()));
+    Ok(())
 }

@@ -1,14 +1,16 @@
 //! `kolla status`: services by hosts, and what the cloud says of its parts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use indexmap::{IndexMap, IndexSet};
 use serde_json::json;
 
-use super::session::{self, PartRow, StatusRow};
+use super::reporting::Warnings;
 use super::{Exit, Invocation};
+use crate::app::status::{self, PartRow, StatusRow};
 use crate::error::{Result, numbered};
 use crate::report::Table;
 
@@ -34,21 +36,22 @@ pub struct Status {
 impl Status {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
         loop {
-            let status = session::status(at).await?;
+            let warnings = Arc::new(Warnings(at.screen.clone()));
+            let status = status::status(&at.app, warnings).await?;
             let clear = if self.watch.is_some() && at.environment.stdout_terminal { CLEAR } else { "" };
             at.answer(|| json!(status), || format!("{clear}{}", text(&status, self.long)));
             let well = status.services.iter().all(|row| row.state == FINE) && status.parts.iter().all(|part| part.well);
             let exit = if well { Exit::DONE } else { Exit::FAILED };
             let Some(pause) = self.watch else { return Ok(exit) };
             tokio::select! {
-                () = at.stop.cancelled() => return Ok(exit),
+                () = at.app.stop.cancelled() => return Ok(exit),
                 () = tokio::time::sleep(Duration::from_secs(pause)) => {}
             }
         }
     }
 }
 
-fn text(status: &session::Status, long: bool) -> String {
+fn text(status: &status::Status, long: bool) -> String {
     let rows = &status.services;
     let hosts: IndexSet<&str> = rows.iter().map(|row| row.host.as_str()).collect();
     let mut services: Services<'_> = IndexMap::new();
@@ -160,7 +163,7 @@ mod tests {
         services[0].differs = vec!["configuration".into()];
         let parts = vec![part("c1", "2 members", true), part("c3", "2 members", true), part("c2", "no answer", false)];
         assert_eq!(
-            text(&session::Status { services, parts }, false),
+            text(&status::Status { services, parts }, false),
             "\
 ROLE    SERVICE     C1       C2
 glance  glance-api  running  stopped
@@ -183,7 +186,7 @@ c2    cluster     not well  no answer
     fn a_line_for_each_has_age_and_image() {
         let services = vec![row("c1", FINE, "Up 2 hours (healthy)")];
         assert_eq!(
-            text(&session::Status { services, parts: Vec::new() }, true),
+            text(&status::Status { services, parts: Vec::new() }, true),
             "\
 ROLE    SERVICE     HOST  STATE    ABOUT                 IMAGE
 glance  glance-api  c1    running  Up 2 hours (healthy)  registry:4000/glance-api:1
@@ -197,7 +200,7 @@ glance  glance-api  c1    running  Up 2 hours (healthy)  registry:4000/glance-ap
     fn many_hosts_are_counted() {
         let mut services: Vec<StatusRow> = (0..20).map(|n| row(&format!("c{n}"), FINE, "")).collect();
         services[7].state = "missing".into();
-        let text = text(&session::Status { services, parts: Vec::new() }, false);
+        let text = text(&status::Status { services, parts: Vec::new() }, false);
         assert!(text.contains("glance  glance-api  missing 1, running 19\n"), "{text}");
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use serde_json::json;
 
-use super::{Exit, Invocation, session};
+use super::{Exit, Invocation};
+use crate::app::lint::lint;
+use crate::app::validate::validate;
 use crate::error::{Result, numbered};
 use crate::report::json::finding;
 
@@ -21,8 +23,8 @@ pub struct Validate {
 impl Validate {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
         let found = match &self.role {
-            Some(folder) => session::lint(at, folder).await?,
-            None => session::validate(at).await?,
+            Some(folder) => lint(&at.app, folder).await?,
+            None => validate(&at.app, at.global.json()).await?,
         };
         for warning in &found.warnings {
             if at.global.json() {

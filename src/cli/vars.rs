@@ -4,7 +4,8 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 use serde_json::{Value, json};
 
-use super::{Exit, Invocation, complete, session};
+use super::{Exit, Invocation, complete};
+use crate::app::vars::vars;
 use crate::error::Result;
 use crate::report::Table;
 
@@ -20,7 +21,7 @@ pub struct Vars {
 
 impl Vars {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let rows = session::vars(at, &self.host, self.name.as_deref()).await?;
+        let rows = vars(&at.app, &self.host, self.name.as_deref()).await?;
         let text = || {
             let mut table = Table::new(["variable", "from", "value"]);
             for row in &rows {

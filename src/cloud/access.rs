@@ -2,8 +2,17 @@
 //! with the clouds that Kolla-Ansible's `post-deploy` has.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
+use crate::error::{Error, Result};
+use crate::op::api::{self, Identity};
 use crate::shell::{Secret, quote};
+use crate::template::Scope;
+
+/// The group whose hosts hold the addresses of the cloud.
+pub const HOLDERS: &str = "loadbalancer";
+/// Who lets the administrator in.
+pub const SERVICE: &str = "keystone";
 
 /// How the administrator gets in.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +48,43 @@ const CLOUDS: [(&str, bool, bool); 4] = [
 ];
 
 impl Access {
+    /// How the administrator gets in, by the site's variables.
+    ///
+    /// # Errors
+    /// One that is empty; a cloud without Keystone.
+    pub fn of(scope: &Scope) -> Result<Self> {
+        enabled(scope, SERVICE)?;
+        let text = |name: &str| -> Result<String> {
+            let value = scope.get(name)?;
+            if value.is_none() || value.as_str() == Some("") {
+                let hint =
+                    if name.ends_with("_password") { "`kolla genpwd` fills it" } else { "set it in globals.yml" };
+                return Err(Error::input(format!("`{name}` is empty")).with_hint(hint));
+            }
+            Ok(value.to_string())
+        };
+        let ca_file = "kolla_admin_openrc_cacert";
+        Ok(Self {
+            internal_url: text("keystone_internal_url")?,
+            public_url: text("keystone_public_url")?,
+            user: text("keystone_admin_user")?,
+            project: text("keystone_admin_project")?,
+            password: Secret::new(text("keystone_admin_password")?),
+            region: text("openstack_region_name")?,
+            ca_file: if scope.has(ca_file) { text(ca_file).unwrap_or_default() } else { String::new() },
+        })
+    }
+
+    /// As whom the APIs are asked.
+    ///
+    /// # Errors
+    /// An address that is none.
+    pub fn identity(&self) -> Result<Identity> {
+        let (address, port, _) = api::place(&self.internal_url)?;
+        let Self { user, project, password, region, .. } = self.clone();
+        Ok(Identity { address, port, user, project, region, password })
+    }
+
     /// The files by name, with their contents. They hold the password.
     pub fn files(&self) -> Vec<(&'static str, String)> {
         let scripts = SCRIPTS.iter().map(|(name, inside, system)| (*name, self.script(*inside, *system)));
@@ -103,6 +149,16 @@ impl Access {
         }
         text
     }
+}
+
+/// Refuses where a role is not there, or is left out.
+pub(super) fn enabled(scope: &Scope, role: &str) -> Result<()> {
+    let name = format!("enable_{role}");
+    let text = format!("{{{{ {name} | default(false) | bool }}}}");
+    if scope.render(Path::new("globals.yml"), &text)?.eq_ignore_ascii_case("true") {
+        return Ok(());
+    }
+    Err(Error::input(format!("{role} is not enabled")).with_hint(format!("set `{name}: true` and run `kolla deploy`")))
 }
 
 #[cfg(test)]

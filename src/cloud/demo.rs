@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::access::enabled;
 use super::object::{Object, ensure, named};
 use super::{Cloud, Ids, Server, server};
 use crate::error::{Error, InputError, Result};
 use crate::op::api::Api;
 use crate::run::Tally;
 use crate::run::event::{Outcome, Sink, Summary};
+use crate::template::Scope;
 
 /// The key pair's name.
 pub const KEY: &str = "mykey";
@@ -213,6 +215,14 @@ impl Image {
 }
 
 impl Demo {
+    /// Refuses a site that has not all that it is made of.
+    ///
+    /// # Errors
+    /// The first service that is not enabled.
+    pub fn possible(scope: &Scope) -> Result<()> {
+        ["keystone", "glance", "neutron", "nova"].iter().try_for_each(|role| enabled(scope, role))
+    }
+
     /// What starts a server of it by hand.
     pub fn command(&self) -> String {
         let (image, flavor) = (self.image.name, self.flavor());
@@ -345,8 +355,8 @@ impl Demo {
         image.map_err(|error| named(error, &self.image.subject(), ""))?;
         let server = if self.server {
             let outside = self.external.is_some();
-            let parts = server::Parts { image: self.image.name, flavor: self.flavor(), key: KEY, outside };
-            server::start(cloud, &parts, &mut ids, stop, &mut tally).await?
+            let recipe = server::Recipe { image: self.image.name, flavor: self.flavor(), key: KEY, outside };
+            server::start(cloud, &recipe, &mut ids, stop, &mut tally).await?
         } else {
             None
         };

@@ -1,5 +1,5 @@
 //! A running cloud as its administrator sees it: logged in through a host, so that this machine needs no way to the
-//! cloud's addresses. Knows nothing of sites, roles and plans.
+//! cloud's addresses. Knows nothing of inventories, roles and plans.
 
 pub mod access;
 pub mod demo;

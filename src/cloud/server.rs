@@ -1,8 +1,10 @@
 //! A server that shows that the cloud works: started, reached by an address outside, and read from its console.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,9 @@ const BOOTED: [&str; 2] = ["login:", "guest: ready"];
 const WITHIN: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// Seconds until one that has booted answers from outside.
+const ANSWERS: u64 = 60;
+
 /// A server that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -29,8 +34,39 @@ pub struct Server {
     pub console: String,
 }
 
+impl Server {
+    /// The last lines of the console.
+    pub fn console_end(&self) -> String {
+        let lines: Vec<&str> = self.console.lines().filter(|line| !line.trim().is_empty()).collect();
+        let end = lines[lines.len().saturating_sub(4)..].iter().map(|line| format!("  {}", line.trim_end()));
+        end.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Waits until it answers at its address, from outside the cloud.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn reach(&self) -> Result<()> {
+        let address: Ipv4Addr = self
+            .address
+            .parse()
+            .map_err(|error| Error::local(format!("reach the server at {}", self.address), error))?;
+        let end = Instant::now() + Duration::from_secs(ANSWERS);
+        while !answers(address).await {
+            if Instant::now() > end {
+                let late =
+                    format!("nothing at {address} after {ANSWERS} s; the end of its console: {}", self.console_end());
+                return Err(Error::local("reach the server demo1 from outside the cloud", late)
+                    .with_hint("see `kolla status`, and `kolla logs HOST neutron_l3_agent` on the controllers"));
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
+    }
+}
+
 /// What the server is made of, by the names of what is there already.
-pub(super) struct Parts {
+pub(super) struct Recipe {
     pub(super) image: &'static str,
     pub(super) flavor: &'static str,
     pub(super) key: &'static str,
@@ -41,14 +77,14 @@ pub(super) struct Parts {
 /// Sees to it that the server runs, and waits until it has booted; a dry run has none.
 pub(super) async fn start(
     cloud: &Cloud,
-    parts: &Parts,
+    recipe: &Recipe,
     ids: &mut Ids,
     stop: &CancellationToken,
     tally: &mut Tally<'_>,
 ) -> Result<Option<Server>> {
     let body = json!({
-        "imageRef": format!("{{{}}}", parts.image), "flavorRef": format!("{{{}}}", parts.flavor),
-        "key_name": parts.key, "networks": [{ "uuid": "{demo-net}" }],
+        "imageRef": format!("{{{}}}", recipe.image), "flavorRef": format!("{{{}}}", recipe.flavor),
+        "key_name": recipe.key, "networks": [{ "uuid": "{demo-net}" }],
     });
     let server = Object::named("compute", "/servers", "server", NAME, body).look("/servers/detail?name=demo1");
     let subject = server.subject.clone();
@@ -62,7 +98,7 @@ pub(super) async fn start(
         address = text(&port["fixed_ips"][0]["ip_address"]);
         ids.insert("port".into(), text(&port["id"]));
     }
-    if parts.outside {
+    if recipe.outside {
         let body = json!({ "floating_network_id": "{public1}", "port_id": "{port}" });
         let floating = Object::new("network", "/v2.0/floatingips", "floatingip", &format!("of {NAME}"), body)
             .look("/v2.0/floatingips?port_id={port}");
@@ -129,6 +165,16 @@ async fn console(cloud: &Cloud, host: &Remote, id: &str, stop: &CancellationToke
 
 async fn act(cloud: &Cloud, host: &Remote, id: &str, body: &Value) -> Result<Value> {
     cloud.session.api("compute")?.send(host, "POST", &format!("/servers/{id}/action"), body).await
+}
+
+/// A server with nothing that listens refuses a connection: then it is there.
+async fn answers(address: Ipv4Addr) -> bool {
+    let attempt = tokio::time::timeout(Duration::from_secs(2), TcpStream::connect((address, 22))).await;
+    match attempt {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        Err(_) => false,
+    }
 }
 
 async fn pause(stop: &CancellationToken) -> Result<()> {

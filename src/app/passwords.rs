@@ -3,37 +3,52 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use super::load::Loaded;
-use super::{PasswordRow, vault};
-use crate::cli::Invocation;
+use serde::Serialize;
+
+use super::{App, Loaded};
 use crate::error::{Result, nearest};
 use crate::examples;
 use crate::plan::reads;
 use crate::site::{MergeFiles, Merged, Password, Read, Trace};
 use crate::template::Mentions;
 
+/// What is to be said of a secret.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PasswordRow {
+    /// Its name.
+    pub name: String,
+    /// `empty`, `missing`, `weak`, `unknown` or `unused`.
+    pub state: &'static str,
+    /// Why, or who reads it.
+    pub about: String,
+    /// Where it stands, as `/etc/kolla/passwords.yml:12`; empty where it is missing.
+    pub place: String,
+    /// Something enabled needs it, and it has no value.
+    pub needed: bool,
+}
+
 /// Fills the empty entries of a file of passwords, unless it is a check; how many.
 ///
 /// # Errors
 /// When the file cannot be read, decrypted, understood or written.
-pub async fn genpwd(at: &Invocation, file: &Path) -> Result<usize> {
-    crate::site::genpwd(file, vault::keys(at).await?, at.global.check)
+pub async fn genpwd(app: &App, file: &Path, check: bool) -> Result<usize> {
+    crate::site::genpwd(file, app.vault_keys().await?, check)
 }
 
 /// Takes the secrets of an older file of passwords into a newer one; `clean` leaves out names that only the old one has.
 ///
 /// # Errors
 /// When a file cannot be read, decrypted, understood or written.
-pub async fn mergepwd(at: &Invocation, files: &MergeFiles, clean: bool) -> Result<Merged> {
-    crate::site::mergepwd(files, clean, vault::keys(at).await?)
+pub async fn mergepwd(app: &App, files: &MergeFiles, clean: bool) -> Result<Merged> {
+    crate::site::mergepwd(files, clean, app.vault_keys().await?)
 }
 
 /// How many secrets the site has, and those of which something is to be said.
 ///
 /// # Errors
 /// Input errors.
-pub async fn passwords(at: &Invocation) -> Result<(usize, Vec<PasswordRow>)> {
-    let loaded = Loaded::read(at).await?;
+pub async fn passwords(app: &App) -> Result<(usize, Vec<PasswordRow>)> {
+    let loaded = Loaded::read(app).await?;
     let enabled: HashSet<&str> = loaded.enabled()?.into_iter().map(|role| role.name.as_str()).collect();
     let trace = Trace::of(&loaded.site);
     let readers = loaded.roles.0.values().map(|role| (role.name.as_str(), trace.read(reads::by_role(role))));

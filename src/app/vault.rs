@@ -1,4 +1,4 @@
-//! The passwords of encrypted files: from files, programs and the terminal.
+//! The passwords of encrypted files: from files, programs and people.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -6,37 +6,59 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use super::prompt;
-use crate::cli::Invocation;
+use super::App;
 use crate::error::{Error, InputError, Kind, Place, Result};
 use crate::host::local::Local;
 use crate::shell::Secret;
 use crate::site::{DEFAULT_ID, VaultKey, VaultKeys};
 
-/// The passwords once they were asked for; the same of all copies.
+/// Where passwords come from, as Ansible's options name it.
 #[derive(Debug, Clone, Default)]
-pub struct Vault(Arc<OnceCell<VaultKeys>>);
+pub struct Sources {
+    /// `ID@SOURCE`: a file, one to execute, or `prompt`.
+    pub ids: Vec<String>,
+    /// Files; those that can be executed print the password.
+    pub files: Vec<PathBuf>,
+    /// A human knows it.
+    pub ask: bool,
+}
 
-/// Where a password comes from.
+/// The passwords of encrypted files, read or asked for once; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Vault {
+    sources: Sources,
+    keys: Arc<OnceCell<VaultKeys>>,
+}
+
+impl Vault {
+    /// Passwords from these sources.
+    pub fn of(sources: Sources) -> Self {
+        Self { sources, keys: Arc::default() }
+    }
+}
+
+impl App {
+    /// The passwords of encrypted files.
+    ///
+    /// # Errors
+    /// Input errors: a file that is not there, or gives no password.
+    pub(super) async fn vault_keys(&self) -> Result<&VaultKeys> {
+        self.vault.keys.get_or_try_init(|| read(self)).await
+    }
+}
+
+/// Where one password comes from.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
     Prompt,
     File(PathBuf),
 }
 
-/// The passwords that options and environment give, read or asked for once a call of the program.
-///
-/// # Errors
-/// Input errors: a file that is not there, or gives no password.
-pub(super) async fn keys(at: &Invocation) -> Result<&VaultKeys> {
-    at.vault.0.get_or_try_init(|| read(at)).await
-}
-
-async fn read(at: &Invocation) -> Result<VaultKeys> {
+async fn read(app: &App) -> Result<VaultKeys> {
     let mut keys = Vec::new();
-    for (id, source) in sources(at)? {
+    for (id, source) in sources(&app.vault.sources, &app.control.home)? {
         let password = match source {
-            Source::Prompt => prompt::secret(at, &prompt_of(&id)).await?,
+            Source::Prompt => typed(&app.frontend.secret(&prompt_of(&id)).await?)?,
             Source::File(file) => from_file(&id, &file).await?,
         };
         keys.push(VaultKey { id, password });
@@ -49,11 +71,10 @@ fn prompt_of(id: &str) -> String {
 }
 
 /// Sources in the order in which Ansible tries them.
-fn sources(at: &Invocation) -> Result<Vec<(String, Source)>> {
-    let home = &at.environment.home;
+fn sources(sources: &Sources, home: &Path) -> Result<Vec<(String, Source)>> {
     let file = |text: &str| Source::File(text.strip_prefix("~/").map_or_else(|| text.into(), |rest| home.join(rest)));
     let mut found = Vec::new();
-    for given in &at.global.vault_id {
+    for given in &sources.ids {
         let (id, source) = given.split_once('@').unwrap_or(("", given));
         if source.is_empty() {
             let error = InputError::new(format!("`--vault-id {given}` names no source")).of(Kind::Usage);
@@ -63,9 +84,8 @@ fn sources(at: &Invocation) -> Result<Vec<(String, Source)>> {
         let asks = matches!(source, "prompt" | "prompt_ask_vault_pass");
         found.push((id.to_owned(), if asks { Source::Prompt } else { file(source) }));
     }
-    let files = at.global.vault_password_file.iter().chain(&at.environment.vault_password_file);
-    found.extend(files.map(|path| (DEFAULT_ID.to_owned(), file(&path.to_string_lossy()))));
-    if at.global.ask_vault_password {
+    found.extend(sources.files.iter().map(|path| (DEFAULT_ID.to_owned(), file(&path.to_string_lossy()))));
+    if sources.ask {
         found.push((DEFAULT_ID.to_owned(), Source::Prompt));
     }
     Ok(found)
@@ -110,8 +130,8 @@ async fn from_file(id: &str, file: &Path) -> Result<Secret> {
 }
 
 /// What was typed, as a password.
-pub(super) fn typed(line: &str) -> Result<Secret> {
-    match line.trim() {
+fn typed(line: &Secret) -> Result<Secret> {
+    match line.reveal().trim() {
         "" => Err(Error::input("no vault password was typed").of(Kind::Encrypted)),
         text => Ok(Secret::new(text)),
     }
@@ -122,38 +142,27 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::cli::{Environment, Global};
-    use crate::report::Screen;
-
-    fn called(global: Global, environment: Environment) -> Invocation {
-        let (screen, stop) = (Screen::captured().0, tokio_util::sync::CancellationToken::new());
-        Invocation { environment, global, screen, stop, vault: Vault::default(), command_line: "kolla".into() }
-    }
 
     #[test]
     fn ids_come_first_then_files_then_the_question() {
-        let at = called(
-            Global {
-                vault_id: ["prod@~/one", "two", "@three", "dev@prompt"].map(str::to_owned).to_vec(),
-                vault_password_file: vec!["four".into()],
-                ask_vault_password: true,
-                ..Global::default()
-            },
-            Environment { home: "/home/me".into(), vault_password_file: Some("five".into()), ..Environment::default() },
-        );
+        let given = Sources {
+            ids: ["prod@~/one", "two", "@three", "dev@prompt"].map(str::to_owned).to_vec(),
+            files: vec!["four".into(), "~/five".into()],
+            ask: true,
+        };
         let expected = [
             ("prod", Some("/home/me/one")),
             ("default", Some("two")),
             ("default", Some("three")),
             ("dev", None),
             ("default", Some("four")),
-            ("default", Some("five")),
+            ("default", Some("/home/me/five")),
             ("default", None),
         ]
         .map(|(id, file)| (id.to_owned(), file.map_or(Source::Prompt, |file| Source::File(file.into()))));
-        assert_eq!(sources(&at).unwrap(), expected);
-        let at = called(Global { vault_id: vec!["prod@".into()], ..Global::default() }, Environment::default());
-        assert_eq!(sources(&at).unwrap_err().exit_code(), 2);
+        assert_eq!(sources(&given, Path::new("/home/me")).unwrap(), expected);
+        let nothing = Sources { ids: vec!["prod@".into()], ..Sources::default() };
+        assert_eq!(sources(&nothing, Path::new("/")).unwrap_err().exit_code(), 2);
     }
 
     #[tokio::test]
@@ -190,10 +199,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("password");
         fs::write(&path, "one").unwrap();
-        let at =
-            called(Global { vault_password_file: vec![path.clone()], ..Global::default() }, Environment::default());
-        keys(&at).await.unwrap();
+        let vault = Vault::of(Sources { files: vec![path.clone()], ..Sources::default() });
+        let app = App { vault, ..App::default() };
+        app.vault_keys().await.unwrap();
         fs::remove_file(&path).unwrap();
-        keys(&at).await.unwrap();
+        app.clone().vault_keys().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn where_nobody_is_there_a_question_is_an_error() {
+        let app = App { vault: Vault::of(Sources { ask: true, ..Sources::default() }), ..App::default() };
+        let error = app.vault_keys().await.unwrap_err();
+        let Error::Input(errors) = error else { panic!("{error:?}") };
+        assert_eq!(errors[0].message, "nobody is there to answer `Vault password`");
     }
 }

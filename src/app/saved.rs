@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::phase::write_private;
+use super::files::write_private;
 use crate::error::{Error, InputError, Kind, Result, numbered};
+use crate::op::Want;
+use crate::plan::phase::named;
 use crate::plan::saved::FORMAT;
-use crate::plan::{Plan, Saved};
+use crate::plan::{Phase, Plan, Saved};
 use crate::run::event::{Quiet, Sink, Summary};
 use crate::run::{RunContext, WalkOptions, look};
 
@@ -38,7 +40,7 @@ pub(super) async fn save(
 /// What was saved.
 ///
 /// # Errors
-/// A file that is no plan, or one of another format.
+/// A file that is no plan, or one of another format; a plan of a phase that cannot be applied.
 pub fn saved_plan(file: &Path) -> Result<Saved> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Error::local(format!("read the plan {}", file.display()), error))?;
@@ -54,7 +56,16 @@ pub fn saved_plan(file: &Path) -> Result<Saved> {
         let what = format!("{} is a plan of format {format}, and this program applies format {FORMAT}", file.display());
         return Err(InputError::new(what).of(Kind::SavedPlan).hint(ANEW).into());
     }
-    Ok(serde_json::from_value(value).map_err(is_none)?)
+    let saved: Saved = serde_json::from_value(value).map_err(is_none)?;
+    // What a recovery finds out decides what it does.
+    let applies = |phase: &Phase| phase.want == Want::Running && !phase.looks && !phase.recover;
+    if !named(&saved.phase).is_some_and(applies) {
+        return Err(InputError::new(format!("a saved plan of `{}` cannot be applied", saved.phase))
+            .of(Kind::SavedPlan)
+            .hint(format!("run `kolla {}` itself", saved.phase))
+            .into());
+    }
+    Ok(saved)
 }
 
 /// The nodes that a saved plan changes, after a new look at all that it knows.

@@ -2,28 +2,42 @@
 
 use indexmap::IndexSet;
 
-use super::ask::known_host;
 use super::facts::KeptFacts;
-use super::load::Loaded;
-use crate::cli::Invocation;
+use super::{App, Loaded};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::plan::{Input, ServiceFile, service_files};
 
-/// The files of a service on a host: all, or the one of a name or a path in the container. Secrets are hidden unless
-/// `secrets` is set.
+/// Which files.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The host.
+    pub host: String,
+    /// The service, as `glance-api`.
+    pub service: String,
+    /// The one of this name or path in the container; all where there is none.
+    pub file: Option<String>,
+    /// With their secrets.
+    pub secrets: bool,
+}
+
+/// The files of a service on a host.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The files.
+    pub files: Vec<ServiceFile>,
+    /// What is not as it would be deployed, because hosts were not asked yet.
+    pub warnings: Vec<String>,
+}
+
+/// The files of a service on a host, as its container would get them.
 ///
 /// # Errors
 /// Input errors; a host, service or file that is not there.
-pub async fn config(
-    at: &Invocation,
-    host: &str,
-    service: &str,
-    file: Option<&str>,
-    secrets: bool,
-) -> Result<Vec<ServiceFile>> {
-    let loaded = Loaded::read(at).await?;
-    known_host(&loaded, host)?;
-    let facts = KeptFacts::of(at).read();
+pub async fn config(app: &App, request: &Request) -> Result<Config> {
+    let Request { host, service, file, secrets } = request;
+    let loaded = Loaded::read(app).await?;
+    loaded.known(host)?;
+    let facts = KeptFacts::of(app).read();
     let hosts: IndexSet<String> = loaded.members();
     let made = |draft| {
         let scopes = loaded.remembered(&facts, draft);
@@ -37,7 +51,7 @@ pub async fn config(
     };
     if let Some(wanted) = file {
         let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
-        files.retain(|file| file.name == wanted || file.to == wanted);
+        files.retain(|file| file.name == *wanted || file.to == *wanted);
         if files.is_empty() {
             let name = wanted.rsplit('/').next().unwrap_or(wanted);
             let hint = match nearest(name, names.iter().map(String::as_str)) {
@@ -49,11 +63,12 @@ pub async fn config(
                 .with_hint(hint));
         }
     }
+    let mut warnings = Vec::new();
     if !facts.contains_key(host) {
-        at.warn(&format!("{host} was not asked yet: facts of an ordinary host stand in for its own"));
+        warnings.push(format!("{host} was not asked yet: facts of an ordinary host stand in for its own"));
     }
     if made_up {
-        at.warn("not all hosts were asked yet: addresses that only those know are made up");
+        warnings.push("not all hosts were asked yet: addresses that only those know are made up".to_owned());
     }
     if !secrets {
         for file in &mut files {
@@ -63,5 +78,5 @@ pub async fn config(
             }
         }
     }
-    Ok(files)
+    Ok(Config { files, warnings })
 }

@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::phase::write_private;
-use crate::cli::Invocation;
+use super::files::write_private;
+use super::{App, Loaded};
 use crate::host::{Facts, Look};
 use crate::op::files::digest_of;
+use crate::template::Scopes;
 
 /// The facts kept of a site's hosts, in one file of this machine.
 pub(super) struct KeptFacts(PathBuf);
 
 impl KeptFacts {
     /// Those of the site whose configuration folder this is.
-    pub(super) fn of(at: &Invocation) -> Self {
-        let folder = at.global.configdir(&at.environment);
-        let folder = folder.canonicalize().unwrap_or(folder);
+    pub(super) fn of(app: &App) -> Self {
+        let folder = &app.options.config_dir;
+        let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
         let name: String = digest_of(folder.display().to_string().as_bytes()).chars().take(12).collect();
-        Self(at.environment.state_home.join(format!("kolla/facts/{name}.json")))
+        Self(app.control.state.join(format!("facts/{name}.json")))
     }
 
     /// What was kept. A file that is damaged is worth no more than none.
@@ -35,6 +36,14 @@ impl KeptFacts {
             tracing::warn!("the facts of the hosts are not kept: {error}");
         }
         facts
+    }
+}
+
+impl Loaded {
+    /// Variables as a host has them, with what is known of it.
+    pub(super) fn scopes_of(&self, app: &App, host: &str, looks: &BTreeMap<String, Look>) -> Scopes {
+        let facts = KeptFacts::of(app).with(looks);
+        if facts.contains_key(host) { self.scopes(&facts) } else { self.unasked(false) }
     }
 }
 

@@ -6,9 +6,8 @@ use std::path::Path;
 
 use indexmap::IndexSet;
 
-use super::Validated;
-use super::load::Loaded;
-use crate::cli::Invocation;
+use super::validate::Validated;
+use super::{App, Loaded};
 use crate::error::{Error, InputError, Kind, Place, Result};
 use crate::examples;
 use crate::plan::{Overrides, reads};
@@ -28,11 +27,11 @@ const SECRETS: [&str; 6] = ["_password", "_secret", "_key", "_token", "_cookie",
 ///
 /// # Errors
 /// Mistakes in what the role says; those in what is made of it are among what is found.
-pub async fn lint(at: &Invocation, folder: &Path) -> Result<Validated> {
+pub async fn lint(app: &App, folder: &Path) -> Result<Validated> {
     let (roles, name) = Roles::with(folder)?;
     let Some(role) = roles.0.get(&name) else { return Err(Error::input(format!("there is no role `{name}`"))) };
     let made_up = tempfile::tempdir().map_err(|error| Error::local("make a folder for a site", error))?;
-    let site = site(at, made_up.path(), role, &roles).await?;
+    let site = site(app, made_up.path(), role, &roles).await?;
     let mut warnings = unread_templates(role, folder);
     warnings.extend(unread_variables(role, &roles, &site));
     // It is looked through whatever it is that enables it.
@@ -93,7 +92,7 @@ fn enables(role: &Role, name: &str) -> bool {
 }
 
 /// A site on which the role is enabled, in a folder that is there for as long as it is read.
-async fn site(at: &Invocation, folder: &Path, role: &Role, roles: &Roles) -> Result<Site> {
+async fn site(app: &App, folder: &Path, role: &Role, roles: &Roles) -> Result<Site> {
     let groups = roles.0.values().flat_map(|role| role.services.values().map(|service| service.group.as_str()));
     let mut inventory = String::new();
     for group in groups.chain(GROUPS).collect::<BTreeSet<_>>() {
@@ -126,10 +125,10 @@ async fn site(at: &Invocation, folder: &Path, role: &Role, roles: &Roles) -> Res
     let options = SiteOptions {
         config_dir: folder.to_owned(),
         inventories: vec![folder.join("inventory")],
-        extra_vars: at.global.extra_vars.clone(),
-        user: at.environment.user.clone(),
-        environment: at.environment.variables.clone(),
-        vault: super::vault::keys(at).await?.clone(),
+        extra_vars: app.options.extra_vars.clone(),
+        user: app.control.user.clone(),
+        environment: app.control.variables.clone(),
+        vault: app.vault_keys().await?.clone(),
         ..SiteOptions::default()
     };
     Site::load(&options, roles.layers())

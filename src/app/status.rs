@@ -1,5 +1,6 @@
-//! What `kolla status` finds out: containers against the plan, and what the cloud says of itself.
+//! A cloud as it is: containers against the plan, and what the cloud says of itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -7,13 +8,14 @@ use futures_util::future::join_all;
 use futures_util::stream;
 use indexmap::{IndexMap, IndexSet};
 use regex::Regex;
+use serde::Serialize;
 use tokio::sync::OnceCell;
 
-use super::agree::Agreement;
+use super::agreement::Agreement;
+use super::connect::{connect_options, context, shared};
 use super::facts::KeptFacts;
-use super::load::{Loaded, connect_options, context, shared};
-use super::{PartRow, Status, StatusRow};
-use crate::cli::Invocation;
+use super::{App, Loaded};
+use crate::cloud::access::HOLDERS;
 use crate::error::{Error, Result};
 use crate::host::{Interface, Observer, ReadOnly, Remote};
 use crate::op::api::Part;
@@ -23,7 +25,7 @@ use crate::plan::phase::named;
 use crate::plan::{Asked, Plan, Question, Selection};
 use crate::run::RunContext;
 use crate::run::connect::connect;
-use crate::run::event::Quiet;
+use crate::run::event::{Event, Quiet, Sink};
 
 /// Questions that are asked at once.
 const AT_ONCE: usize = 64;
@@ -33,17 +35,60 @@ const LAGS: Duration = Duration::from_millis(500);
 /// How much of an answer is told.
 const WORDS: usize = 100;
 
-/// The services that hosts have or should have, and what the cloud says of its parts.
+/// A service on a host.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct StatusRow {
+    /// The host.
+    pub host: String,
+    /// The role.
+    pub role: String,
+    /// The service, as `glance-api`.
+    pub service: String,
+    /// `running`, `unhealthy`, `stopped`, `missing`, `foreign`, or `unreachable`.
+    pub state: String,
+    /// The engine's words on its age and health, as `Up 3 hours (healthy)`, or what is wrong.
+    pub about: String,
+    /// The image it is to be made of.
+    pub image: String,
+    /// In what it differs from what would be deployed.
+    pub differs: Vec<String>,
+}
+
+/// A part of the cloud beyond containers: a member of a cluster, an address, an agent.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PartRow {
+    /// The role.
+    pub role: String,
+    /// What it is, as `cluster` or `network agent neutron-l3-agent`.
+    pub part: String,
+    /// Its host; empty where it is of none.
+    pub host: String,
+    /// What is said of it.
+    pub answer: String,
+    /// That is as it should be.
+    pub well: bool,
+}
+
+/// A cloud as it is.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Status {
+    /// Services on hosts.
+    pub services: Vec<StatusRow>,
+    /// What the cloud says of its parts.
+    pub parts: Vec<PartRow>,
+}
+
+/// The services that hosts have or should have, and what the cloud says of its parts. Warnings go to `sink`.
 ///
 /// # Errors
 /// Input errors; hosts that cannot be reached are rows.
-pub async fn status(at: &Invocation) -> Result<Status> {
-    let loaded = Loaded::read(at).await?;
-    let limit = loaded.limit(at)?;
+pub async fn status(app: &App, sink: Arc<dyn Sink>) -> Result<Status> {
+    let loaded = Loaded::read(app).await?;
+    let limit = loaded.limit(app)?;
     let names: Vec<String> = loaded.members().into_iter().collect();
     let asking = loaded.unasked(true);
     let ask = |host: &str| loaded.ask(&asking, host, false);
-    let connected = connect(&loaded.site, &names, &connect_options(at, None), ask, &Quiet).await;
+    let connected = connect(&loaded.site, &names, &connect_options(app, None), ask, &Quiet).await;
     let unreachable = |(host, error): (&String, &Error)| StatusRow {
         host: host.clone(),
         state: "unreachable".into(),
@@ -55,23 +100,22 @@ pub async fn status(at: &Invocation) -> Result<Status> {
     let (Some(first), Some(phase)) = (connected.machines.keys().next().cloned(), named("deploy")) else {
         return Ok(Status { services, parts: Vec::new() });
     };
-    let facts = KeptFacts::of(at).with(&connected.looks);
+    let facts = KeptFacts::of(app).with(&connected.looks);
     let scopes = loaded.scopes(&facts);
     let hosts: IndexSet<String> = connected.machines.keys().cloned().collect();
     let whole = loaded.plan(&facts, &scopes, &hosts)?;
-    let tags = loaded.tags(at)?;
-    let mut shared = shared(at, scopes.host(&first))?;
-    let screen = at.screen.clone();
+    let tags = loaded.tags(app)?;
+    let mut shared = shared(app, &loaded, scopes.host(&first))?;
     shared.tell = Tell::new(move |told| {
         if let Told::Warning(message) = told {
-            screen.warn(&message);
+            sink.event(&Event::Warning { host: String::new(), message });
         }
     });
     let context = context(connected, shared);
     let wanted = |role: &String| (tags.tags.is_empty() || tags.tags.contains(role)) && !tags.skip_tags.contains(role);
     let questions: Vec<&Question> = whole.questions.iter().filter(|question| wanted(&question.role)).collect();
     let plan = whole.select(phase, &Selection { hosts: Some(limit.clone()), ..tags.clone() });
-    let holders = loaded.site.group("loadbalancer");
+    let holders = loaded.site.group(HOLDERS);
     let near = holders.into_iter().find(|host| hosts.contains(*host)).unwrap_or(&first);
     let (rows, parts) = tokio::join!(containers(&plan, &context), answers(&questions, near, &limit, &context));
     services.extend(rows);
