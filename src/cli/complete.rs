@@ -11,7 +11,8 @@ use clap::builder::StyledStr;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::{Cli, Environment, Global, topics};
+use super::environment::Environment;
+use super::{Cli, paths, topics};
 use crate::error::{Error, Result};
 use crate::plan::phase::PHASES;
 use crate::role::{Roles, Source};
@@ -61,19 +62,19 @@ fn on_first_key(script: &str) -> String {
 /// The command line on which is completed.
 struct Line {
     words: Vec<String>,
-    global: Global,
-    environment: Environment,
+    inventories: Vec<PathBuf>,
+    role_folders: Vec<PathBuf>,
 }
 
 impl Line {
     /// The shell gives it behind a `--`.
     fn read() -> Self {
         let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
-        Self::of(words.map(|word| word.to_string_lossy().into_owned()).collect(), Environment::read())
+        Self::of(words.map(|word| word.to_string_lossy().into_owned()).collect(), &Environment::read())
     }
 
-    fn of(words: Vec<String>, environment: Environment) -> Self {
-        let paths = |long: &str, short: &str| -> Vec<PathBuf> {
+    fn of(words: Vec<String>, environment: &Environment) -> Self {
+        let given = |long: &str, short: &str| -> Vec<PathBuf> {
             let mut found = Vec::new();
             for (index, word) in words.iter().enumerate() {
                 let value = match word.strip_prefix(long) {
@@ -90,21 +91,18 @@ impl Line {
             }
             found
         };
-        let global = Global {
-            inventory: paths("--inventory", "-i"),
-            configdir: paths("--configdir", "").pop(),
-            roles: paths("--roles", ""),
-            ..Global::default()
-        };
-        Self { words, global, environment }
+        let configdir = paths::configdir(given("--configdir", "").pop().as_deref(), environment);
+        let inventories = paths::inventories(&given("--inventory", "-i"), &configdir);
+        let role_folders = paths::role_folders(&given("--roles", ""), &configdir);
+        Self { words, inventories, role_folders }
     }
 
     fn listing(&self) -> Option<Listing> {
-        Listing::read(&self.global.inventories(&self.environment), &VaultKeys::default()).ok()
+        Listing::read(&self.inventories, &VaultKeys::default()).ok()
     }
 
     fn roles(&self) -> Roles {
-        Roles::load(&self.global.role_folders(&self.environment)).unwrap_or_default()
+        Roles::load(&self.role_folders).unwrap_or_default()
     }
 }
 
@@ -197,10 +195,12 @@ mod tests {
     fn the_line_says_which_site_is_meant() {
         let environment = Environment { home: "/home/o".into(), ..Environment::default() };
         let words = "kolla -i a --inventory=~/b config --configdir ~/k c1 --roles r".split(' ').map(str::to_owned);
-        let line = Line::of(words.collect(), environment);
-        assert_eq!(line.global.inventory, ["a", "/home/o/b"].map(PathBuf::from));
-        assert_eq!(line.global.configdir, Some("/home/o/k".into()));
-        assert_eq!(line.global.roles, [PathBuf::from("r")]);
+        let line = Line::of(words.collect(), &environment);
+        assert_eq!(line.inventories, ["a", "/home/o/b"].map(PathBuf::from));
+        assert_eq!(line.role_folders, [PathBuf::from("r")]);
+        let words = "kolla config --configdir ~/k".split(' ').map(str::to_owned);
+        let line = Line::of(words.collect(), &environment);
+        assert_eq!(line.inventories, [PathBuf::from("/home/o/k/inventory")]);
     }
 
     #[test]

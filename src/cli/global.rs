@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum, ValueHint};
 use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 
-use super::complete;
 use super::environment::Environment;
+use super::{complete, paths};
 use crate::app::{Options, vault};
 
 /// Options of every command.
@@ -144,42 +144,14 @@ impl Color {
 }
 
 impl Global {
-    /// The folder of the site's files.
-    pub fn configdir(&self, environment: &Environment) -> PathBuf {
-        let given = self.configdir.clone().or_else(|| environment.config_path.clone());
-        given.unwrap_or_else(|| PathBuf::from("/etc/kolla"))
-    }
-
-    /// The inventory files.
-    pub fn inventories(&self, environment: &Environment) -> Vec<PathBuf> {
-        if !self.inventory.is_empty() {
-            return self.inventory.clone();
-        }
-        let configdir = self.configdir(environment);
-        let own = configdir.join("inventory");
-        let upstream = configdir.join("ansible/inventory/all-in-one");
-        vec![if own.exists() || !upstream.exists() { own } else { upstream }]
-    }
-
-    /// The file of passwords.
-    pub fn passwords(&self, environment: &Environment) -> PathBuf {
-        self.passwords.clone().unwrap_or_else(|| self.configdir(environment).join("passwords.yml"))
-    }
-
-    /// Folders with roles over the built-in ones, later ones over earlier ones.
-    pub fn role_folders(&self, environment: &Environment) -> Vec<PathBuf> {
-        // The site's own is an error only where it was named.
-        let own = Some(self.configdir(environment).join("roles")).filter(|folder| folder.is_dir());
-        own.into_iter().chain(self.roles.iter().rev().cloned()).collect()
-    }
-
     /// Which site, which part of it, and how it may be changed.
     pub fn options(&self, environment: &Environment) -> Options {
+        let config_dir = paths::configdir(self.configdir.as_deref(), environment);
         Options {
-            config_dir: self.configdir(environment),
-            inventories: self.inventories(environment),
-            passwords: self.passwords(environment),
-            roles: self.role_folders(environment),
+            inventories: paths::inventories(&self.inventory, &config_dir),
+            passwords: self.passwords.clone().unwrap_or_else(|| config_dir.join("passwords.yml")),
+            roles: paths::role_folders(&self.roles, &config_dir),
+            config_dir,
             extra_vars: self.extra_vars.clone(),
             limit: self.limit.clone(),
             tags: self.tags.clone(),
@@ -203,26 +175,5 @@ impl Global {
     /// Events and answers are JSON.
     pub fn json(&self) -> bool {
         self.output == Output::Json
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_inventory_is_ours_else_upstreams() {
-        let dir = tempfile::tempdir().unwrap();
-        let environment = Environment { config_path: Some(dir.path().into()), ..Environment::default() };
-        let global = Global::default();
-        assert_eq!(global.inventories(&environment), [dir.path().join("inventory")]);
-        std::fs::create_dir_all(dir.path().join("ansible/inventory")).unwrap();
-        std::fs::write(dir.path().join("ansible/inventory/all-in-one"), "").unwrap();
-        assert_eq!(global.inventories(&environment), [dir.path().join("ansible/inventory/all-in-one")]);
-        std::fs::write(dir.path().join("inventory"), "").unwrap();
-        assert_eq!(global.inventories(&environment), [dir.path().join("inventory")]);
-        assert_eq!(global.passwords(&environment), dir.path().join("passwords.yml"));
-        let global = Global { configdir: Some("/elsewhere".into()), ..Global::default() };
-        assert_eq!(global.configdir(&environment), PathBuf::from("/elsewhere"));
     }
 }

@@ -24,6 +24,7 @@ mod logs;
 mod mergepwd;
 mod order;
 mod passwords;
+mod paths;
 mod phases;
 mod plan;
 mod post_deploy;

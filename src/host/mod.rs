@@ -19,6 +19,7 @@ pub mod limit;
 pub mod local;
 mod look;
 mod machine;
+mod output;
 mod session;
 pub mod ssh;
 mod target;
@@ -39,8 +40,8 @@ use sha2::{Digest as _, Sha256};
 
 pub use bastion::Bastions;
 pub use lease::{Grant, Holder, Lease, LeaseNote};
-pub use local::Output;
 pub use machine::{Machine, Observer, ReadOnly, Remote};
+pub use output::Output;
 pub use target::Target;
 
 use crate::error::Error;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
 
-use super::RunContext;
+use super::context::RunContext;
 use crate::error::{InputError, Kind};
 use crate::op::View;
 use crate::plan::Plan;

@@ -11,27 +11,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::node::Work;
+use super::context::RunContext;
 use super::event::{Event, Outcome, Sink, Summary};
 use super::foreign;
 use super::gate::Gates;
 use crate::error::{Error, HostCause, Result};
-use crate::host::{Machine, Remote};
-use crate::op::{Diff, Operation, Peer, Shared, Tell, Told, View};
+use crate::host::Remote;
+use crate::op::{Diff, Operation, Tell, Told, View};
 use crate::plan::{Node, Plan, Seen};
 
 /// Operations at once on one host: enough to keep it busy, few enough to leave it usable.
 const AT_ONCE: usize = 8;
-
-/// Connected hosts and what a run shares.
-#[derive(Clone)]
-pub struct RunContext {
-    /// The machines by name.
-    pub machines: Arc<BTreeMap<String, Arc<dyn Machine>>>,
-    /// The same as others see them.
-    pub peers: Arc<BTreeMap<String, Peer>>,
-    /// What is asked once a run.
-    pub shared: Arc<Shared>,
-}
 
 /// How a walk goes.
 #[derive(Clone, Default)]
