@@ -1,5 +1,8 @@
 //! Which module may know what: `docs` and reviews need not watch over it.
 
+mod circles;
+mod products;
+
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -79,6 +82,14 @@ fn code(text: &str) -> String {
         Regex::new(r##"(?s)(r#".*?"#|"(?:\\.|[^"\\])*"|'(?:\\[^']+|[^'\\])')|//[^\n]*|/\*.*?\*/"##).unwrap()
     });
     PARTS.replace_all(&TESTS.replace(text, "\n"), "$1").into_owned()
+}
+
+/// Entries of a list that can only get shorter: told is what is new, and what has gone.
+fn compare(found: &[String], known: &[&str], new: &str) {
+    let added: Vec<&String> = found.iter().filter(|entry| !known.contains(&entry.as_str())).collect();
+    assert!(added.is_empty(), "{new}:\n{added:#?}");
+    let gone: Vec<&&str> = known.iter().filter(|entry| !found.iter().any(|other| other == *entry)).collect();
+    assert!(gone.is_empty(), "mended: take it out of the list of this test:\n{gone:#?}");
 }
 
 fn layer(module: &str) -> Option<usize> {
