@@ -27,7 +27,7 @@ const LAYERS: [&[&str]; 12] = [
 ];
 
 /// What only the command line knows.
-const OF_CLI: &str = r"\b(?:clap\w*|std::env|std::io::std\w+|Screen|ExitCode|exit_code)\b|\bprintln!";
+const OF_CLI: &str = r"\b(?:clap\w*|env::\w+|std::io::std\w+|Screen|ExitCode|exit_code)\b|\bprintln!";
 
 /// A file of the library, without what is only there for tests.
 struct Source {

@@ -1,6 +1,7 @@
 mod bootstrap;
 mod cloud;
 mod complete;
+mod embedded;
 mod folder;
 mod fuzz;
 mod galera;
