@@ -1,6 +1,7 @@
-"""The cloud's APIs as plain HTTP, for what is timed or repeated: a call of the real client costs seconds of a processor."""
+"""The cloud's APIs as plain HTTP, for what is timed or repeated: a call of the real client costs seconds of work."""
 
 import contextlib
+import itertools
 import json
 import re
 import signal
@@ -31,8 +32,8 @@ class Refused(Failed):
 
 
 class Api:
-    """The cloud as its administrator sees it through the virtual address, or at one host, whose services listen on the same
-    ports. Every call is a connection of its own; `times` is how long each took, by what was asked."""
+    """The cloud as its administrator sees it through the virtual address, or at one host, whose services listen on the
+    same ports. Every call is a connection of its own; `times` is how long each took, by what was asked."""
 
     def __init__(self, lab, timeout=30, host=None):
         self.vip, self.address = lab.vip, lab.address(host) if host else lab.vip
@@ -190,7 +191,7 @@ class Calls:
 def outage(rounds, now):
     """What times between two good rounds last longer than usual, where a bad one is between them."""
     good = [at for at, good in rounds if good]
-    usual = statistics.median([b - a for a, b in zip(good, good[1:])] or [0])
+    usual = statistics.median([b - a for a, b in itertools.pairwise(good)] or [0])
     total, last, bad = 0.0, rounds[0][0] if rounds else now, False
     for at, fine in [*rounds, (now, True)]:
         if fine:
@@ -223,9 +224,10 @@ class Ping:
 
 
 def gap(text, begin, end):
-    answers = [float(at) for at in re.findall(r"^\[([\d.]+)\] \d+ bytes from", text, re.M)]
-    return max(b - a for a, b in zip([begin, *answers], [*answers, end]))
+    answers = [float(at) for at in re.findall(r"^\[([\d.]+)\] \d+ bytes from", text, re.MULTILINE)]
+    return max(b - a for a, b in itertools.pairwise([begin, *answers, end]))
 
 
 def answers_ping(address):
-    return subprocess.run(["ping", "-n", "-c", "1", "-W", "2", address], stdout=subprocess.DEVNULL).returncode == 0
+    ping = ["ping", "-n", "-c", "1", "-W", "2", address]
+    return subprocess.run(ping, check=False, stdout=subprocess.DEVNULL).returncode == 0

@@ -17,6 +17,7 @@ import time
 import leaks
 from api import ROUND, Api, Calls, Ping, answers_ping
 from client import Client
+
 from lab import NAME, REGISTRY_PORT, Lab, expect, run, say, wait_until
 
 # What the small guest prints, or CirrOS.
@@ -161,11 +162,12 @@ def replies(lab):
                 api.get(service, path) if path else api.login()
 
     def attach(api):
+        ends = f"/v2.1/servers/{demo}/os-interface"
         for _ in range(4):
-            ends = f"/v2.1/servers/{demo}/os-interface"
-            made = api.post("compute", ends, {"interfaceAttachment": {"net_id": network}})["interfaceAttachment"]["port_id"]
-            api.delete("compute", f"{ends}/{made}")
-            wait_until("the interface's end", 120, lambda: made not in str(api.get("compute", ends)), every=1)
+            made = api.post("compute", ends, {"interfaceAttachment": {"net_id": network}})["interfaceAttachment"]
+            port = made["port_id"]
+            api.delete("compute", f"{ends}/{port}")
+            wait_until("the interface's end", 120, lambda port=port: port not in str(api.get("compute", ends)), every=1)
 
     def route(api):
         for number in range(16):
@@ -181,19 +183,20 @@ def replies(lab):
         except Exception as error:  # whatever a call without a reply ends with
             failed.append(f"{act.__name__}: {error}")
 
-    threads = [threading.Thread(target=carry, args=pair) for pair in zip(work, apis)]
+    threads = [threading.Thread(target=carry, args=pair) for pair in zip(work, apis, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     times = sorted(time for api in apis for time in api.times)
-    say(f"{len(times)} calls, {len(failed)} failed; the longest: {'; '.join(f'{took:.1f} s {what}' for took, what in times[-3:])}")
+    longest = "; ".join(f"{took:.1f} s {what}" for took, what in times[-3:])
+    say(f"{len(times)} calls, {len(failed)} failed; the longest: {longest}")
     expect(not failed, failed[:3])
     expect(len(times) > 1000, "too few to tell")
     expect(times[-1][0] < REPLY, "a call waited for a reply that was lost")
     words = ["rabbitmqctl", "--quiet", "list_queues", "name", "consumers"]
     listed = lab.kolla("exec", host, "rabbitmq", "--", *words, quiet=True)
-    queues = dict(re.findall(r"^(reply_\S+)\s+(\d+)$", listed, re.M))
+    queues = dict(re.findall(r"^(reply_\S+)\s+(\d+)$", listed, re.MULTILINE))
     say(", ".join(sorted(queues)))
     expect(len(queues) > 5, f"only {len(queues)} queues for replies: {listed}")
     expect(not [name for name in queues if ":uwsgi:" in name], f"called as all APIs are: {sorted(queues)}")
@@ -260,9 +263,10 @@ def powered_off(lab):
             moment = time.monotonic()
             lab.power_off(host)
             # A round that was under way may still end well.
-            wait_until("an answer", 60, lambda: calls.good_since(moment + 2))
+            wait_until("an answer", 60, lambda since=moment + 2: calls.good_since(since))
             with api.another(f"without-{host}"):
-                say(f"a server is ACTIVE {time.monotonic() - moment:.0f} s after {host}, {held} the address, lost its power")
+                took = time.monotonic() - moment
+                say(f"a server is ACTIVE {took:.0f} s after {host}, {held} the address, lost its power")
             off = calls.outage()
             lab.power_on(host)
             heals = wait_until("a clean status", HEALS, lambda: lab.healthy("status"), every=3)
@@ -282,7 +286,8 @@ def no_leaks(lab):
     # A change beside secrets, of a service with many containers: the hunks have something to hide.
     with leaks.EngineEvents(lab) as events:
         lab.write("config/nova.conf", "[oslo_messaging_rabbit]\nkombu_reconnect_delay = 1.1\n")
-        said = lab.kolla("deploy", "--check", "--diff", "-vv", quiet=True) + lab.kolla("reconfigure", "--diff", "-vv", quiet=True)
+        said = lab.kolla("deploy", "--check", "--diff", "-vv", quiet=True)
+        said += lab.kolla("reconfigure", "--diff", "-vv", quiet=True)
         lab.write("config/nova.conf", None)
         said += lab.kolla("deploy", "-vv", quiet=True)
     # What sees nothing finds nothing.

@@ -20,8 +20,8 @@ import time
 
 import pika
 import pymysql
-
 from api import Calls
+
 from lab import NAME, REGISTRY_PORT, Lab, expect, run, say, wait_until
 
 KILLS = int(os.environ.get("KOLLA_TEST_KILLS", "4"))
@@ -76,7 +76,8 @@ def nothing_to_do(lab):
     say(f"requests a host: {requests}, {lab.took:.2f} s")
     expect(sorted(requests.values())[:2] == [2, 2], f"more than two requests: {requests}")
     text = lab.kolla("deploy", "-v", quiet=True)
-    expect(re.search(r"^requests  control01 \d+, control02 2, control03 2$", text, re.M), f"-v does not tell:\n{text}")
+    told = re.search(r"^requests  control01 \d+, control02 2, control03 2$", text, re.MULTILINE)
+    expect(told, f"-v does not tell:\n{text}")
 
 
 def one_option(lab):
@@ -89,7 +90,7 @@ def one_option(lab):
     expect(lab.everything() == before, "--check changed something")
     lab.kolla("deploy", "--check", "--exit-code", code=3, quiet=True)
     changed = lab.changed("deploy")
-    expect(set(subject for _, subject in changed) == {"files memcached", "container memcached"}, f"changed {changed}")
+    expect({subject for _, subject in changed} == {"files memcached", "container memcached"}, f"changed {changed}")
     after = lab.everything()[0]
     for host in lab.hosts:
         for name, state in before[0][host].items():
@@ -135,8 +136,9 @@ def put_back(lab):
     expect(lab.containers(host)["memcached"] == after, "it was touched for an image that is not there")
     lab.option("cache")
     lab.kolla("deploy", "--tags", "memcached")
-    expect(set(lab.containers(host)) == {name for name in lab.containers(host) if "_" not in name or name == "mariadb_clustercheck"},
-           f"something is left over: {set(lab.containers(host))}")
+    names = set(lab.containers(host))
+    ours = {name for name in names if "_" not in name or name == "mariadb_clustercheck"}
+    expect(names == ours, f"something is left over: {names - ours}")
 
 
 def status(lab):
@@ -190,10 +192,15 @@ def two_runs(lab):
     limits = ",".join(lab.controllers[:2]), lab.controllers[2]
     one, other = (lab.command("deploy", "--tags", "memcached", "--limit", limit) for limit in limits)
     first = subprocess.Popen(one, env=lab.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    second = lambda: subprocess.run(other, env=lab.environment, text=True, stdout=subprocess.PIPE,
-                                    stderr=subprocess.STDOUT)
+
+    def second():
+        return subprocess.run(other, check=False, env=lab.environment, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+
     # Held still in the middle, it keeps its sessions and so its lease.
-    holder = lambda: lab.on(lab.controllers[2], "cat /run/kolla.lease", code=None)
+    def holder():
+        return lab.on(lab.controllers[2], "cat /run/kolla.lease", code=None)
+
     wait_until("the lease", 20, lambda: limits[0] in holder(), every=0.05)
     first.send_signal(signal.SIGSTOP)
     try:
@@ -252,7 +259,7 @@ class Inserts:
         return [row for row in self.committed if row not in there]
 
     def gap(self):
-        return max((b - a for a, b in zip(self.times, self.times[1:])), default=0)
+        return max((b - a for a, b in itertools.pairwise(self.times)), default=0)
 
 
 def serves(lab, host):
@@ -303,7 +310,8 @@ def messages(lab):
         if len(confirmed) == 3000 and number == 3000:
             lab.kill("control01", "rabbitmq")
         try:
-            channel.basic_publish("", "proof", str(number).encode(), pika.BasicProperties(delivery_mode=2), mandatory=True)
+            persistent = pika.BasicProperties(delivery_mode=2)
+            channel.basic_publish("", "proof", str(number).encode(), persistent, mandatory=True)
             confirmed.add(number)
         except pika.exceptions.AMQPError:
             def again():
@@ -346,7 +354,8 @@ def power_cut(lab):
     wait_until("a write", 15, lambda: ask(lab, "REPLACE INTO proof.rows VALUES (0)") is not None)
     others = [host for host in lab.hosts if host != holder]
     text = lab.kolla("deploy", code=1)
-    expect(re.search(rf"{holder} .*failed: .*(cannot be reached|no answer)", text), f"the host that is off is not told:\n{text}")
+    told = re.search(rf"{holder} .*failed: .*(cannot be reached|no answer)", text)
+    expect(told, f"the host that is off is not told:\n{text}")
     expect(all(lab.containers(host)["mariadb"][1] == "running" for host in others), "the others were touched")
     # While it boots, a run waits for it rather than fail; without one it heals by itself.
     lab.power_on(holder)
@@ -359,7 +368,7 @@ def power_cut(lab):
 
 
 def moved_address(lab):
-    """clients that wait for an answer when the virtual address moves are told: within a minute, on its own host at once"""
+    """clients that wait for an answer when the virtual address moves are told: in a minute, on its own host at once"""
     holder = lab.holder(lab.vip)
     elsewhere = next(host for host in lab.hosts if host != holder)
     statement = ["mariadb", "--defaults-file=/etc/mysql/client.cnf", "--protocol=tcp", f"--host={lab.vip}", "-e"]
@@ -372,7 +381,7 @@ def moved_address(lab):
         lab.engine(holder, "/containers/keepalived/stop", "POST")
         moment = time.monotonic()
         wait_until("another holder", 15, lambda: lab.holder(lab.vip) not in (None, holder))
-        for (host, client), longest in zip(clients.items(), (10, 60)):
+        for (host, client), longest in zip(clients.items(), (10, 60), strict=True):
             told = client.communicate(timeout=90)[1]
             took = time.monotonic() - moment
             say(f"{host}, {'with' if host == holder else 'without'} the address, was told after {took:.0f} s: "
@@ -445,7 +454,7 @@ def rows(lab):
 
 
 def stop_orders(lab):
-    """the members of the database are stopped in every order: each time the last one starts the cluster, with every row"""
+    """the members of the database are stopped in every order: the last one starts the cluster, with every row"""
     stored(lab)
     written = []
     for order in itertools.permutations(lab.hosts):
@@ -456,7 +465,8 @@ def stop_orders(lab):
         started = [(event["host"], event["reason"]) for event in lab.events("deploy", "--tags", "mariadb")
                    if event.get("event") == "finished" and event["subject"] == "galera seed of mariadb"
                    and event["outcome"] == "ran"]
-        expect(started == [(order[-1], "starts the cluster: it stopped last")], f"stopped as {order}, started by {started}")
+        last = [(order[-1], "starts the cluster: it stopped last")]
+        expect(started == last, f"stopped as {order}, started by {started}")
         wait_until("three members Synced", 60, lambda: all_synced(lab))
         lost = set(written) - rows(lab)
         expect(not lost, f"stopped as {order}, lost {lost}")
@@ -464,7 +474,7 @@ def stop_orders(lab):
 
 
 def older_member(lab):
-    """a member with older data that says it stopped last is not what the cluster starts from after a crash of the others"""
+    """a member with older data that says it stopped last is not what the cluster starts from when the others crashed"""
     stored(lab)
     older, *others = lab.hosts
     lab.engine(older, "/containers/mariadb/stop", "POST")
@@ -491,7 +501,7 @@ def leave(lab, host):
 
 
 def outside_member(lab):
-    """a member that lost the cluster is told by status, is left alone by a recovery, and joins again with the next change"""
+    """a member that lost the cluster is told by status, left alone by a recovery, and joins with the next change"""
     stored(lab)
     outside, *others = reversed(lab.hosts)
     leave(lab, outside)
@@ -544,15 +554,15 @@ def cut_off(lab):
 
 
 def rotated(lab):
-    """a changed password of the database's checkers reaches them, one host after the other; those by which services log in
-    to each other are refused before anything is touched, and neither the old nor the new one is shown"""
+    """a changed password of the database's checkers reaches them, one host after the other; those by which services log
+    in to each other are refused before anything is touched, and neither the old nor the new one is shown"""
     path = os.path.join(lab.site, "passwords.yml")
     with open(path, encoding="utf-8") as file:
         before = file.read()
 
     def change(name, password):
         with open(path, "w", encoding="utf-8") as file:
-            file.write(re.sub(rf"^{name}:.*", f"{name}: {password}", before, flags=re.M))
+            file.write(re.sub(rf"^{name}:.*", f"{name}: {password}", before, flags=re.MULTILINE))
 
     for name in ["database_password", "rabbitmq_password", "rabbitmq_cluster_cookie"]:
         password, everything = f"rotated-{secrets.token_hex(8)}", lab.everything()
@@ -581,7 +591,8 @@ def identity(lab):
     lab.kolla("deploy")
     for host in lab.hosts:
         after = lab.containers(host)
-        expect({name: after[name] for name in before[host]} == before[host], f"{host}: others than Keystone were touched")
+        same = {name: after[name] for name in before[host]} == before[host]
+        expect(same, f"{host}: others than Keystone were touched")
     again = lab.events("deploy")[-1]["summary"]
     expect((again["changed"], again["failed"]) == (0, 0), f"it did not converge: {again}")
     with Calls(lab, clients=3, timeout=60, services=["identity"]) as calls:
@@ -596,7 +607,7 @@ def identity(lab):
 
 
 def stop_and_start(lab):
-    """stop wants its flag; the whole infrastructure stops in order and starts again with its data, also when it was killed"""
+    """stop wants its flag; the whole infrastructure stops in order and starts with its data, also when it was killed"""
     stored(lab)
     rows = ask(lab, "SELECT COUNT(*) FROM proof.rows")
     lab.kolla("stop", code=2)
@@ -607,7 +618,8 @@ def stop_and_start(lab):
     again = lab.events("deploy")[-1]["summary"]
     expect((again["changed"], again["failed"]) == (0, 0), f"it did not converge: {again}")
     lab.kolla("stop", "--yes-i-really-really-mean-it")
-    expect(all(state[1] != "running" for host in lab.hosts for state in lab.containers(host).values()), "something runs")
+    states = [state[1] for host in lab.hosts for state in lab.containers(host).values()]
+    expect("running" not in states, "something runs")
     lab.kolla("deploy")
     expect(all_synced(lab), "not all members are Synced")
     expect(ask(lab, "SELECT COUNT(*) FROM proof.rows") == rows, "rows are lost")
@@ -638,7 +650,7 @@ def killed_reconfigure(lab):
 
 
 def killed_at_a_stop(lab):
-    """kill -9 of the program while a member of the database stops: the rerun turns to that one first, none stays down"""
+    """kill -9 of the program while a member of the database stops: the rerun turns to that one first, all get up"""
     lab.option("change", mariadb_binlog_expire_seconds=1209500)
     host = kill_at_a_stop(lab, "reconfigure")
     turns = [event["host"] for event in lab.events("reconfigure")

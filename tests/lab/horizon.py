@@ -8,12 +8,12 @@ import contextlib
 import os
 import sys
 
+import flat
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-import flat
 from lab import expect
 
 # A first page may have to wait for workers that still load.
@@ -56,7 +56,8 @@ def look(url, user, password, server, picture):
         driver.get(f"{root}project/")
         expect("Overview" in driver.title, f"the overview's title is `{driver.title}`: {body(driver)}")
         driver.get(f"{root}project/instances/")
-        rows = wait.until(lambda _: driver.find_elements(By.XPATH, f"//tr[contains(., '{server}')]"), f"no row of {server}")
+        path = f"//tr[contains(., '{server}')]"
+        rows = wait.until(lambda _: driver.find_elements(By.XPATH, path), f"no row of {server}")
         row = rows[0].text
         driver.save_screenshot(picture)
         expect("Active" in row, f"{server} is not Active: {row}")

@@ -1,7 +1,9 @@
 """A lab under test: the program, its site, its hosts as the engine of this machine sees them."""
 
+import contextlib
 import json
 import os
+import pathlib
 import re
 import shlex
 import subprocess
@@ -62,7 +64,7 @@ class Lab:
         """Runs a command of the program; its output. Any other exit code than the expected one fails."""
         begin = time.monotonic()
         done = subprocess.run(
-            self.command(*words), env=self.environment, text=True, timeout=within,
+            self.command(*words), check=False, env=self.environment, text=True, timeout=within,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )
         took = time.monotonic() - begin
@@ -76,7 +78,7 @@ class Lab:
 
     def healthy(self, command="check"):
         """Every service answers as it should."""
-        return subprocess.run(self.command(command), env=self.environment, stdout=subprocess.DEVNULL,
+        return subprocess.run(self.command(command), check=False, env=self.environment, stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL, timeout=60).returncode == 0
 
     def lab(self, *words, **more):
@@ -109,10 +111,11 @@ class Lab:
 
     def option(self, name, **variables):
         """Sets variables of the site in a file of globals.d; none remove it."""
-        self.write(f"globals.d/{name}.yml", "".join(f"{key}: {json.dumps(value)}\n" for key, value in variables.items()))
+        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in variables.items())
+        self.write(f"globals.d/{name}.yml", text)
 
     def evidence(self):
-        """What a test that failed found, for who was not there: the state of all services, and what the database says."""
+        """What a test that failed found, for who was not there: the state of all services, what the database says."""
         try:
             print(self.kolla("status", code=None, quiet=True), flush=True)
             for host in self.controllers:
@@ -127,10 +130,8 @@ class Lab:
             self.write(path, None)
         for host in self.hosts:
             self.lab("power", host, "on", quiet=True, code=None)
-        try:
+        with contextlib.suppress(Failed):
             wait_until("every service", 60, self.healthy, every=1)
-        except Failed:
-            pass
         self.kolla("deploy", "--prune", code=None)
 
     # Hosts
@@ -140,7 +141,7 @@ class Lab:
         """Those that the inventory names, controllers first."""
         try:
             with open(os.path.join(self.site, "inventory"), encoding="utf-8") as file:
-                return re.findall(r"^(\S+) ansible_host=", file.read(), re.M)
+                return re.findall(r"^(\S+) ansible_host=", file.read(), re.MULTILINE)
         except FileNotFoundError:
             return []
 
@@ -155,8 +156,8 @@ class Lab:
         """Runs a script on a host, from underneath: no session of the program is involved. It may be given an input."""
         shell, text = (["sh", "-s"], script) if given is None else (["sh", "-c", script], given)
         done = subprocess.run(
-            ["docker", "exec", "-i", self.container(host), *shell], input=text, text=True, errors="replace",
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120,
+            ["docker", "exec", "-i", self.container(host), *shell], check=False, input=text, text=True,
+            errors="replace", capture_output=True, timeout=120,
         )
         if code is not None and done.returncode != code:
             raise Failed(f"{host}: {script!r}: exit {done.returncode}: {done.stderr}")
@@ -220,8 +221,8 @@ class Lab:
         return self.value("globals.yml", "kolla_internal_vip_address")
 
     def address(self, host):
-        text = open(os.path.join(self.site, "inventory"), encoding="utf-8").read()
-        return re.search(rf"^{host} ansible_host=(\S+)", text, re.M).group(1)
+        text = pathlib.Path(self.site, "inventory").read_text(encoding="utf-8")
+        return re.search(rf"^{host} ansible_host=(\S+)", text, re.MULTILINE).group(1)
 
     def holder(self, address):
         """The host that holds an address."""
@@ -245,12 +246,12 @@ def take_down(lab):
     lab.lab("down", quiet=True, code=None)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run([lab.program, "registry", "down", "--include-images", "--port", str(REGISTRY_PORT)],
-                   env=lab.environment, **quiet)
-    names = subprocess.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"], text=True,
+                   check=False, env=lab.environment, **quiet)
+    names = subprocess.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"], check=True, text=True,
                            stdout=subprocess.PIPE).stdout.split()
     ours = [name for name in names if name.startswith(f"127.0.0.1:{REGISTRY_PORT}/")]
     if ours:
-        subprocess.run(["docker", "rmi", *ours], **quiet)
+        subprocess.run(["docker", "rmi", *ours], check=False, **quiet)
 
 
 def main(tests, lab):

@@ -10,8 +10,8 @@ SHORTEST = 8
 
 
 def secret_values(path):
-    """Secrets of a passwords.yml to their names: public halves of keys and uuids are none, and what is short is not told
-    from other text. A private key counts by its lines."""
+    """Secrets of a passwords.yml to their names: public halves of keys and uuids are none, and what is short is not
+    told from other text. A private key counts by its lines."""
     found, name = {}, ""
     with open(path, encoding="utf-8") as file:
         for line in file:
@@ -119,7 +119,8 @@ class EngineEvents:
         self.streams = {}
         for host in self.lab.hosts:
             file = open(os.path.join(self.lab.folder, f"events-{host}"), "w+", encoding="utf-8", errors="replace")
-            command = ["docker", "exec", self.lab.container(host), "perl", "-MIO::Socket::UNIX", "-e", self.LISTEN, path]
+            perl = ["perl", "-MIO::Socket::UNIX", "-e", self.LISTEN, path]
+            command = ["docker", "exec", self.lab.container(host), *perl]
             self.streams[host] = (subprocess.Popen(command, stdout=file), file)
         return self
 

@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict
 
 from api import Api
+
 from lab import NAME, REGISTRY_PORT, Lab, expect, say
 
 # Its own tests only: a plugin for Heat comes with the package.
@@ -64,7 +65,8 @@ def settings(lab, api, image, refs):
                  "admin_domain_name": "Default", "use_dynamic_credentials": True},
         "identity": {"uri_v3": api.url, "v3_endpoint_type": "internal"},
         "compute": {"image_ref": image["id"], "image_ref_alt": image["id"], "flavor_ref": refs[0],
-                    "flavor_ref_alt": refs[1], "endpoint_type": "internal", "min_compute_nodes": len(hypervisors), **minutes},
+                    "flavor_ref_alt": refs[1], "endpoint_type": "internal", "min_compute_nodes": len(hypervisors),
+                    **minutes},
         "image": {"endpoint_type": "internal", **minutes},
         "placement": {"endpoint_type": "internal"},
         "network": {"endpoint_type": "internal", "public_network_id": public[0]["id"],
@@ -95,7 +97,8 @@ run --list-tests </dev/null && echo '== run' && run --concurrency 1 </dev/null""
 def tempest(lab, config, regex):
     """Runs it; the names of the tests, and the lines that it said."""
     command = ["docker", "run", "--rm", "-i", "--network", "host", "--user", "0", "--name", CONTAINER,
-               "--env", f"REGEX={regex}", "--env", "no_proxy=*", "--env", "NO_PROXY=*", lab.image("tempest"), "sh", "-c", RUN]
+               "--env", f"REGEX={regex}", "--env", "no_proxy=*", "--env", "NO_PROXY=*", lab.image("tempest"),
+               "sh", "-c", RUN]
     process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, errors="replace")
     process.stdin.write(config)
@@ -159,8 +162,8 @@ class Results:
 
     def page(self, version):
         text = ["# Tempest", "",
-                f"The smoke set of Debian's Tempest {version} against the lab of the README, three controllers and a compute",
-                f"host: {self.summary()}. Written by tests/lab/tempest.py.", ""]
+                f"The smoke set of Debian's Tempest {version} against the lab of the README, three controllers and a",
+                f"compute host: {self.summary()}. Written by tests/lab/tempest.py.", ""]
         if self.failed:
             text += ["## Failed", ""]
             for name, said in sorted(self.failed.items()):
@@ -192,7 +195,7 @@ def main():
     results = Results(names, lines)
     if regex == SMOKE:
         version = subprocess.run(["docker", "run", "--rm", lab.image("tempest"), "dpkg-query", "-W", "-f", "${Version}",
-                                  "python3-tempest"], text=True, stdout=subprocess.PIPE).stdout
+                                  "python3-tempest"], check=True, text=True, stdout=subprocess.PIPE).stdout
         with open(PAGE, "w", encoding="utf-8") as file:
             file.write(results.page(version))
     for name, said in results.failed.items():

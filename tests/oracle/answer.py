@@ -38,10 +38,10 @@ def variables(loader):
     return manager.get_vars(host=inventory.get_host("h1"))
 
 
-def answer(ask):
+def answer(ask, *arguments):
     """The value as JSON, or the first line of the error."""
     try:
-        value = ask()
+        value = ask(*arguments)
         return {"value": json.loads(json.dumps(value))}
     except Exception as error:
         return {"error": str(error).strip().split("\n")[0][:120]}
@@ -49,9 +49,15 @@ def answer(ask):
 
 def record(path, answers):
     """One answer a line."""
-    lines = [f"{json.dumps(name, ensure_ascii=False)}: {json.dumps(found, ensure_ascii=False)}" for name, found in answers.items()]
+    pairs = ([json.dumps(part, ensure_ascii=False) for part in pair] for pair in answers.items())
+    lines = [f"{name}: {found}" for name, found in pairs]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(f"{path.name}: {len(answers)}, of them {sum('error' in found for found in answers.values())} errors")
+
+
+def render(templar, text, escape_backslashes, overrides):
+    template = templar.copy_with_new_env().template
+    return to_text(template(text, escape_backslashes=escape_backslashes, overrides=overrides) or "")
 
 
 def templates():
@@ -64,23 +70,22 @@ def templates():
         if line and not line.startswith("# "):
             # A line with a template in it is one; any other is an expression.
             text = line if "{{" in line or "{%" in line else "{{ " + line + " }}"
-            answers[line] = answer(lambda: templar.template(trust_as_template(text)))
+            answers[line] = answer(templar.template, trust_as_template(text))
     record(TEMPLATES / "expressions.json", answers)
     answers = {}
     for path in sorted((TEMPLATES / "whole").glob("*.j2")):
         with open(path, newline="") as file:
             text = trust_as_template(file.read())
         # As the module `template` renders a file, and as Kolla-Ansible's merges do.
-        for name, overrides in [("", {"trim_blocks": True, "lstrip_blocks": False}), (", merged", {"lstrip_blocks": True})]:
-            render = templar.copy_with_new_env().template
-            ask = lambda: to_text(render(text, escape_backslashes=bool(name), overrides=overrides) or "")
-            answers[path.name + name] = answer(ask)
+        as_module = {"trim_blocks": True, "lstrip_blocks": False}
+        for name, overrides in [("", as_module), (", merged", {"lstrip_blocks": True})]:
+            answers[path.name + name] = answer(render, templar, text, bool(name), overrides)
     record(TEMPLATES / "whole.json", answers)
     # How YAML's own scalars are read.
     scalars = {}
     for line in (TEMPLATES / "scalars.txt").read_text().split("\n"):
         if line and not line.startswith("# "):
-            scalars[line] = answer(lambda: loader.load("v: " + line)["v"])
+            scalars[line] = answer(lambda text: loader.load(text)["v"], "v: " + line)
     record(TEMPLATES / "scalars.json", scalars)
 
 
@@ -111,7 +116,7 @@ def merges():
     for kind, name, merge in [("ini", "merge_configs", merge_ini), ("yaml", "merge_yaml", merge_yaml)]:
         module = plugin(name)
         cases = yaml.safe_load((MERGES / f"{kind}.yml").read_text())
-        answers = {what: answer(lambda: merge(module, copy.deepcopy(sources))) for what, sources in cases.items()}
+        answers = {what: answer(merge, module, copy.deepcopy(sources)) for what, sources in cases.items()}
         record(MERGES / f"{kind}.json", answers)
 
 

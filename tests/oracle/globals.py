@@ -6,10 +6,11 @@
 Without --venv, a virtual environment with kolla-ansible and PyYAML is made in a temporary folder. Then
 
 1. the names in src/plan/upstream.yml are compared with those of the package: of its globals.yml (also in comments),
-   group_vars/all/, the defaults of its roles, and the documentation of bootstrap-servers. With --record the file is written anew, and so is
-   tests/cases/globals/names, the names of its globals.yml;
+   group_vars/all/, the defaults of its roles, and the documentation of bootstrap-servers. With --record the file is
+   written anew, and so is tests/cases/globals/names, the names of its globals.yml;
 2. each old name that `renamed` there gives a successor has to stand beside it in one of the notes of Kolla-Ansible's
-   releases, which are in its source package, or in group_vars/all/, and be upstream's no more; the successors have to be;
+   releases, which are in its source package, or in group_vars/all/, and be upstream's no more; the successors have to
+   be;
 3. its globals.yml, every commented line switched on, is read by `kolla validate --strict`: each variable has to be read
    here, switched off, or told. Counts are printed.
 """
@@ -103,10 +104,10 @@ HERE = {
     "tunnel_interface_address": "tunnel_address",
 }
 
-HEAD = f"""\
-# Names of Kolla-Ansible {RELEASE}'s variables, made by tests/oracle/globals.py from its package: do not edit. Which of them
-# this program reads is found from its roles; the others are told as not supported.
-"""
+HEAD = (
+    f"# Names of Kolla-Ansible {RELEASE}'s variables, made by tests/oracle/globals.py from its package: do not edit. "
+    "Which of them\n# this program reads is found from its roles; the others are told as not supported.\n"
+)
 
 
 def installed(folder, temporary):
@@ -215,7 +216,8 @@ def validate(kolla, text, temporary):
     shutil.copy(REPOSITORY / "etc/passwords.yml", site)
     os.chmod(site / "passwords.yml", 0o600)
     words = [kolla, "--configdir", site, "validate", "--strict", "--output", "json"]
-    found = subprocess.run(words, capture_output=True, text=True, env={"HOME": temporary, "PATH": os.environ["PATH"]})
+    environment = {"HOME": temporary, "PATH": os.environ["PATH"]}
+    found = subprocess.run(words, check=False, capture_output=True, text=True, env=environment)
     told = {}
     for line in found.stdout.splitlines():
         event = json.loads(line)
@@ -290,7 +292,7 @@ def main():
         if not (folder / "bin/python").exists():
             installed(folder, tempfile.mkdtemp(dir=temporary))
         words = [folder / "bin/python", __file__, "--inside", "--venv", options.venv, "--kolla", options.kolla]
-        return subprocess.run([*words, *(["--record"] if options.record else [])]).returncode
+        return subprocess.run([*words, *(["--record"] if options.record else [])], check=False).returncode
 
 
 if __name__ == "__main__":

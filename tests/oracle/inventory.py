@@ -61,10 +61,10 @@ def outside(options):
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         words = [folder / "bin/python", __file__, "--inside", "--kolla", options.kolla]
-        return subprocess.run(words, env=environment).returncode
+        return subprocess.run(words, check=False, env=environment).returncode
 
 
-def fork(folder, work):
+def fork(folder, work, *arguments):
     """Runs `work` in a fork that starts in a folder: what it returns, or None where it failed, and its stderr."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
@@ -73,7 +73,7 @@ def fork(folder, work):
             os.dup2(err.fileno(), 2)
             code = 1
             try:
-                out.write(json.dumps(work()).encode())
+                out.write(json.dumps(work(*arguments)).encode())
                 out.flush()
                 code = 0
             except BaseException as error:  # Whatever stops the program is its answer.
@@ -143,7 +143,7 @@ def case(ansible, folder):
         shutil.copytree(folder, copy)
         listed = copy / "sources"
         sources = listed.read_text().splitlines() if listed.exists() else ["hosts"]
-        answer, err = fork(copy, lambda: ansible.show(sources))
+        answer, err = fork(copy, ansible.show, sources)
         answer = answer or {"list": None, "graph": None}
         said = complaints(err, copy)
         if said:
@@ -156,8 +156,8 @@ def patterns(ansible):
     answers = []
     for line in (PATTERNS / "patterns").read_text().splitlines():
         pattern = line.split("\t")[0]
-        direct, _ = fork(PATTERNS, lambda: ansible.hosts(["hosts"], pattern))
-        limited, err = fork(PATTERNS, lambda: ansible.hosts(["hosts"], "all", pattern))
+        direct, _ = fork(PATTERNS, ansible.hosts, ["hosts"], pattern)
+        limited, err = fork(PATTERNS, ansible.hosts, ["hosts"], "all", pattern)
         answer = {"pattern": pattern, "hosts": direct, "limited": limited}
         said = complaints(err, PATTERNS)
         if said:
@@ -173,7 +173,7 @@ def upstream(ansible, kolla):
     differ = 0
     for name in ("all-in-one", "multinode"):
         file = next(path for path in pathlib.Path(sys.prefix).rglob(f"inventory/{name}") if path.is_file())
-        expected, err = fork(file.parent, lambda: ansible.show([str(file)]))
+        expected, err = fork(file.parent, ansible.show, [str(file)])
         assert expected, err
         for form in ("list", "graph"):
             words = [kolla, "inventory", "-i", str(file), f"--{form}"]

@@ -19,8 +19,8 @@ COLLECTIONS = "ansible==12.3.0"
 
 def main():
     here = pathlib.Path(__file__).resolve().parent
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
         subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
         python = folder / "venv/bin/python"
         pip = [python, "-m", "pip", "--disable-pip-version-check", "-q"]

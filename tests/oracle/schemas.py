@@ -29,8 +29,8 @@ def main():
     files.append((variables, ROOT / "etc/globals.yml"))
     wrong = []
     for validator, path in files:
-        for error in validator.iter_errors(yaml.safe_load(path.read_text())):
-            wrong.append(f"{path.relative_to(ROOT)}: {error.json_path}: {error.message[:200]}")
+        errors = validator.iter_errors(yaml.safe_load(path.read_text()))
+        wrong += [f"{path.relative_to(ROOT)}: {error.json_path}: {error.message[:200]}" for error in errors]
     for validator, text in [
         (role, "servcies: {}"),
         (role, "steps: [{database: {user: a}}]"),
