@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    for folder in ["docs", "images", "roles", "src/bin/kolla-image"] {
+    for folder in ["docs", "images", "roles"] {
         println!("cargo:rerun-if-changed={folder}");
     }
     println!("cargo:rerun-if-env-changed=KOLLA_COMMIT");

@@ -1,6 +1,7 @@
 //! What images there are: folders of images/ with a Dockerfile each, embedded in the program.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use include_dir::{Dir, include_dir};
 use sha2::{Digest, Sha256};
@@ -10,9 +11,12 @@ use crate::host::apt::{AptFile, archive};
 
 static IMAGES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/images");
 
-/// The sources of the program that goes into every image: they stand for its bytes in digests, which differ
-/// between a debug and a release build of the same sources.
-static PROGRAM: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/bin/kolla-image");
+/// The folder there that is no image, but the program that goes into every one.
+const CONTRACT: &str = "contract";
+
+/// The sources of that program: they stand for its bytes in digests, which differ between a debug and a release build of
+/// the same sources.
+static PROGRAM: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/images/contract");
 
 /// The file name under which a Dockerfile finds that program.
 pub(super) const PROGRAM_NAME: &str = "kolla-image";
@@ -100,7 +104,7 @@ impl Definitions {
     /// # Errors
     /// When one of them is not valid, which a test rules out.
     pub fn embedded() -> Result<Self> {
-        let folders = IMAGES.dirs().map(|folder| {
+        let folders = IMAGES.dirs().filter(|folder| folder.path() != Path::new(CONTRACT)).map(|folder| {
             let mut files = BTreeMap::new();
             collect(folder, folder, &mut files);
             (folder.path().display().to_string(), files)

@@ -199,7 +199,7 @@ fn program(options: &BuildOptions) -> Result<Program> {
     let read = |path: &PathBuf| {
         std::fs::read(path).map_err(|error| {
             Error::local(format!("read {}", path.display()), error)
-                .with_hint("it goes into every image: build it by `cargo build --bin kolla-image`")
+                .with_hint("it goes into every image: build it by `cargo build --package kolla-image`")
         })
     };
     if let Some(path) = &options.program {

@@ -2,9 +2,8 @@
 //!
 //! It acts by the name it is called with: `kolla_init` (PID 1), `kolla_start`, `kolla_set_configs`,
 //! `kolla_copy_cacerts`, `healthcheck_*`, `galera_check` and `keystone_keys`; as `kolla-image NAME ...` it acts as
-//! `NAME`. It must know nothing of the rest of this package, so that it stays small and starts at once.
-// This program is no part of the library: in a container it is the one that starts processes, reads the
-// environment and speaks to stderr.
+//! `NAME`. It knows nothing of `kolla`, and has few dependencies, so that it stays small and starts at once.
+// In a container it is the one that starts processes, reads the environment and speaks to stderr.
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, clippy::print_stderr)]
 // Product names stand in sentences.
 #![allow(clippy::doc_markdown)]
