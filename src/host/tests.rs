@@ -1,7 +1,7 @@
 //! The real thing: an sshd on the loopback and this machine's container engine.
 //!
-//! Needs `openssh-server`, `openssh-client` and root, and fails without them: what is tested here must not be
-//! skipped silently.
+//! Most need root, `openssh-server` and `openssh-client`, or the engine: `cargo test` names those and leaves them out, with
+//! `--include-ignored` they run, and fail where that is missing.
 #![allow(clippy::disallowed_types)]
 
 mod engine;
@@ -142,6 +142,7 @@ fn file(path: &Path, content: &str, mode: u32) -> PutFile {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and sshd"]
 async fn host_keys_and_login_keys_are_checked() {
     let server = Sshd::new("");
     let strict = Target { accept_new_host_keys: false, ..server.target("control01") };
@@ -175,6 +176,7 @@ async fn host_keys_and_login_keys_are_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and sshd"]
 async fn an_agent_and_a_jump_host_lead_to_the_same_machine() {
     let server = Sshd::new("");
     let socket = server.at("agent");
@@ -194,6 +196,7 @@ async fn an_agent_and_a_jump_host_lead_to_the_same_machine() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and sshd"]
 async fn hosts_behind_a_jump_host_share_one_session_to_it() {
     let (outer, inner) = (Sshd::new("LogLevel VERBOSE"), Sshd::new(""));
     let bastions = Bastions::default();
@@ -222,6 +225,7 @@ async fn hosts_behind_a_jump_host_share_one_session_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and sshd"]
 async fn a_server_that_drops_connections_is_tried_again() {
     let server = Sshd::new("MaxStartups 2:100:2");
     let targets: Vec<Target> = (0..6).map(|number| server.target(&format!("host{number}"))).collect();
@@ -231,6 +235,7 @@ async fn a_server_that_drops_connections_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and sshd"]
 async fn a_script_that_hangs_is_given_up_and_ended() {
     let server = Sshd::new("");
     let machine = server.machine("control01").await;
@@ -263,6 +268,7 @@ async fn until(holds: impl Fn() -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, sshd and an engine"]
 async fn a_host_that_rests_has_no_session_until_it_is_asked_again() {
     let server = Sshd::new("");
     let machine = server.machine("control01").await;
@@ -285,6 +291,7 @@ async fn a_host_that_rests_has_no_session_until_it_is_asked_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, sshd and an engine"]
 async fn a_lost_session_is_made_anew_for_reads_and_told_for_writes() {
     let server = Sshd::new("");
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -321,6 +328,7 @@ async fn a_lost_session_is_made_anew_for_reads_and_told_for_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, sshd and an engine"]
 async fn scripts_and_files_over_both_wires() {
     let server = Sshd::new("");
     let over_ssh = server.machine("control01").await;
@@ -385,6 +393,7 @@ async fn scripts_and_files_over_both_wires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and sshd"]
 async fn tcp_as_the_host_sees_it() {
     let server = Sshd::new("");
     let machine = server.machine("control01").await;

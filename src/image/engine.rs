@@ -317,6 +317,7 @@ mod tests {
 
     /// Needs a container engine.
     #[tokio::test]
+    #[ignore = "needs an engine"]
     async fn a_file_is_read_out_of_an_image_that_has_nothing_to_run() {
         let (reference, dockerfile) = ("kolla-test/file:1", "FROM scratch\nCOPY Dockerfile /\n");
         let engine = Engine::connect().await.unwrap();
@@ -330,6 +331,7 @@ mod tests {
 
     /// Needs a container engine.
     #[tokio::test]
+    #[ignore = "needs an engine"]
     async fn a_build_that_fails_tells_its_last_lines() {
         let recipe = recipe("kolla-test/fails:1", "FROM scratch\nCOPY Dockerfile /\nRUN [\"/nothing\"]\n");
         let failure = Engine::connect().await.unwrap().build(recipe, |_| ()).await.unwrap_err();

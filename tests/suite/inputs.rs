@@ -53,7 +53,10 @@ fn broken_inputs_are_refused_with_their_place_and_what_to_do() {
         if output.status.code() != Some(2) {
             let _ = writeln!(wrong, "{name}: `kolla {}` ended with {}, said\n{said}", command.trim(), output.status);
         }
-        if files(copy.path()) != before || !files(state.path()).is_empty() {
+        // The record of a run that was refused is no effect; root's is elsewhere.
+        let mut state = files(state.path());
+        state.retain(|path, _| !path.starts_with("kolla/runs"));
+        if files(copy.path()) != before || !state.is_empty() {
             let _ = writeln!(wrong, "{name}: files were written");
         }
         // Nothing but the errors. What is no command line is not known to ask for JSON.

@@ -79,6 +79,7 @@ async fn image(machine: &dyn Machine, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, sshd and an engine"]
 async fn the_engine_through_both_wires() {
     let server = Sshd::new("");
     let over_ssh = server.machine("control01").await;

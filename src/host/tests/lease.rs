@@ -27,6 +27,7 @@ fn lease(grant: Grant) -> Lease {
 static LEASE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, sshd and an engine"]
 async fn one_look_tells_all_in_two_requests_and_takes_the_lease() {
     let _one = LEASE.lock().await;
     let server = Sshd::new("");
@@ -74,6 +75,7 @@ async fn one_look_tells_all_in_two_requests_and_takes_the_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and sshd"]
 async fn a_lease_goes_with_its_session_and_whoever_had_it_knows() {
     let _one = LEASE.lock().await;
     let server = Sshd::new("");
@@ -91,6 +93,7 @@ async fn a_lease_goes_with_its_session_and_whoever_had_it_knows() {
 
 /// What holds a lease where the connection hangs: nobody is heard of any more, and nobody says good-bye.
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root"]
 async fn a_lease_that_nobody_is_heard_of_goes_by_itself() {
     let _one = LEASE.lock().await;
     let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();

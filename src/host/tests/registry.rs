@@ -27,6 +27,7 @@ fn registry(status: &'static str, body: &'static str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an engine"]
 async fn what_a_registry_answers_is_told_with_its_address() {
     let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
     for (answer, body, status, says) in [
