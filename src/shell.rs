@@ -2,8 +2,10 @@
 
 mod mask;
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use mask::Mask;
 pub(crate) use mask::{hide_spans, is_secret_name, secrets_in, sets_a_secret};
@@ -50,18 +52,18 @@ impl fmt::Display for Secret {
     }
 }
 
-/// A text as a URL has it; beside letters, digits and `-._~`, what is in `kept` stays as it is.
-pub(crate) fn url_encoded(text: &str, kept: &str) -> String {
-    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-        let c = char::from(byte);
-        if c.is_ascii_alphanumeric() || "-._~".contains(c) || kept.contains(c) {
-            out.push(c);
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
+/// All that a URL does not have as it is: what is left are letters, digits and `-._~`.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const RESERVED_IN_PATHS: &AsciiSet = &RESERVED.remove(b'/');
+
+/// A segment of a URL's path, or a value of its query.
+pub(crate) fn url_segment(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// A URL's path, whose slashes stay.
+pub(crate) fn url_path(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED_IN_PATHS).to_string()
 }
 
 #[cfg(test)]
@@ -71,6 +73,12 @@ mod tests {
     #[test]
     fn quoting_survives_a_shell() {
         assert_eq!(join(["echo", "it's", "", "a b"]), r"echo 'it'\''s' '' 'a b'");
+    }
+
+    #[test]
+    fn urls_have_few_signs_as_they_are() {
+        assert_eq!(url_segment("/a-b._~ %é"), "%2Fa-b._~%20%25%C3%A9");
+        assert_eq!(url_path("/a b"), "/a%20b");
     }
 
     #[test]

@@ -14,12 +14,11 @@ use super::api::Api;
 pub use super::api::Identity;
 use super::database::{self, Sql};
 use super::files::digest_of;
-use super::message_queue::escape;
 use super::word::{At, Offer, Step, StepGround, WaitsFor, Word};
 use super::{Attributes, Diff, Op, Operation, Tell, View};
 use crate::error::Result;
 use crate::host::Remote;
-use crate::shell::Secret;
+use crate::shell::{Secret, url_segment};
 use crate::source::{Fields, Keys, Node, Shape};
 
 /// A catalog of services.
@@ -157,7 +156,7 @@ impl Catalog {
 
     /// Where the service is listed.
     fn service_path(&self) -> String {
-        format!("/services?name={}&type={}", escape(&self.service), escape(&self.service_type))
+        format!("/services?name={}&type={}", url_segment(&self.service), url_segment(&self.service_type))
     }
 
     async fn find(&self, keystone: &Api, host: &Remote) -> Result<Found> {
@@ -166,7 +165,7 @@ impl Catalog {
             found.service = keystone.id(host, &self.service_path()).await?;
         }
         if let Some(service) = &found.service {
-            let region = escape(&self.identity.region);
+            let region = url_segment(&self.identity.region);
             for endpoint in keystone.find(host, &format!("/endpoints?service_id={service}&region_id={region}")).await? {
                 let text = |key: &str| endpoint[key].as_str().unwrap_or_default().to_owned();
                 found.endpoints.insert(text("interface"), (text("id"), text("url")));
@@ -211,7 +210,7 @@ impl Catalog {
                         }});
                         let path = format!(
                             "/endpoints?service_id={service}&region_id={}&interface={interface}",
-                            escape(region)
+                            url_segment(region)
                         );
                         keystone.make_shared(host, &path, &body).await?;
                     }
@@ -242,7 +241,7 @@ impl Catalog {
             let role = if let Some(id) = found.roles.get(name) {
                 id.clone()
             } else {
-                let path = format!("/roles?name={}", escape(name));
+                let path = format!("/roles?name={}", url_segment(name));
                 keystone.make_shared(host, &path, &json!({ "role": { "name": name } })).await?
             };
             if !found.granted.contains(&role) {
@@ -256,7 +255,7 @@ impl Catalog {
 
 /// Where those of a name are listed.
 fn of_default_domain(kind: &str, name: &str) -> String {
-    format!("/{kind}?name={}&domain_id=default", escape(name))
+    format!("/{kind}?name={}&domain_id=default", url_segment(name))
 }
 
 #[async_trait]

@@ -16,7 +16,7 @@ use super::word::{At, Offer, Step, StepGround, WaitsFor, Word};
 use super::{Attribute, Attributes, Diff, Op, Operation, Tell, View, attribute};
 use crate::error::{Error, Result};
 use crate::host::{HttpAsk, Remote};
-use crate::shell::Secret;
+use crate::shell::{Secret, url_segment};
 use crate::source::{Fields, Keys, Node, Shape};
 use crate::template::Values;
 
@@ -153,7 +153,7 @@ impl MessageQueue {
 
     /// Where the management has the virtual host, the user, and what that one may do there.
     fn paths(&self) -> [String; 3] {
-        let (vhost, user) = (escape(&self.vhost), escape(&self.user));
+        let (vhost, user) = (url_segment(&self.vhost), url_segment(&self.user));
         [format!("/api/vhosts/{vhost}"), format!("/api/users/{user}"), format!("/api/permissions/{vhost}/{user}")]
     }
 
@@ -248,25 +248,5 @@ impl Operation for MessageQueue {
             }
         }
         Ok(())
-    }
-}
-
-/// A segment of a URL's path, or a value of its query.
-pub(super) fn escape(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_virtual_host_is_escaped() {
-        assert_eq!(escape("/"), "%2F");
     }
 }

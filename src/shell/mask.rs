@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use regex::Regex;
 
-use super::{quote, url_encoded};
+use super::{quote, url_path, url_segment};
 
 /// What stands in the place of a secret.
 const STARS: &str = "***";
@@ -113,8 +113,8 @@ fn forms(value: &str) -> BTreeSet<String> {
     let lines = value.lines().filter(|line| line.len() >= LONG && !line.starts_with("-----")).map(str::to_owned);
     let written = [
         value.trim_end_matches('\n').to_owned(),
-        url_encoded(value, "/"),
-        url_encoded(value, ""),
+        url_path(value),
+        url_segment(value),
         json_text(value),
         value.replace('\'', "''"),
         quote(value),

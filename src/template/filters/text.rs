@@ -6,6 +6,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, Value};
+use percent_encoding::percent_decode_str;
 use sha2::Digest as _;
 
 use super::super::methods::padded;
@@ -197,29 +198,15 @@ fn truncate(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
 /// A text as a part of a path, a mapping as a query.
 fn url_encoded(value: &Value) -> Result<String, Error> {
     if value.kind() != ValueKind::Map {
-        return printed(value).map(|text| shell::url_encoded(&text, "/"));
+        return printed(value).map(|text| shell::url_path(&text));
     }
-    let encoded = |value: &Value| shell::url_encoded(&text_of(value), " ").replace(' ', "+");
+    let encoded = |value: &Value| shell::url_segment(&text_of(value)).replace("%20", "+");
     let pairs = entries(value)?;
     Ok(pairs.iter().map(|(key, value)| format!("{}={}", encoded(key), encoded(value))).collect::<Vec<_>>().join("&"))
 }
 
 fn url_decoded(text: &str) -> String {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        let code = after.get(..2).and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        match (first, code) {
-            (b'%', Some(byte)) => {
-                out.push(byte);
-                rest = &after[2..];
-            }
-            (b'+', _) => out.push(b' '),
-            (other, _) => out.push(*other),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 /// The parts of a URL, or the one that is asked for.
