@@ -8,8 +8,8 @@ use super::{Exit, Invocation, complete};
 use crate::app::config::{self, Request};
 use crate::error::Result;
 use crate::plan::{FileLine, ServiceFile};
-use crate::report::Table;
 use crate::report::paint::Paint;
+use crate::report::{Table, columns};
 
 /// Shows the files that a service's container gets on a host, without connecting to it: the role's own, with the files of
 /// CONFIGDIR/config merged into them. Secrets are hidden.
@@ -93,9 +93,9 @@ fn explained(file: &ServiceFile, host: &str, paint: Paint) -> String {
         let name = line.source.and_then(|source| names.get(source)).map_or("", String::as_str);
         line.line.map_or_else(|| name.to_owned(), |number| format!("{name}:{number}"))
     };
-    let width = file.lines.iter().map(|line| margin(line).chars().count()).max().unwrap_or(0);
+    let width = file.lines.iter().map(|line| columns::width(&margin(line))).max().unwrap_or(0);
     for line in &file.lines {
-        let said = format!("{:<width$}", margin(line));
+        let said = columns::padded(&margin(line), width);
         // What the operator wrote stands out of what the role did.
         let own = line.source.and_then(|source| file.sources.get(source)).is_some_and(|source| source.own);
         let said = if own { paint.cyan(&said) } else { paint.dim(&said) };

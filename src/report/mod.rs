@@ -4,6 +4,7 @@
 //! nothing of plans, roles or hosts, and writes only through [`Screen`] and into a run's own folder.
 
 mod bars;
+pub mod columns;
 pub mod graph;
 pub mod json;
 pub mod paint;

@@ -1,5 +1,7 @@
 //! Aligned columns of plain text.
 
+use super::columns::{padded, width};
+
 /// A table with a header; the last column is not padded.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
@@ -26,18 +28,16 @@ impl Table {
     pub fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns)
-            .map(|column| {
-                self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-            })
+            .map(|column| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max().unwrap_or(0))
             .collect();
         let mut text = String::new();
         for (index, row) in self.rows.iter().enumerate() {
             let cells: Vec<String> = row
                 .iter()
                 .zip(&widths)
-                .map(|(cell, &width)| {
+                .map(|(cell, &columns)| {
                     let cell = if index == 0 { cell.to_uppercase() } else { cell.clone() };
-                    format!("{cell:<width$}")
+                    padded(&cell, columns)
                 })
                 .collect();
             text.push_str(cells.join("  ").trim_end());
@@ -56,9 +56,11 @@ mod tests {
         let mut table = Table::new(["host", "service", "state"]);
         table.row(["control01", "glance-api", "running"]);
         table.row(["c2", "", "gone"]);
+        table.row(["計算01", "", "gone"]);
         assert_eq!(
             table.render(),
-            "HOST       SERVICE     STATE\ncontrol01  glance-api  running\nc2                     gone\n"
+            "HOST       SERVICE     STATE\ncontrol01  glance-api  running\nc2                     gone\n\
+             計算01                 gone\n"
         );
     }
 }

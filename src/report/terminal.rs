@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use super::bars::Bars;
 use super::paint::{Paint, clean};
 use super::time::duration;
-use super::{Screen, lock, text};
+use super::{Screen, columns, lock, text};
 use crate::error::numbered;
 use crate::run::event::{Event, Outcome, Sink, Summary};
 
@@ -69,7 +69,7 @@ impl Terminal {
 
     fn begin(&self, state: &mut State, hosts: &[String], roles: &[String], operations: usize) {
         let paint = self.screen.paint;
-        let width = |names: &[String]| names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let width = |names: &[String]| names.iter().map(|name| columns::width(name)).max().unwrap_or(0);
         state.widths = (width(roles), width(hosts), *SUBJECT_WIDTHS.start());
         state.begun = true;
         state.failures.clear();
@@ -223,7 +223,7 @@ struct Row<'a> {
 impl State {
     fn row(&mut self, paint: Paint, row: &Row<'_>) -> String {
         let subject = clean(&brief(row.subject));
-        self.widths.2 = self.widths.2.max(subject.chars().count()).min(*SUBJECT_WIDTHS.end());
+        self.widths.2 = self.widths.2.max(columns::width(&subject)).min(*SUBJECT_WIDTHS.end());
         let (roles, hosts, subjects) = self.widths;
         let word = if self.phase == "prechecks" && row.outcome == Outcome::Same {
             "passed"
@@ -239,13 +239,14 @@ impl State {
         };
         let acted = !matches!(row.outcome, Outcome::Same | Outcome::Skipped);
         let took = if acted && row.took_ms >= WORTH_TELLING {
-            let gap = OUTCOME_WIDTH.saturating_sub(plain.chars().count()).max(2);
+            let gap = OUTCOME_WIDTH.saturating_sub(columns::width(&plain)).max(2);
             format!("{}{}", " ".repeat(gap), paint.dim(&duration(row.took_ms)))
         } else {
             String::new()
         };
-        let (role, host) = (row.role, row.host);
-        format!("  {role:<roles$}  {host:<hosts$}  {subject:<subjects$}  {painted}{took}")
+        let (role, host) = (columns::padded(row.role, roles), columns::padded(row.host, hosts));
+        let subject = columns::padded(&subject, subjects);
+        format!("  {role}  {host}  {subject}  {painted}{took}")
     }
 
     /// Details, without the hunks that another host has shown.

@@ -1,5 +1,6 @@
 //! Errors as an operator reads them: what, where, why, what to do next.
 
+use super::columns::width;
 use super::paint::{Paint, clean};
 use crate::error::{Error, HostCause, HostError, InputError, OperationError, Place, numbered};
 use crate::shell::sets_a_secret;
@@ -82,9 +83,9 @@ impl Text {
         let before = &before[cut..];
         self.lines.push(format!("   {bar} {}", format!("{before}{after}").trim_end()));
         if place.column > 0 {
-            let shown = after.trim_end().chars().count().max(1);
-            let carets = "^".repeat(place.end().saturating_sub(place.column).clamp(1, shown));
-            self.lines.push(format!("   {bar} {}{}", " ".repeat(before.chars().count()), self.paint.red(&carets)));
+            let meant: String = after.trim_end().chars().take(place.end().saturating_sub(place.column)).collect();
+            let carets = "^".repeat(width(&meant).max(1));
+            self.lines.push(format!("   {bar} {}{}", " ".repeat(width(before)), self.paint.red(&carets)));
         }
     }
 
@@ -167,6 +168,13 @@ error: undefined variable `glance_api_prot`
 hint: `glance_api_port` is defined in roles/glance/role.yml:6
 "
         );
+    }
+
+    #[test]
+    fn carets_stand_under_what_is_meant_after_wide_letters() {
+        let place = Place::within("f", "計算: {{ nme }}\n", 1, 8);
+        let text = error(&InputError::new("undefined").at(place).into(), false);
+        assert_eq!(text, "error: undefined\n  --> f:1:8\n   | 計算: {{ nme }}\n   |          ^^^\n");
     }
 
     #[test]
