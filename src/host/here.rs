@@ -16,7 +16,7 @@ use super::connected::Connected;
 use super::docker::Access;
 use super::local::Local;
 use super::wire::{Command, OpenFailure, Reply, Stream, Wire};
-use super::{Machine, Observe};
+use super::{HttpAnswer, HttpAsk, Machine, Observe, http};
 use crate::error::{Error, HostCause, Result};
 
 /// This machine under a name of the inventory. Where the user is not root and `become_root` is set, scripts run by
@@ -48,6 +48,14 @@ pub async fn engine(patience: Duration) -> Result<Docker> {
     let docker = Docker::connect_with_unix_defaults().map_err(absent)?.with_timeout(patience);
     docker.ping().await.map_err(absent)?;
     Ok(docker)
+}
+
+/// An HTTP exchange of this machine, for what belongs to no host of a site.
+///
+/// # Errors
+/// When nobody answers, or with anything but HTTP.
+pub async fn http(ask: &HttpAsk, within: Duration) -> Result<HttpAnswer, HostCause> {
+    http::send(&Here { sudo: false, requests: AtomicU64::new(0) }, ask, within).await
 }
 
 struct Here {

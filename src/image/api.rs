@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::Request;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+
+use crate::host::{HttpAsk, here};
 
 /// Manifests as engines push them.
 const MANIFESTS: &str =
@@ -59,29 +56,17 @@ pub(super) async fn images(address: &str) -> Option<Vec<String>> {
 }
 
 async fn get(address: &str, path: &str) -> Option<Answer> {
-    tokio::time::timeout(LIMIT, async {
-        let stream = TcpStream::connect(address).await.ok()?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.ok()?;
-        let request =
-            Request::get(path).header("Host", address).header("Accept", MANIFESTS).body(Empty::<Bytes>::new()).ok()?;
-        let exchange = async {
-            let response = sender.send_request(request).await.ok()?;
-            let status = response.status().as_u16();
-            let digest = response.headers().get("Docker-Content-Digest").and_then(|value| value.to_str().ok());
-            let digest = digest.map(str::to_owned);
-            let body = response.into_body().collect().await.ok()?.to_bytes();
-            Some(Answer { status, digest, body: serde_json::from_slice(&body).unwrap_or_default() })
-        };
-        tokio::pin!(exchange);
-        // The connection does the work; a server that closes ends it, with an answer that is still to be read.
-        tokio::select! {
-            answer = &mut exchange => answer,
-            _ = connection => exchange.await,
-        }
-    })
-    .await
-    .ok()
-    .flatten()
+    let (address, port) = address.rsplit_once(':').unwrap_or((address, "80"));
+    let ask = HttpAsk {
+        address: address.trim_matches(['[', ']']).to_owned(),
+        port: port.parse().ok()?,
+        path: path.to_owned(),
+        headers: vec![("accept".into(), MANIFESTS.into())],
+        ..HttpAsk::default()
+    };
+    let mut answer = here::http(&ask, LIMIT).await.ok()?;
+    let digest = answer.headers.remove("docker-content-digest");
+    Some(Answer { status: answer.status, digest, body: serde_json::from_slice(&answer.body).unwrap_or_default() })
 }
 
 #[cfg(test)]
@@ -110,6 +95,7 @@ mod tests {
         assert_eq!(found, Identity { manifest: "sha256:m".into(), config: "sha256:c".into() });
         assert!(!answers("127.0.0.1:1").await);
     }
+
     /// As Python's and Go's servers do at the end of an answer, and proxies when they are busy.
     #[tokio::test]
     async fn an_answer_counts_also_when_the_server_closes_after_it() {
