@@ -6,8 +6,8 @@ use crate::role::{Merge, Role, Source};
 use crate::source::{Data, Shape};
 use crate::template::Mentions;
 
-/// Variables that the program reads itself; a test looks for them in its code.
-pub(super) const READ_HERE: &[&str] = &[
+/// Variables that the program reads itself: a test holds it against the names in its code.
+pub const READ_HERE: &[&str] = &[
     "api_address",
     "docker_image_name_prefix",
     "docker_namespace",
