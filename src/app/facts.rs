@@ -7,6 +7,7 @@ use super::files::write_private;
 use super::{App, Loaded};
 use crate::host::{Facts, Look};
 use crate::op::files::digest_of;
+use crate::op::number;
 use crate::template::Scopes;
 
 /// The facts kept of a site's hosts, in one file of this machine.
@@ -29,7 +30,8 @@ impl KeptFacts {
     /// What is known now: of hosts that answered what they said, which is kept; of others what was kept of them.
     pub(super) fn with(&self, looks: &BTreeMap<String, Look>) -> BTreeMap<String, Facts> {
         let mut facts = self.read();
-        facts.extend(looks.iter().map(|(host, look)| (host.clone(), look.facts.clone())));
+        let seen = |look: &Look| Facts { numbers: number::kept(look), ..look.facts.clone() };
+        facts.extend(looks.iter().map(|(host, look)| (host.clone(), seen(look))));
         let text = serde_json::to_vec(&facts).unwrap_or_default();
         // A full disk here must not keep anybody from repairing a cloud.
         if let Err(error) = write_private(&self.0, &text) {

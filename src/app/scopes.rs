@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::Loaded;
 use crate::host::{Facts, Interface};
+use crate::plan;
 use crate::template::Scopes;
 
 impl Loaded {
@@ -12,7 +13,7 @@ impl Loaded {
     pub(super) fn scopes(&self, facts: &BTreeMap<String, Facts>) -> Scopes {
         let json = |facts: &Facts| serde_json::to_value(facts).unwrap_or_default();
         let facts = self.site.hosts.keys().filter_map(|host| Some((host.clone(), json(facts.get(host)?))));
-        self.site.scopes(facts.collect())
+        plan::scopes(&self.roles, &self.site, facts.collect())
     }
 
     /// Variables where no host was asked: each is an ordinary one, whose address is as the inventory has it or, in a
@@ -43,7 +44,7 @@ impl Loaded {
             facts[if draft { "draft" } else { "unasked" }] = true.into();
             Some((host.clone(), facts))
         });
-        self.site.scopes(facts.collect())
+        plan::scopes(&self.roles, &self.site, facts.collect())
     }
 }
 

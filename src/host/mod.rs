@@ -144,6 +144,9 @@ pub struct Facts {
     pub openvswitch: bool,
     /// TCP ports that something listens on, as `address:port`; `*` for every address.
     pub listening: Vec<String>,
+    /// Numbers that were given to the host, by the variables that have them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub numbers: BTreeMap<String, u32>,
 }
 
 /// A network interface.

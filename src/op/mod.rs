@@ -19,6 +19,7 @@ pub mod host_file;
 mod hunks;
 pub mod image;
 pub mod message_queue;
+pub mod number;
 pub mod packages;
 pub mod probe;
 mod registry;
@@ -253,6 +254,8 @@ operations! {
     Image(image::Image) in Image,
     /// A virtual host of the message queue and its user.
     MessageQueue(message_queue::MessageQueue) in Setting,
+    /// A number that stays with a host.
+    Number(number::Number) in Files,
     /// Packages of the distribution.
     Packages(packages::Packages) in Host,
     /// A service that answers as it should.

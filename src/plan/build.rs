@@ -4,7 +4,7 @@
 //! steps; what a role needs -> its containers, and those of its steps that speak to it. Nothing else: late roles
 //! pull images, write files and make their schemas while early ones start.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
@@ -63,6 +63,8 @@ pub(super) struct Builder<'a> {
     ready: BTreeMap<String, usize>,
     scopes: BTreeMap<String, Scope>,
     contents: HashSet<Arc<[u8]>>,
+    /// Services that are on some host.
+    set_up: BTreeSet<String>,
     /// The service that sends to all that have a `proxy`, and its role.
     pub(super) balancer: Option<(&'a Role, &'a Service)>,
 }
@@ -81,6 +83,7 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
     let lacking = builder.lacking();
     builder.errors.extend(lacking.into_iter().chain(switched_off));
     let (nodes, errors) = (std::mem::take(&mut builder.nodes), std::mem::take(&mut builder.errors));
+    let set_up = std::mem::take(&mut builder.set_up);
     // On many hosts what it went by is large.
     drop(builder);
     let errors = broken.before(errors);
@@ -89,13 +92,7 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
     }
     let mut lookups = overrides.lookups();
     lookups.roles = enabled.iter().map(|role| role.name.clone()).collect();
-    for node in &nodes {
-        if let Some(Op::FileSet(set)) = &node.op
-            && !lookups.services.contains(&set.service)
-        {
-            lookups.services.insert(set.service.clone());
-        }
-    }
+    lookups.services = set_up;
     Ok(Plan { phase: String::new(), nodes: ordered(nodes)?, lookups, questions })
 }
 
@@ -112,6 +109,7 @@ impl<'a> Builder<'a> {
             ready: BTreeMap::new(),
             scopes: BTreeMap::new(),
             contents: HashSet::new(),
+            set_up: BTreeSet::new(),
             balancer: None,
         };
         let mut enabled = Vec::new();
@@ -310,6 +308,7 @@ impl<'a> Builder<'a> {
     fn role(&mut self, role: &'a Role, enabled: &[&'a Role]) {
         let needs = self.ready_of(role.needs.iter().map(String::as_str));
         let begin = self.milestone(&role.name, "begin", needs);
+        let numbers = self.numbers(role);
         let mut files = Vec::new();
         let mut members = Vec::new();
         for service in role.services.values() {
@@ -321,11 +320,14 @@ impl<'a> Builder<'a> {
                     let volume = Volume { name: name.clone(), want: Want::Running };
                     parts.push(self.add(&host, &role.name, volume, []));
                 }
-                let set = self.add(&host, &role.name, std::mem::take(&mut on.files), []);
+                // Once a file has it, it is known for good.
+                let numbers = numbers.get(&host).cloned().unwrap_or_default();
+                let set = self.add(&host, &role.name, std::mem::take(&mut on.files), numbers);
                 files.push(set);
                 parts.push(set);
-                let ready = Ready { container: service.container.clone(), probe: on.container.ready.clone() };
+                let ready = Ready { container: on.container.spec.name.clone(), probe: on.container.ready.clone() };
                 self.add(&host, &role.name, ready, []);
+                self.set_up.insert(service.name.clone());
                 containers.push((on, parts));
             }
             members.push((service, containers));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::build::{Builder, Input};
+use super::instance::Instance;
 use super::overrides::{Searched, paths};
 use super::recipe::Recipe;
 use super::service::{CONFIG_FILES, CONFIG_JSON, file_set};
@@ -64,19 +65,21 @@ pub struct FileLine {
 ///
 /// # Errors
 /// A service that is not on the host, and every mistake in its files and in what is told to the load balancer.
-pub fn service_files(input: &Input<'_>, host: &str, service: &str) -> Result<Vec<ServiceFile>> {
+pub fn service_files(input: &Input<'_>, host: &str, name: &str) -> Result<Vec<ServiceFile>> {
     let overrides = Searched::new(input.overrides);
     let (mut builder, enabled) = Builder::prepared(input, &overrides)?;
-    let (role, service) = find(&builder, &enabled, host, service)?;
+    let (role, service) = find(&builder, &enabled, host, name)?;
     let mut found = Vec::new();
     let used_by = format!("service {} on {host}", service.name);
     let set = builder.values(role, host, used_by, |values| {
-        if !values.flag(service.when.as_ref(), true) {
-            return None;
-        }
-        Some(file_set(role, service, host, &overrides, values, |spec, recipe, name, content| {
-            let looked = paths(spec, &role.name, &service.name, host, super::overrides::file_name(&recipe.to));
-            found.push(ServiceFile { name: name.to_owned(), ..described(spec, recipe, content, &looked, input) });
+        let instances = Instance::all(service, values);
+        let named = |instance: &&Instance<'_>| instance.name == name || instance.container == name;
+        let instance = instances.iter().find(named).or(instances.first())?;
+        Some(instance.with(values, |values| {
+            file_set(role, instance, host, &overrides, values, |spec, recipe, name, content| {
+                let looked = paths(spec, &role.name, &service.name, host, super::overrides::file_name(&recipe.to));
+                found.push(ServiceFile { name: name.to_owned(), ..described(spec, recipe, content, &looked, input) });
+            })
         }))
     });
     if !builder.errors.is_empty() {
@@ -141,7 +144,11 @@ fn lines(content: &str, files: &[PathBuf], origins: &[Origin]) -> Vec<FileLine> 
 
 /// The service of a name, or of its container's name, and its role.
 fn find<'a>(builder: &Builder<'a>, enabled: &[&'a Role], host: &str, name: &str) -> Result<(&'a Role, &'a Service)> {
-    let meant = |service: &&Service| service.name == name || service.container == name;
+    let one_of = |service: &Service, all: &str| {
+        let rest = name.strip_prefix(all);
+        rest.is_some_and(|rest| rest.is_empty() || service.each.is_some() && rest.starts_with(['-', '_']))
+    };
+    let meant = |service: &&Service| one_of(service, &service.name) || one_of(service, &service.container);
     let of = |role: &'a Role| role.services.values().find(meant).map(|service| (role, service));
     let on_host = |service: &Service| builder.hosts_of(&service.group).iter().any(|other| other == host);
     let there = || enabled.iter().flat_map(|role| role.services.values()).filter(|service| on_host(service));

@@ -7,6 +7,8 @@ mod build;
 mod checks;
 mod config;
 mod fixed;
+mod instance;
+mod numbers;
 mod overrides;
 pub mod phase;
 mod questions;
@@ -29,6 +31,7 @@ use indexmap::{IndexMap, IndexSet};
 pub use build::Input;
 pub use config::{FileLine, FileSource, ServiceFile, service_files};
 pub use fixed::Fixed;
+pub use numbers::scopes;
 pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
 pub use questions::{Asked, Question};
@@ -215,6 +218,7 @@ fn toward(mut op: Op, want: Want, recover: bool) -> Op {
     match &mut op {
         Op::Container(container) if container.want != want => Arc::make_mut(container).want = want,
         Op::FileSet(set) if set.want != want => Arc::make_mut(set).want = want,
+        Op::Number(number) if number.want != want => Arc::make_mut(number).want = want,
         Op::Volume(volume) if volume.want != want => Arc::make_mut(volume).want = want,
         Op::Galera(galera) if galera.recover != recover => Arc::make_mut(galera).recover = recover,
         _ => {}

@@ -1,11 +1,12 @@
 //! What `kolla status` asks of a cloud beyond its containers: each role's questions, for the hosts they are for.
 
 use super::build::Builder;
+use super::instance::Instance;
 use super::steps::{no_service, offered_by};
 use crate::host::ReadOnly;
 use crate::op::api::{Identity, Listing};
 use crate::op::catalog;
-use crate::role::{Role, StatusItem, StatusKind};
+use crate::role::{Role, Service, StatusItem, StatusKind};
 
 /// A question, and what makes its answer a good one.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,16 +50,46 @@ impl<'a> Builder<'a> {
     }
 
     fn question(&mut self, role: &'a Role, enabled: &[&'a Role], item: &'a StatusItem) -> Vec<Question> {
-        let hosts = if let StatusKind::Exec { service, .. } = &item.kind {
+        if let StatusKind::Exec { service, .. } = &item.kind {
             let Some(service) = role.services.get(service) else {
                 self.errors.push(no_service(role, &item.node, service));
                 return Vec::new();
             };
-            self.hosts_of(&service.group)
-        } else {
-            self.input.hosts.first().cloned().into_iter().collect()
-        };
-        hosts.iter().filter_map(|host| self.question_on(role, enabled, item, host)).collect()
+            let hosts = self.hosts_of(&service.group);
+            return hosts.iter().flat_map(|host| self.of_containers(role, item, service, host)).collect();
+        }
+        let host = self.input.hosts.first().cloned();
+        host.and_then(|host| self.question_on(role, enabled, item, &host)).into_iter().collect()
+    }
+
+    /// A question for each container of a service on a host.
+    fn of_containers(
+        &mut self,
+        role: &'a Role,
+        item: &'a StatusItem,
+        service: &'a Service,
+        host: &str,
+    ) -> Vec<Question> {
+        let StatusKind::Exec { command, expect, same, reaches, .. } = &item.kind else { return Vec::new() };
+        let used_by = format!("status of role {} on {host}", role.name);
+        self.values(role, host, used_by, |values| {
+            let mut questions = Vec::new();
+            for instance in Instance::all(service, values) {
+                questions.extend(instance.with(values, |values| {
+                    let ask = Asked::Exec {
+                        host: host.to_owned(),
+                        container: instance.container.clone(),
+                        program: ReadOnly::declared(values.words(command)),
+                        expect: expect.as_ref().and_then(|node| values.pattern(node)),
+                        same: same.as_ref().and_then(|node| values.pattern(node)),
+                        reaches: reaches.as_ref().and_then(|node| values.pattern(node)),
+                    };
+                    let wanted = values.flag(item.when.as_ref(), true);
+                    wanted.then(|| Question { role: role.name.clone(), about: values.text(&item.about), ask })
+                }));
+            }
+            questions
+        })
     }
 
     fn question_on(
@@ -70,20 +101,7 @@ impl<'a> Builder<'a> {
     ) -> Option<Question> {
         let used_by = format!("status of role {} on {host}", role.name);
         let ask = match &item.kind {
-            StatusKind::Exec { service, command, expect, same, reaches } => {
-                let service = role.services.get(service)?;
-                self.values(role, host, used_by.clone(), |values| {
-                    let wanted = values.flag(service.when.as_ref(), true) && values.flag(item.when.as_ref(), true);
-                    wanted.then(|| Asked::Exec {
-                        host: host.to_owned(),
-                        container: service.container.clone(),
-                        program: ReadOnly::declared(values.words(command)),
-                        expect: expect.as_ref().and_then(|node| values.pattern(node)),
-                        same: same.as_ref().and_then(|node| values.pattern(node)),
-                        reaches: reaches.as_ref().and_then(|node| values.pattern(node)),
-                    })
-                })?
-            }
+            StatusKind::Exec { .. } => return None,
             StatusKind::Address(node) => self.values(role, host, used_by.clone(), |values| {
                 values.flag(item.when.as_ref(), true).then(|| Asked::Address(values.text(node)))
             })?,

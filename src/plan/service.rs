@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use super::build::Builder;
+use super::instance::Instance;
 use super::overrides::{Searched, file_name};
 use super::recipe::{Recipe, recipe};
 use crate::error::{InputError, Kind};
@@ -48,7 +49,7 @@ impl<'a> Builder<'a> {
         let builder = &*self;
         let some = |hosts: &[String]| {
             let mut errors = Vec::new();
-            let each = hosts.iter().filter_map(|host| builder.service_on_host(role, service, host, &mut errors));
+            let each = hosts.iter().flat_map(|host| builder.service_on_host(role, service, host, &mut errors));
             (each.collect::<Vec<_>>(), errors)
         };
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -75,93 +76,103 @@ impl<'a> Builder<'a> {
         service: &'a Service,
         host: &str,
         errors: &mut Vec<InputError>,
-    ) -> Option<ServiceOnHost> {
-        let overrides = self.overrides;
-        let open_files = self.input.facts.get(host).map_or(0, |facts| facts.open_files);
+    ) -> Vec<ServiceOnHost> {
         let used_by = format!("service {} on {host}", service.name);
-        let mut balanced = self.balanced(role, service, host);
         self.values_noting(errors, role, host, used_by, |values| {
-            if !values.flag(service.when.as_ref(), true) {
-                return None;
-            }
-            // A session of TCP may last for ever: it is cut, as one is whose host fails.
-            let tcp = mode(service).is_some_and(|mode| values.text(mode) == "tcp");
-            if let Some(balanced) = balanced.as_mut().filter(|_| tcp || service.proxy.is_none()) {
-                balanced.tell.clear();
-            }
-            let image = image_reference(service, values);
-            let files = file_set(role, service, host, overrides, values, |_, _, _, _| {});
-            let folder = if files.stable { format!("/etc/kolla/{}", service.name) } else { files.folder() };
-            let mut mounts = vec![format!("{folder}/:{CONFIG_FILES}/:ro")];
-            let mut volumes = Vec::new();
-            for mount in service.volumes.iter().map(|node| values.text(node)).filter(|mount| !mount.is_empty()) {
-                if !mount.starts_with('/') {
-                    volumes.extend(mount.split(':').next().map(str::to_owned));
-                }
-                mounts.push(mount);
-            }
-            let mut env = IndexMap::from([
-                ("KOLLA_CONFIG_STRATEGY".to_owned(), "COPY_ALWAYS".to_owned()),
-                ("KOLLA_SERVICE_NAME".to_owned(), service.name.clone()),
-            ]);
-            env.extend(values.environment(&service.env));
-            let limits = &service.limits;
-            let mut nofile = limits
-                .nofile
-                .as_ref()
-                .map_or(OPEN_FILES, |node| u64::try_from(values.number(node)).unwrap_or(OPEN_FILES));
-            if open_files > 0 {
-                nofile = nofile.min(open_files);
-            }
-            let nofile = i64::try_from(nofile).unwrap_or(i64::MAX);
-            let spec = ContainerSpec {
-                name: service.container.clone(),
-                image: image.clone(),
-                env,
-                mounts,
-                tmpfs: limits.tmpfs.clone(),
-                user: limits.user.clone(),
-                privileged: limits.privileged,
-                cap_add: limits.cap_add.clone(),
-                security_opt: limits.security_opt.clone(),
-                pid: limits.pid.clone(),
-                ipc: limits.ipc.clone(),
-                cgroupns: limits.cgroupns.clone(),
-                memory: limits.memory.as_ref().map_or(0, |node| values.bytes(node)),
-                ulimits: IndexMap::from([("nofile".to_owned(), (nofile, nofile))]),
-                health: limits.health.as_ref().map(|node| health(node, values)),
-                restart: true,
-                stop_timeout: limits.stop_timeout,
-                ..ContainerSpec::default()
-            };
-            let reload = (!service.reload.is_empty()).then(|| Reload {
-                command: reload_command(&service.reload),
-                folder: folder.clone(),
-                set: files.folder(),
-                files: files.files.iter().map(|file| (file.name.clone(), file.digest.clone())).collect(),
-            });
-            // A value of the site, or a question for the live cluster.
-            let (asked, told) = match &service.last {
-                Some(node) if matches!(node.data, Data::Map(_)) => (Some(node), None),
-                node => (None, node.as_ref()),
-            };
-            let container = Container {
-                spec,
-                role: role.name.clone(),
-                service: service.name.clone(),
-                configuration: files.digest(),
-                reload,
-                validate: service.validate.clone(),
-                ready: Probe::resolve(service.ready.as_ref(), values),
-                balanced,
-                before_replace: service.before_replace.as_ref().map(|node| Probe::resolve(Some(node), values)),
-                before_remove: service.before_remove.clone(),
-                last: asked.map(|node| Probe::resolve(Some(node), values)),
-                ..Container::default()
-            };
-            let last = values.flag(told, false);
-            Some(ServiceOnHost { host: host.to_owned(), image, volumes, files, container, last })
+            let instances = Instance::all(service, values);
+            instances
+                .iter()
+                .map(|instance| instance.with(values, |values| self.instance_on_host(role, instance, host, values)))
+                .collect()
         })
+    }
+
+    fn instance_on_host(
+        &self,
+        role: &'a Role,
+        instance: &Instance<'a>,
+        host: &str,
+        values: &mut Values<'_>,
+    ) -> ServiceOnHost {
+        let overrides = self.overrides;
+        let service = instance.service;
+        let open_files = self.input.facts.get(host).map_or(0, |facts| facts.open_files);
+        let mut balanced = self.balanced(role, service, host);
+        // A session of TCP may last for ever: it is cut, as one is whose host fails.
+        let tcp = mode(service).is_some_and(|mode| values.text(mode) == "tcp");
+        if let Some(balanced) = balanced.as_mut().filter(|_| tcp || service.proxy.is_none()) {
+            balanced.tell.clear();
+        }
+        let image = image_reference(service, values);
+        let files = file_set(role, instance, host, overrides, values, |_, _, _, _| {});
+        let folder = if files.stable { format!("/etc/kolla/{}", instance.name) } else { files.folder() };
+        let mut mounts = vec![format!("{folder}/:{CONFIG_FILES}/:ro")];
+        let mut volumes = Vec::new();
+        for mount in service.volumes.iter().map(|node| values.text(node)).filter(|mount| !mount.is_empty()) {
+            if !mount.starts_with('/') {
+                volumes.extend(mount.split(':').next().map(str::to_owned));
+            }
+            mounts.push(mount);
+        }
+        let mut env = IndexMap::from([
+            ("KOLLA_CONFIG_STRATEGY".to_owned(), "COPY_ALWAYS".to_owned()),
+            ("KOLLA_SERVICE_NAME".to_owned(), instance.name.clone()),
+        ]);
+        env.extend(values.environment(&service.env));
+        let limits = &service.limits;
+        let mut nofile =
+            limits.nofile.as_ref().map_or(OPEN_FILES, |node| u64::try_from(values.number(node)).unwrap_or(OPEN_FILES));
+        if open_files > 0 {
+            nofile = nofile.min(open_files);
+        }
+        let nofile = i64::try_from(nofile).unwrap_or(i64::MAX);
+        let spec = ContainerSpec {
+            name: instance.container.clone(),
+            image: image.clone(),
+            env,
+            mounts,
+            tmpfs: limits.tmpfs.clone(),
+            user: limits.user.clone(),
+            privileged: limits.privileged,
+            cap_add: limits.cap_add.clone(),
+            security_opt: limits.security_opt.clone(),
+            pid: limits.pid.clone(),
+            ipc: limits.ipc.clone(),
+            cgroupns: limits.cgroupns.clone(),
+            memory: limits.memory.as_ref().map_or(0, |node| values.bytes(node)),
+            ulimits: IndexMap::from([("nofile".to_owned(), (nofile, nofile))]),
+            health: limits.health.as_ref().map(|node| health(node, values)),
+            restart: true,
+            stop_timeout: limits.stop_timeout,
+            ..ContainerSpec::default()
+        };
+        let reload = (!service.reload.is_empty()).then(|| Reload {
+            command: reload_command(&service.reload),
+            folder: folder.clone(),
+            set: files.folder(),
+            files: files.files.iter().map(|file| (file.name.clone(), file.digest.clone())).collect(),
+        });
+        // A value of the site, or a question for the live cluster.
+        let (asked, told) = match &service.last {
+            Some(node) if matches!(node.data, Data::Map(_)) => (Some(node), None),
+            node => (None, node.as_ref()),
+        };
+        let container = Container {
+            spec,
+            role: role.name.clone(),
+            service: instance.name.clone(),
+            configuration: files.digest(),
+            reload,
+            validate: service.validate.clone(),
+            ready: Probe::resolve(service.ready.as_ref(), values),
+            balanced,
+            before_replace: service.before_replace.as_ref().map(|node| Probe::resolve(Some(node), values)),
+            before_remove: service.before_remove.clone(),
+            last: asked.map(|node| Probe::resolve(Some(node), values)),
+            ..Container::default()
+        };
+        let last = values.flag(told, false);
+        ServiceOnHost { host: host.to_owned(), image, volumes, files, container, last }
     }
 
     /// What the load balancers know a service's member as, where they know it.
@@ -223,12 +234,13 @@ pub(super) fn image_reference(service: &Service, values: &mut Values<'_>) -> Str
 /// the set and its content.
 pub(super) fn file_set(
     role: &Role,
-    service: &Service,
+    instance: &Instance<'_>,
     host: &str,
     overrides: &Searched<'_>,
     values: &mut Values<'_>,
     mut each: impl FnMut(&FileSpec, &Recipe, &str, &str),
 ) -> FileSet {
+    let service = instance.service;
     let mut files: Vec<OneFile> = Vec::new();
     let mut config_files = Vec::new();
     // Names in the set, and where those files go.
@@ -269,10 +281,9 @@ pub(super) fn file_set(
         files.push(OneFile::new(CONFIG_JSON, text + "\n", 0o600));
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
-    let container = service.container.clone();
     FileSet {
-        service: service.name.clone(),
-        container,
+        service: instance.name.clone(),
+        container: instance.container.clone(),
         files,
         stable: !service.reload.is_empty(),
         ..FileSet::default()

@@ -42,6 +42,8 @@ pub struct Role {
     pub elsewhere: Option<String>,
     /// What its variables may hold, by their names.
     pub values: BTreeMap<String, Rule>,
+    /// Numbers that stay with hosts, by the variables that have them.
+    pub numbers: BTreeMap<String, Number>,
     /// Its services by name.
     pub services: IndexMap<String, Service>,
     /// What `bootstrap-servers` prepares on hosts.
@@ -83,6 +85,15 @@ impl Role {
     }
 }
 
+/// A number that stays with a host.
+#[derive(Debug, Clone)]
+pub struct Number {
+    /// Hosts that have one.
+    pub group: String,
+    /// The lowest.
+    pub from: u32,
+}
+
 /// A service: one container on each host of a group.
 #[derive(Debug, Clone)]
 pub struct Service {
@@ -94,6 +105,8 @@ pub struct Service {
     pub group: String,
     /// Further condition for a host.
     pub when: Option<Node>,
+    /// What it has a container for on each of its hosts; one is all where it is absent.
+    pub each: Option<Node>,
     /// Container name, as `glance_api`.
     pub container: String,
     /// Image name without registry and tag; the service's where it is absent.

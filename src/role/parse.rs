@@ -7,13 +7,13 @@ use indexmap::IndexMap;
 
 use super::schema::{CHECK, HOST_ITEM, STEP, TOP};
 use super::{
-    Balancer, Check, Cluster, FileSpec, Files, HostItem, Limits, Permission, Role, Rule, Service, StatusItem,
+    Balancer, Check, Cluster, FileSpec, Files, HostItem, Limits, Number, Permission, Role, Rule, Service, StatusItem,
     StatusKind, Step, Templates,
 };
 use crate::error::{InputError, Kind};
 use crate::examples;
 use crate::op::words;
-use crate::source::{Document, Entry, Fields, Node, is_template, not_rendered};
+use crate::source::{Data, Document, Entry, Fields, Node, is_template, not_rendered};
 use crate::template::{Layer, Sourced};
 
 /// A role from its files; templates that it lacks are those of `shared`.
@@ -46,7 +46,8 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let steps = top.list("steps").iter().filter_map(|node| parser.step(node, &needs)).collect();
     let checks = top.list("checks").iter().filter_map(|node| parser.check(node)).collect();
     let status = top.list("status").iter().filter_map(|node| parser.status(node)).collect();
-    let layer = parser.vars(name, &services, &vars);
+    let mut layer = parser.vars(name, &services, &vars);
+    let numbers = parser.numbers(&mut layer, &top.map("numbers"));
     let values = parser.values(&layer, &top.map("values"));
     let mut errors = top.finish();
     errors.append(&mut parser.errors);
@@ -67,6 +68,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
         fixed,
         elsewhere,
         values,
+        numbers,
         services,
         host,
         steps,
@@ -125,6 +127,20 @@ impl Parser<'_> {
         rules
     }
 
+    /// Numbers, whose variables say what the engine gave unless the operator says otherwise.
+    fn numbers(&mut self, vars: &mut Layer, written: &[(&str, &Entry)]) -> BTreeMap<String, Number> {
+        let mut numbers = BTreeMap::new();
+        for (name, entry) in written {
+            let mut fields = Fields::of(self.document, &entry.value);
+            let group = fields.text("group").unwrap_or_default();
+            numbers.insert((*name).to_owned(), Number { group, from: fields.number("from").unwrap_or(1) });
+            let value = Data::Str(format!("{{{{ facts.numbers.{name} }}}}"));
+            let node = Node { data: value, ..entry.value.clone() };
+            vars.vars.insert((*name).to_owned(), Sourced { node, document: self.document.clone() });
+        }
+        numbers
+    }
+
     fn service(&mut self, name: &str, node: &Node) -> Service {
         let mut fields = Fields::of(self.document, node);
         let cluster = fields.take("cluster").and_then(|node| {
@@ -157,6 +173,7 @@ impl Parser<'_> {
             node: node.clone(),
             group: fields.text("group").unwrap_or_else(|| name.to_owned()),
             when: fields.take("when").cloned(),
+            each: fields.take("each").cloned(),
             container: fields.text("container").unwrap_or_else(|| name.replace('-', "_")),
             image: fields.take("image").cloned(),
             command: fields.take("command").cloned(),
@@ -195,6 +212,14 @@ impl Parser<'_> {
                 health: fields.take("health").cloned(),
             },
         };
+        if service.each.is_some() {
+            // Others know its container by one name.
+            let parts = [("proxy", service.proxy.is_some()), ("cluster", service.cluster.is_some())];
+            let parts = parts.into_iter().filter_map(|(key, there)| there.then_some(key));
+            for key in parts.chain(service.offers.keys().copied()) {
+                fields.against(node, format!("a service with `each` cannot have `{key}`"));
+            }
+        }
         self.errors.extend(fields.finish());
         service
     }

@@ -13,7 +13,7 @@ use crate::error::InputError;
 use crate::op::files;
 use crate::op::probe::Probe;
 use crate::source::{Data, Document, Entry, Keys, Node, Shape};
-use shape::{RANGE, SERVICE, STATUS};
+use shape::{NUMBER, RANGE, SERVICE, STATUS};
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
@@ -31,6 +31,7 @@ pub(super) const TOP: Keys = Keys {
         ("elsewhere", Shape::Text),
         ("vars", Shape::Named(&Shape::Any)),
         ("values", Shape::Named(&RULE)),
+        ("numbers", Shape::Named(&Shape::Keys(&NUMBER))),
         ("services", Shape::Named(&Shape::Keys(&SERVICE))),
         ("host", Shape::List(&Shape::Keys(&HOST_ITEM))),
         ("steps", Shape::List(&Shape::Keys(&STEP))),

@@ -29,6 +29,8 @@ const SERVICES: &[(&[&str], &str)] = &[
          skyline blazar opensearch neutron-server neutron-rpc-server neutron-periodic-worker \
          neutron-ovn-maintenance-worker ovn-database masakari-api masakari-engine masakari-hostmonitor",
     ),
+    // Kolla-Ansible had it until 2021.
+    (&["control"], "zookeeper"),
     (
         &["monitoring"],
         "grafana prometheus prometheus-alertmanager prometheus-openstack-exporter prometheus-blackbox-exporter",

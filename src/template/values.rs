@@ -108,6 +108,16 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// The whole number that a variable has; none where it has none.
+    pub fn number_of(&mut self, name: &str) -> Option<i64> {
+        let found = self.scope.get(name);
+        let number = found.and_then(|value| {
+            i64::try_from(value.clone())
+                .map_err(|_| InputError::new(format!("`{name}` is `{value}`, and must be a whole number")))
+        });
+        number.map_err(|error| self.note(error)).ok()
+    }
+
     /// A whole number.
     pub fn number(&mut self, node: &Node) -> i64 {
         self.kept(node, self.scope.eval_number(self.document, node)).unwrap_or_default()

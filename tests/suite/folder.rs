@@ -62,17 +62,22 @@ impl Folder {
             vault: VaultKeys::default(),
         };
         let site = Site::load(&options, roles.layers())?;
+        // What hosts keep, and of which nothing is known.
+        let known = std::fs::read(self.path("known.json")).ok();
+        let (kept, unknown): (BTreeMap<String, BTreeMap<String, u32>>, Vec<String>) =
+            known.map(|text| serde_json::from_slice(&text).unwrap()).unwrap_or_default();
         let facts: BTreeMap<_, _> = (1..)
-            .zip(site.hosts.keys())
+            .zip(site.hosts.keys().filter(|name| !unknown.contains(name)))
             .map(|(number, name)| {
                 let mut facts = Fake::new(name.as_str()).world().facts.clone();
                 facts.interfaces["eth0"].ipv4 = vec![format!("10.0.0.{number}/24")];
+                facts.numbers = kept.get(name).cloned().unwrap_or_default();
                 (name.clone(), facts)
             })
             .collect();
         let json = facts.iter().map(|(name, facts)| (name.clone(), serde_json::to_value(facts).unwrap())).collect();
-        let hosts: IndexSet<String> = site.hosts.keys().cloned().collect();
-        let scopes = site.scopes(json);
+        let hosts: IndexSet<String> = facts.keys().cloned().collect();
+        let scopes = kolla::plan::scopes(&roles, &site, json);
         let overrides = Overrides::read(&site.overrides()?)?;
         make(&Input {
             site: &site,

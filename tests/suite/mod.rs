@@ -24,4 +24,5 @@ mod signals;
 mod units;
 mod values;
 mod walk;
+mod words;
 mod world;

@@ -11,6 +11,8 @@ const fn keys(all: &'static [Key], needed: &'static [&'static str]) -> Keys {
 
 pub(super) const RANGE: Keys = keys(&[("from", Shape::Decimal), ("to", Shape::Decimal)], &["from", "to"]);
 
+pub(super) const NUMBER: Keys = keys(&[("group", Shape::Name), ("from", Shape::Number)], &["group"]);
+
 /// What the load balancer's templates read of a service.
 const PROXY: Keys = keys(
     &[
@@ -43,6 +45,7 @@ pub(super) const SERVICE: Keys = Keys {
     all: &[
         ("group", Shape::Name),
         ("when", Shape::Flag),
+        ("each", Shape::Either(&Shape::List(&Shape::Any), &Shape::Text)),
         ("container", Shape::Name),
         ("image", Shape::Text),
         ("command", Shape::Text),

@@ -1,0 +1,392 @@
+#!/usr/bin/python3
+"""Ensembles that need no database: a site of ZooKeeper alone in its three forms, then etcd; under clients that write.
+
+Usage: coordination.py PROGRAM. As deployment.py it raises a lab of its own, named `test`, with a registry on port 4001.
+"""
+
+import base64
+import json
+import re
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException, NodeExistsError
+
+from lab import NAME, REGISTRY_PORT, Failed, Lab, expect, run, say, wait_until
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+HOSTS = ["control01", "control02", "control03"]
+NOTHING_ELSE = {f"enable_{role}": False for role in ("haproxy", "mariadb", "rabbitmq", "memcached", "openstack_core")}
+
+
+def srvr(address, port=2181):
+    """What a server of ZooKeeper says of itself: its mode; none where it serves nobody."""
+    try:
+        with socket.create_connection((address, port), 2) as connection:
+            connection.sendall(b"srvr")
+            answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+    except OSError:
+        return None
+    found = re.search(r"^Mode: (\w+)$", answer, re.MULTILINE)
+    return found and found.group(1)
+
+
+def modes(lab):
+    return {host: srvr(lab.address(host)) for host in HOSTS}
+
+
+def zookeeper_leader(lab):
+    return next((host for host, mode in modes(lab).items() if mode == "leader"), None)
+
+
+class Writer:
+    """Writes one key after the other until it is told to end; what was acknowledged, and the longest time without that."""
+
+    def __init__(self):
+        self.written, self.failed, self.times = [], 0, [time.monotonic()]
+        self.ends = threading.Event()
+        self.thread = threading.Thread(target=self.work)
+
+    def __enter__(self):
+        self.connect()
+        self.thread.start()
+        wait_until("the first writes", 30, lambda: len(self.written) > 20)
+        return self
+
+    def __exit__(self, *_):
+        self.ends.set()
+        self.thread.join()
+        self.close()
+
+    def work(self):
+        number = 0
+        while not self.ends.is_set():
+            number += 1
+            if self.write(number):
+                self.written.append(number)
+                self.times.append(time.monotonic())
+            else:
+                self.failed += 1
+            time.sleep(0.02)
+
+    def gap(self):
+        return max(after - before for before, after in zip(self.times, self.times[1:], strict=False))
+
+    def judge(self, what, longest):
+        lost = sorted(set(self.written) - self.stored())
+        say(f"{what}: {len(self.written)} writes, {self.failed} refused, {len(lost)} lost, longest gap {self.gap():.2f} s")
+        expect(not lost, f"writes were lost: {lost[:10]}")
+        expect(self.gap() < longest, f"nothing could be written for {self.gap():.1f} s")
+
+    def connect(self):
+        """Nothing has to be there before the first write."""
+
+    def close(self):
+        """Nothing is left open after the last one."""
+
+
+class ZooKeeper(Writer):
+    def __init__(self, addresses):
+        super().__init__()
+        self.client = KazooClient(hosts=",".join(addresses), timeout=6)
+
+    def connect(self):
+        self.client.start(timeout=30)
+        self.client.delete("/written", recursive=True)
+        self.client.ensure_path("/written")
+
+    def write(self, number):
+        try:
+            self.client.retry(self.client.create, f"/written/{number}", b"")
+        except NodeExistsError:
+            # The answer to an earlier try was lost.
+            return True
+        except KazooException:
+            return False
+        return True
+
+    def stored(self):
+        self.client.sync("/written")
+        return {int(name) for name in self.client.get_children("/written")}
+
+    def close(self):
+        self.kept = self.stored()
+        self.stored = lambda: self.kept
+        self.client.stop()
+        self.client.close()
+
+
+class Etcd(Writer):
+    """By the JSON gateway, at whichever member answers."""
+
+    def __init__(self, lab):
+        super().__init__()
+        self.urls = [f"http://{lab.address(host)}:2379" for host in HOSTS]
+
+    def ask(self, path, body):
+        for url in list(self.urls):
+            request = urllib.request.Request(url + path, json.dumps(body).encode(), method="POST")
+            try:
+                with DIRECT.open(request, timeout=3) as answer:
+                    return json.load(answer)
+            except (OSError, ValueError):
+                # The next one is asked first from now on.
+                self.urls.append(self.urls.pop(0))
+        return None
+
+    def connect(self):
+        expect(self.ask("/v3/kv/deleterange", self.range()) is not None, "no member of etcd answers")
+
+    @staticmethod
+    def range():
+        return {"key": base64.b64encode(b"written/").decode(), "range_end": base64.b64encode(b"written0").decode()}
+
+    def write(self, number):
+        key = base64.b64encode(f"written/{number}".encode()).decode()
+        return self.ask("/v3/kv/put", {"key": key, "value": ""}) is not None
+
+    def stored(self):
+        answer = self.ask("/v3/kv/range", {**self.range(), "keys_only": True})
+        keys = (base64.b64decode(each["key"]).decode() for each in answer.get("kvs", []))
+        return {int(key.removeprefix("written/")) for key in keys}
+
+
+def all_zookeepers(lab):
+    return ZooKeeper([f"{lab.address(host)}:2181" for host in HOSTS])
+
+
+def finished(events, subject):
+    """The hosts on which something was done, in this order."""
+    return [event["host"] for event in events if event.get("event") == "finished" and event["subject"] == subject
+            and event["outcome"] not in ("same", "skipped")]
+
+
+def converged(lab):
+    """The same deploy changes nothing, and status finds all well."""
+    end = lab.events("deploy")[-1]["summary"]
+    expect((end["changed"], end["failed"]) == (0, 0), f"the same deploy again: {end}")
+    lab.kolla("check", quiet=True)
+    return lab.kolla("status", quiet=True)
+
+
+def with_group(lab, name, hosts):
+    """Says in the inventory who is in a group."""
+    with open(f"{lab.site}/inventory", encoding="utf-8") as file:
+        text = re.sub(rf"\n\[{name}\]\n(?:\S+\n)*", "", file.read())
+    with open(f"{lab.site}/inventory", "w", encoding="utf-8") as file:
+        file.write(text + f"\n[{name}]\n" + "".join(f"{host}\n" for host in hosts))
+
+
+def raised(lab):
+    """a site of ZooKeeper alone, without a database: from bare hosts to three members, one of which leads"""
+    if not lab.stands:
+        lab.kolla("registry", "up", "--port", str(REGISTRY_PORT))
+        lab.kolla("build", "--push", "--registry", f"127.0.0.1:{REGISTRY_PORT}", "cron", "zookeeper", "etcd", within=1500)
+        lab.lab("up", "--hosts", "3", "--infra-only", "--state-dir", lab.site, "--registry-port", str(REGISTRY_PORT))
+    lab.option("alone", **NOTHING_ELSE, enable_zookeeper=True)
+    lab.kolla("bootstrap-servers")
+    lab.kolla("prechecks")
+    lab.kolla("deploy")
+    expect(set(lab.containers("control01")) == {"cron", "zookeeper"}, f"containers: {lab.containers('control01')}")
+    expect(sorted(modes(lab).values()) == ["follower", "follower", "leader"], f"modes: {modes(lab)}")
+    text = converged(lab)
+    expect(len(re.findall(r"Mode: (?:leader|follower)", text)) == 2, f"status does not tell the modes:\n{text}")
+
+
+raised.needed = True
+
+
+def leader_killed(lab):
+    """the leader of ZooKeeper dies while a client writes: another one leads, nothing is lost"""
+    leader = zookeeper_leader(lab)
+    with all_zookeepers(lab) as writer:
+        lab.kill(leader, "zookeeper")
+        others = [host for host in HOSTS if host != leader]
+        took = wait_until("another leader", 30, lambda: any(srvr(lab.address(host)) == "leader" for host in others), 0.05)
+        wait_until("writes after that", 30, lambda: writer.times[-1] > time.monotonic() - 0.5)
+        wait_until("all three", 60, lambda: None not in modes(lab).values())
+        time_of_all = len(writer.written)
+        wait_until("more writes", 30, lambda: len(writer.written) > time_of_all + 50)
+    say(f"another one of ZooKeeper led after {took:.2f} s")
+    writer.judge("leader killed", 10)
+    converged(lab)
+
+
+def leader_last(lab):
+    """a changed option replaces one member after the other, the leader last, while a client writes"""
+    leader = zookeeper_leader(lab)
+    lab.option("tick", zookeeper_tick_time=1900)
+    with all_zookeepers(lab) as writer:
+        order = finished(lab.events("deploy"), "container zookeeper")
+    expect(order and order[-1] == leader and sorted(order) == HOSTS, f"{leader} led, replaced were {order}")
+    writer.judge("members replaced", 10)
+    lab.option("tick")
+    lab.kolla("deploy")
+    converged(lab)
+
+
+def numbers_stay(lab):
+    """a host that leaves and comes back has its number again, and those of the others are not counted anew"""
+    def numbers(hosts):
+        return [lab.on(host, "cat /etc/kolla/zookeeper/myid").strip() for host in hosts]
+
+    expect(numbers(HOSTS) == ["1", "2", "3"], f"numbers: {numbers(HOSTS)}")
+    with all_zookeepers(lab) as writer:
+        # The first of the group goes: who counts would call the second one `1` now.
+        with_group(lab, "zookeeper", HOSTS[1:])
+        lab.kolla("deploy", "--prune")
+        expect("zookeeper" not in lab.containers("control01"), "it is still on the host that left")
+        expect(numbers(HOSTS[1:]) == ["2", "3"], f"numbers: {numbers(HOSTS[1:])}")
+        converged(lab)
+        with_group(lab, "zookeeper", HOSTS)
+        lab.kolla("deploy")
+    expect(numbers(HOSTS) == ["1", "2", "3"], f"numbers: {numbers(HOSTS)}")
+    writer.judge("a member left and came back", 15)
+    converged(lab)
+
+
+def member_replaced(lab):
+    """a member whose data are lost is made anew, with its number, and takes all data from the others"""
+    leader = zookeeper_leader(lab)
+    victim = next(host for host in HOSTS if host != leader)
+    with all_zookeepers(lab) as writer:
+        lab.kolla("stop", "--tags", "zookeeper", "--limit", victim)
+        lab.engine(victim, "/containers/zookeeper?force=1", method="DELETE")
+        lab.engine(victim, "/volumes/zookeeper", method="DELETE")
+        lab.kolla("deploy")
+        wait_until("the new member", 60, lambda: srvr(lab.address(victim)) == "follower")
+    writer.judge("a member made anew", 10)
+    alone = KazooClient(hosts=f"{lab.address(victim)}:2181")
+    alone.start(timeout=30)
+    alone.sync("/written")
+    found = len(alone.get_children("/written"))
+    alone.stop()
+    expect(found == len(writer.kept), f"{victim} has {found} of {len(writer.kept)} nodes")
+    converged(lab)
+
+
+def etcd_states(lab):
+    """Each member's word: leader or follower, and of how many; none where it does not answer."""
+    found = {}
+    for host in HOSTS:
+        url = f"http://{lab.address(host)}:2379/v3/maintenance/status"
+        try:
+            with DIRECT.open(urllib.request.Request(url, b"{}", method="POST"), timeout=3) as answer:
+                status = json.load(answer)
+            found[host] = "leader" if status["leader"] == status["header"]["member_id"] else "follower"
+        except (OSError, ValueError, KeyError):
+            found[host] = None
+    return found
+
+
+def etcd_leader(lab):
+    return next((host for host, state in etcd_states(lab).items() if state == "leader"), None)
+
+
+def etcd(lab):
+    """three members of etcd beside ZooKeeper"""
+    lab.option("etcd", enable_etcd=True)
+    lab.kolla("deploy")
+    expect(sorted(etcd_states(lab).values()) == ["follower", "follower", "leader"], f"states: {etcd_states(lab)}")
+    text = converged(lab)
+    expect("leader of 3 members" in text, f"status does not tell the leader:\n{text}")
+
+
+def etcd_leader_killed(lab):
+    """the leader of etcd dies while a client writes: another one leads, nothing is lost"""
+    leader = etcd_leader(lab)
+    with Etcd(lab) as writer:
+        lab.kill(leader, "etcd")
+        def another():
+            return any(state == "leader" for host, state in etcd_states(lab).items() if host != leader)
+        took = wait_until("another leader", 30, another, 0.05)
+        wait_until("all three", 60, lambda: None not in etcd_states(lab).values())
+        count = len(writer.written)
+        wait_until("more writes", 30, lambda: len(writer.written) > count + 50)
+    say(f"another one of etcd led after {took:.2f} s")
+    writer.judge("leader of etcd killed", 10)
+    converged(lab)
+
+
+def etcd_leader_last(lab):
+    """a changed option replaces one member of etcd after the other, the leader last, while a client writes"""
+    leader = etcd_leader(lab)
+    lab.option("level", etcd_log_level="info")
+    with Etcd(lab) as writer:
+        order = finished(lab.events("deploy"), "container etcd")
+    expect(order and order[-1] == leader and sorted(order) == HOSTS, f"{leader} led, replaced were {order}")
+    writer.judge("members of etcd replaced", 10)
+    lab.option("level")
+    lab.kolla("deploy")
+    converged(lab)
+
+
+def etcd_member_replaced(lab):
+    """a member of etcd whose data are lost joins as a learner, and is counted once it has all data"""
+    leader = etcd_leader(lab)
+    victim = next(host for host in HOSTS if host != leader)
+    with Etcd(lab) as writer:
+        lab.kolla("stop", "--tags", "etcd", "--limit", victim)
+        lab.engine(victim, "/containers/etcd?force=1", method="DELETE")
+        lab.engine(victim, "/volumes/kolla_etcd", method="DELETE")
+        lab.kolla("deploy")
+    writer.judge("a member of etcd made anew", 10)
+    wait_until("three counted members", 60, lambda: "3 members" in lab.kolla("status", code=None, quiet=True))
+    converged(lab)
+
+
+def pseudo_distributed(lab):
+    """three servers on one host: ports, folders and numbers of their own; the leader of them dies"""
+    lab.kolla("destroy", "--yes-i-really-really-mean-it")
+    lab.option("etcd")
+    lab.option("alone", **NOTHING_ELSE, enable_zookeeper=True, zookeeper_instances=3)
+    with_group(lab, "zookeeper", ["control01"])
+    lab.kolla("deploy")
+    address = lab.address("control01")
+    ports = [2181, 2182, 2183]
+
+    def each():
+        return {port: srvr(address, port) for port in ports}
+
+    expect(sorted(each().values()) == ["follower", "follower", "leader"], f"modes: {each()}")
+    names = {name for name in lab.containers("control01") if name.startswith("zookeeper")}
+    expect(names == {"zookeeper_1", "zookeeper_2", "zookeeper_3"}, f"containers: {names}")
+    converged(lab)
+    leader = next(port for port, mode in each().items() if mode == "leader")
+    with ZooKeeper([f"{address}:{port}" for port in ports]) as writer:
+        lab.kill("control01", f"zookeeper_{leader - 2180}")
+        wait_until("another leader", 30, lambda: any(mode == "leader" for port, mode in each().items() if port != leader), 0.05)
+        wait_until("all three", 60, lambda: None not in each().values())
+        count = len(writer.written)
+        wait_until("more writes", 30, lambda: len(writer.written) > count + 50)
+    writer.judge("leader of three on one host killed", 10)
+
+
+def standalone(lab):
+    """one server, on one host; what it kept stays when it is replaced"""
+    lab.kolla("destroy", "--yes-i-really-really-mean-it")
+    lab.option("alone", **NOTHING_ELSE, enable_zookeeper=True)
+    lab.kolla("deploy")
+    address = lab.address("control01")
+    expect(srvr(address) == "standalone", f"mode: {srvr(address)}")
+    with ZooKeeper([f"{address}:2181"]) as writer:
+        lab.option("tick", zookeeper_tick_time=1900)
+        lab.kolla("deploy")
+        wait_until("it serves", 30, lambda: srvr(address) == "standalone")
+    writer.judge("the only one replaced", 20)
+    lab.option("tick")
+    lab.kolla("deploy")
+    converged(lab)
+
+
+TESTS = [raised, leader_killed, leader_last, numbers_stay, member_replaced, etcd, etcd_leader_killed, etcd_leader_last,
+         etcd_member_replaced, pseudo_distributed, standalone]
+
+
+if __name__ == "__main__":
+    run(TESTS, Lab(sys.argv[1]))
