@@ -56,8 +56,8 @@ pub fn by_role(role: &Role) -> Vec<Mentions> {
         let service = service.replace('-', "_");
         names.extend([format!("{service}_tag"), format!("{service}_image_full")]);
     }
-    let named = role.checks.iter().filter(|check| matches!(check.word.key.1, Shape::Variable));
-    names.extend(named.filter_map(|check| check.written.as_str().map(str::to_owned)));
+    let variables = role.checks.iter().filter(|check| matches!(check.word.key.1, Shape::Variable));
+    names.extend(variables.filter_map(|check| check.written.as_str().map(str::to_owned)));
     found.push(Mentions::names(names));
     found
 }

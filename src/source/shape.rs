@@ -166,7 +166,9 @@ impl Shape {
             }
             (Self::Keys(keys) | Self::Defined(_, keys), _) => keys.check(node, document, errors),
             (Self::List(inner) | Self::Some(inner), Data::Seq(items)) => {
-                items.iter().for_each(|item| inner.check(key, item, document, errors));
+                for item in items {
+                    inner.check(key, item, document, errors);
+                }
             }
             (Self::Some(inner), _) => inner.check(key, node, document, errors),
             (Self::List(_), data) if !matches!(data, Data::Str(text) if is_template(text)) => {

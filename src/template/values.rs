@@ -44,7 +44,9 @@ impl<'a> Values<'a> {
 
     /// Takes the mistakes of an inner mapping over.
     pub fn note_all(&mut self, errors: Vec<InputError>) {
-        errors.into_iter().for_each(|error| self.note(error));
+        for error in errors {
+            self.note(error);
+        }
     }
 
     /// Notes a mistake, with what used the value.
