@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kolla::host::fake::Fake;
-use kolla::host::{Ask, Facts, Interface, Look, Output, PutFile};
+use kolla::host::{Facts, Interface, Look, LookRequest, Output, PutFile};
 
 /// A host in memory, and what it answered to who only looks. That is said again until something changes: the hosts share
 /// the processors of what is measured, which real ones do not.
@@ -100,7 +100,7 @@ pub(crate) async fn look(script: &str, host: &Host) -> Option<Answered> {
 
 /// All of an answer but the time.
 async fn seen(calls: &str, fake: &Fake) -> Option<Vec<u8>> {
-    let mut ask = Ask::default();
+    let mut ask = LookRequest::default();
     for line in calls.lines() {
         let mut words = words(line).into_iter();
         match words.next().as_deref() {

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use super::{App, Loaded};
 use crate::cloud::access::HOLDERS;
 use crate::error::Result;
-use crate::host::{Ask, LeaseNote, Observe, Observer, RegistryLogin};
-use crate::op::word::HostGround;
+use crate::host::{LeaseNote, LookRequest, Observe, Observer, RegistryLogin};
+use crate::op::word::HostContext;
 use crate::op::{Peer, PlainRegistry, Shared};
 use crate::report::time::rfc3339;
 use crate::role::FileSpec;
@@ -31,22 +31,22 @@ impl Loaded {
 
     /// What the batched look at a host has to bring: the files that are ours and, for who prepares hosts, what roles
     /// prepare on them.
-    pub(super) fn ask(&self, scopes: &Scopes, host: &str, prepares: bool) -> Ask {
+    pub(super) fn ask(&self, scopes: &Scopes, host: &str, prepares: bool) -> LookRequest {
         let scope = scopes.host(host);
         let path = |spec: &FileSpec| scope.render(Path::new("path"), &spec.to).unwrap_or_else(|_| spec.to.clone());
-        let mut ask = Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() };
+        let mut request = LookRequest { folders: vec!["/etc/kolla".into()], ..LookRequest::default() };
         for role in self.roles.0.values().filter(|_| prepares) {
             for item in &role.host {
                 let used_by = format!("role {} on {host}", role.name);
                 // What is wrong here is told when a plan is made of it.
                 let mut errors = Vec::new();
                 let mut values = Values { scope, document: &role.document, used_by, errors: &mut errors };
-                let mut ground = HostGround { values: &mut values, role: &role.name, files: Vec::new() };
-                (item.word.means.look)(&item.written, &mut ground, &mut ask);
-                ask.files.extend(item.files.iter().map(path));
+                let mut context = HostContext { values: &mut values, role: &role.name, files: Vec::new() };
+                (item.word.means.look)(&item.written, &mut context, &mut request);
+                request.files.extend(item.files.iter().map(path));
             }
         }
-        ask
+        request
     }
 }
 

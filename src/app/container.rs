@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::connect::connect_options;
 use super::{App, Loaded};
 use crate::error::{Error, Kind, Result, nearest};
-use crate::host::{Ask, Machine, Output};
+use crate::host::{LookRequest, Machine, Output};
 use crate::run::connect::connect;
 use crate::run::event::Quiet;
 
@@ -14,7 +14,8 @@ async fn machine(app: &App, host: &str) -> Result<Arc<dyn Machine>> {
     let loaded = Loaded::read(app).await?;
     loaded.known(host)?;
     let names = [host.to_owned()];
-    let mut connected = connect(&loaded.site, &names, &connect_options(app, None), |_| Ask::default(), &Quiet).await;
+    let mut connected =
+        connect(&loaded.site, &names, &connect_options(app, None), |_| LookRequest::default(), &Quiet).await;
     match (connected.machines.shift_remove(host), connected.failed.shift_remove(host)) {
         (Some(machine), _) => Ok(machine),
         (None, Some(error)) => Err(error),

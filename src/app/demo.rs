@@ -15,7 +15,7 @@ use crate::cloud::access::Access;
 use crate::cloud::demo::{External, Image, Internal, KEY, Key};
 use crate::cloud::{Cloud, Demo, Server};
 use crate::error::{Error, Kind, Result};
-use crate::host::{Ask, Look, Machine};
+use crate::host::{Look, LookRequest, Machine};
 use crate::run::SiteLease;
 use crate::run::connect::connect_with_lease;
 use crate::run::event::Summary;
@@ -83,7 +83,7 @@ async fn reach(app: &App, loaded: &Loaded, listeners: &Listeners, writes: bool) 
     let names: Vec<String> = names.into_iter().collect();
     let wish = lease_wish(app, hosts);
     let options = connect_options(app, listeners.requests.clone());
-    let ask = |_: &str| Ask::default();
+    let ask = |_: &str| LookRequest::default();
     let (mut connected, lease) = tokio::select! {
         connected = connect_with_lease(&loaded.site, &names, &options, ask, &wish, &*listeners.events) => connected,
         () = app.stop.cancelled() => return Err(Error::Interrupted),

@@ -11,7 +11,7 @@ use super::fixed::{note_secrets, refuse_changed};
 use super::{App, Listeners, Loaded, post_deploy, saved, strays};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::host::Observer;
-use crate::op::{self, Op, Tell, Told, Want};
+use crate::op::{self, Op, Progress, ProgressSink, Want};
 use crate::plan::phase::{PHASES, named};
 use crate::plan::{Fixed, Node, Phase, Saved};
 use crate::run::connect::{Connected, connect_with_lease};
@@ -103,8 +103,8 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
     }
     drop(facts);
     let warnings = sink.clone();
-    shared.tell = Tell::new(move |told| {
-        if let Told::Warning(message) = told {
+    shared.sink = ProgressSink::new(move |progress| {
+        if let Progress::Warning(message) = progress {
             warnings.event(&Event::Warning { host: String::new(), message });
         }
     });

@@ -18,9 +18,9 @@ use super::{App, Loaded};
 use crate::cloud::access::HOLDERS;
 use crate::error::{Error, Result};
 use crate::host::{Interface, Observer, ReadOnly, Remote};
-use crate::op::api::Part;
+use crate::op::api::Agent;
 use crate::op::container::Container;
-use crate::op::{Diff, Op, Operation as _, Peer, Tell, Told, View};
+use crate::op::{Diff, Op, Operation as _, Peer, Progress, ProgressSink, View};
 use crate::plan::phase::named;
 use crate::plan::{Asked, Plan, Question, Selection};
 use crate::run::RunContext;
@@ -106,8 +106,8 @@ pub async fn status(app: &App, sink: Arc<dyn Sink>) -> Result<Status> {
     let whole = loaded.plan(&facts, &scopes, &hosts)?;
     let tags = loaded.tags(app)?;
     let mut shared = shared(app, &loaded, scopes.host(&first))?;
-    shared.tell = Tell::new(move |told| {
-        if let Told::Warning(message) = told {
+    shared.sink = ProgressSink::new(move |progress| {
+        if let Progress::Warning(message) = progress {
             sink.event(&Event::Warning { host: String::new(), message });
         }
     });
@@ -176,12 +176,12 @@ async fn answers(questions: &[&Question], near: &str, limit: &IndexSet<String>, 
                 Asked::Api(identity, listing) => {
                     let Some(machine) = context.machines.get(near) else { return Vec::new() };
                     let host = Remote::new(machine.clone());
-                    let parts = async {
+                    let agents = async {
                         let session = session.get_or_try_init(|| identity.log_in_at_once(&host)).await?;
-                        session.parts(&host, listing).await
+                        session.agents(&host, listing).await
                     };
-                    match parts.await {
-                        Ok(parts) => parts.iter().map(|part| listed(question, part)).collect(),
+                    match agents.await {
+                        Ok(agents) => agents.iter().map(|agent| listed(question, agent)).collect(),
                         Err(error) => vec![row(question, "", error.to_string(), false)],
                     }
                 }
@@ -246,9 +246,9 @@ fn row(question: &Question, host: &str, answer: impl Into<String>, well: bool) -
     }
 }
 
-fn listed(question: &Question, part: &Part) -> PartRow {
-    let state = if part.up { "up" } else { "down" };
-    PartRow { part: format!("{} {}", question.about, part.name), ..row(question, &part.host, state, part.up) }
+fn listed(question: &Question, agent: &Agent) -> PartRow {
+    let state = if agent.up { "up" } else { "down" };
+    PartRow { part: format!("{} {}", question.about, agent.name), ..row(question, &agent.host, state, agent.up) }
 }
 
 /// What a program in a container says, and whether that is well.

@@ -398,7 +398,7 @@ async fn parts_say_whether_they_are_up() {
     ] {
         let [service_type, path, state] = [service_type, path, state].map(str::to_owned);
         let listing = Listing { service_type, path, state, host: "host".into(), name: "binary".into() };
-        let found = session.parts(&host, &listing).await.unwrap();
+        let found = session.agents(&host, &listing).await.unwrap();
         let found: Vec<_> = found.iter().map(|part| (&*part.host, &*part.name, part.up)).collect();
         assert_eq!(found, parts);
     }

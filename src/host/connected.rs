@@ -12,8 +12,8 @@ use super::docker::{Access, Engine};
 use super::http::{self, place};
 use super::wire::{self, Command, OpenFailure, Reply, Wire};
 use super::{
-    Ask, ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, Machine, Observe,
-    Output, Progress, PutFile, Reach, RegistryLogin, RequestRecord, files, limit, look,
+    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, LookRequest, Machine,
+    Observe, OnProgress, Output, PutFile, Reach, RegistryLogin, RequestRecord, files, limit, look,
 };
 use crate::error::{Error, HostCause, Result};
 use crate::shell;
@@ -47,19 +47,19 @@ impl Connected {
     }
 
     /// One request that changes something: once.
-    async fn once<T: Told>(&self, what: String, request: impl Future<Output = Answer<T>> + Send) -> Result<T> {
+    async fn once<T: Summary>(&self, what: String, request: impl Future<Output = Answer<T>> + Send) -> Result<T> {
         let (at, began) = (SystemTime::now(), Instant::now());
         let outcome = request.await.map_err(|cause| Error::host(&self.name, act(&what), cause));
         if let Some(observe) = &self.observe {
-            let told = outcome.as_ref().map(Told::told);
-            let outcome = told.as_ref().map(String::as_str).map_err(|error| *error);
+            let summary = outcome.as_ref().map(Summary::summary);
+            let outcome = summary.as_ref().map(String::as_str).map_err(|error| *error);
             observe(&RequestRecord { host: &self.name, what: &what, at, took: began.elapsed(), outcome });
         }
         outcome
     }
 
     /// One request that only reads: where the session is lost on the way, once more over a new one.
-    async fn twice<T: Told + Send, F: Future<Output = Answer<T>> + Send>(
+    async fn twice<T: Summary + Send, F: Future<Output = Answer<T>> + Send>(
         &self,
         what: String,
         request: impl Fn() -> F + Send + Sync,
@@ -81,7 +81,7 @@ impl Connected {
     }
 
     /// The look's script and, at once, the containers.
-    async fn look_once(&self, ask: &Ask, note: Option<&LeaseNote>) -> Answer<(Look, Reply)> {
+    async fn look_once(&self, ask: &LookRequest, note: Option<&LeaseNote>) -> Answer<(Look, Reply)> {
         let mut command = wire::script(self.wire.sudo(), &look::script(ask, &self.socket, note), &[]);
         command.stays_after = note.map(|_| look::ANSWERED);
         let began = epoch_ms();
@@ -170,12 +170,12 @@ impl Machine for Connected {
         self.wire.rest().await;
     }
 
-    async fn look(&self, ask: &Ask) -> Result<Look> {
+    async fn look(&self, ask: &LookRequest) -> Result<Look> {
         let request = || within(limit::LOOK, async { Ok(self.look_once(ask, None).await?.0) });
         self.twice("look".into(), request).await
     }
 
-    async fn look_and_lease(&self, ask: &Ask, note: &LeaseNote) -> Result<(Look, Grant)> {
+    async fn look_and_lease(&self, ask: &LookRequest, note: &LeaseNote) -> Result<(Look, Grant)> {
         let request = || async {
             let (look, Reply { output, lease, .. }) = within(limit::LOOK, self.look_once(ask, Some(note))).await?;
             Ok((look, look::grant(&output.stdout, lease)?))
@@ -240,7 +240,13 @@ impl Machine for Connected {
         }
     }
 
-    async fn upload(&self, ask: &HttpAsk, file: &Path, within: Duration, progress: Progress<'_>) -> Result<HttpAnswer> {
+    async fn upload(
+        &self,
+        ask: &HttpAsk,
+        file: &Path,
+        within: Duration,
+        progress: OnProgress<'_>,
+    ) -> Result<HttpAnswer> {
         let failed = |error| Error::local(format!("read {}", file.display()), error);
         let source = tokio::fs::File::open(file).await.map_err(failed)?;
         let size = source.metadata().await.map_err(failed)?.len();
@@ -290,7 +296,7 @@ impl Machine for Connected {
         self.once(format!("write {path} in place"), within(limit::FILES, request)).await
     }
 
-    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()> {
+    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: OnProgress<'_>) -> Result<()> {
         self.once(format!("pull {reference}"), self.engine.pull(reference, login, progress)).await
     }
 
@@ -341,63 +347,63 @@ impl Machine for Connected {
 }
 
 /// What the log says of an answer.
-trait Told {
-    fn told(&self) -> String;
+trait Summary {
+    fn summary(&self) -> String;
 }
 
 /// A file's content, which the log must not show.
 struct Content(Option<Vec<u8>>);
 
-impl Told for Content {
-    fn told(&self) -> String {
+impl Summary for Content {
+    fn summary(&self) -> String {
         self.0.as_ref().map_or_else(|| "no such file".to_owned(), |bytes| format!("{} bytes", bytes.len()))
     }
 }
 
-impl Told for () {
-    fn told(&self) -> String {
+impl Summary for () {
+    fn summary(&self) -> String {
         String::new()
     }
 }
 
-impl Told for i64 {
-    fn told(&self) -> String {
+impl Summary for i64 {
+    fn summary(&self) -> String {
         self.to_string()
     }
 }
 
-impl Told for String {
-    fn told(&self) -> String {
+impl Summary for String {
+    fn summary(&self) -> String {
         self.clone()
     }
 }
 
-impl Told for Option<ImageState> {
-    fn told(&self) -> String {
+impl Summary for Option<ImageState> {
+    fn summary(&self) -> String {
         self.as_ref().map_or_else(|| "none".to_owned(), |image| image.id.clone())
     }
 }
 
-impl Told for Vec<String> {
-    fn told(&self) -> String {
+impl Summary for Vec<String> {
+    fn summary(&self) -> String {
         self.join("\n")
     }
 }
 
-impl Told for BTreeMap<String, ContainerState> {
-    fn told(&self) -> String {
+impl Summary for BTreeMap<String, ContainerState> {
+    fn summary(&self) -> String {
         crate::error::numbered(self.len(), "container")
     }
 }
 
-impl Told for Look {
-    fn told(&self) -> String {
+impl Summary for Look {
+    fn summary(&self) -> String {
         format!("{} containers, {} files", self.containers.len(), self.files.len())
     }
 }
 
-impl Told for Grant {
-    fn told(&self) -> String {
+impl Summary for Grant {
+    fn summary(&self) -> String {
         match self {
             Self::Granted(_) => "granted".to_owned(),
             Self::Held(note) => format!("held by {note}"),
@@ -405,27 +411,27 @@ impl Told for Grant {
     }
 }
 
-impl Told for (Look, Grant) {
-    fn told(&self) -> String {
-        format!("{}; {}", self.0.told(), self.1.told())
+impl Summary for (Look, Grant) {
+    fn summary(&self) -> String {
+        format!("{}; {}", self.0.summary(), self.1.summary())
     }
 }
 
-impl Told for Reach {
-    fn told(&self) -> String {
+impl Summary for Reach {
+    fn summary(&self) -> String {
         format!("{self:?}")
     }
 }
 
-impl Told for HttpAnswer {
-    fn told(&self) -> String {
+impl Summary for HttpAnswer {
+    fn summary(&self) -> String {
         // Not the body: RabbitMQ's holds password hashes, Keystone's what is not ours to keep.
         format!("{}, {} bytes", self.status, self.body.len())
     }
 }
 
-impl Told for Output {
-    fn told(&self) -> String {
+impl Summary for Output {
+    fn summary(&self) -> String {
         let mut told = format!("exit code {}", self.code);
         for part in [clipped(&self.stdout), clipped(self.stderr.as_bytes())] {
             if !part.is_empty() {

@@ -26,7 +26,9 @@ use tokio::io::AsyncWriteExt as _;
 
 use self::connector::Connector;
 use super::wire::{self, OpenFailure, Wire};
-use super::{ContainerSpec, ContainerState, ImageState, Output, Progress, RegistryLogin, limit, registry, repository};
+use super::{
+    ContainerSpec, ContainerState, ImageState, OnProgress, Output, RegistryLogin, limit, registry, repository,
+};
 use crate::error::HostCause;
 
 /// How the engine is reached.
@@ -249,7 +251,7 @@ impl Engine {
         &self,
         reference: &str,
         login: Option<&RegistryLogin>,
-        progress: Progress<'_>,
+        progress: OnProgress<'_>,
     ) -> Answer<()> {
         // Without either the engine would pull every tag there is.
         let last = reference.rsplit('/').next().unwrap_or(reference);

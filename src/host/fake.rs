@@ -18,8 +18,8 @@ use async_trait::async_trait;
 pub use world::{Behaviour, FakeContainer, FakeFile, World};
 
 use super::{
-    Ask, ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, Machine, Output,
-    Progress, PutFile, Reach, RegistryLogin,
+    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, LookRequest, Machine,
+    OnProgress, Output, PutFile, Reach, RegistryLogin,
 };
 use crate::error::{Error, HostCause, Result};
 
@@ -183,11 +183,11 @@ impl Machine for Fake {
         self.world().requests
     }
 
-    async fn look(&self, ask: &Ask) -> Result<Look> {
+    async fn look(&self, ask: &LookRequest) -> Result<Look> {
         Ok(self.enter("look", "", 2)?.look(ask))
     }
 
-    async fn look_and_lease(&self, ask: &Ask, note: &LeaseNote) -> Result<(Look, Grant)> {
+    async fn look_and_lease(&self, ask: &LookRequest, note: &LeaseNote) -> Result<(Look, Grant)> {
         let mut world = self.enter("look", "with lease", 2)?;
         Ok((world.look(ask), world.grant(note)))
     }
@@ -275,7 +275,7 @@ impl Machine for Fake {
         Ok(rules.iter().rev().find_map(|rule| rule(&mut world, container, argv, stdin)).unwrap_or_default())
     }
 
-    async fn upload(&self, ask: &HttpAsk, file: &Path, _: Duration, progress: Progress<'_>) -> Result<HttpAnswer> {
+    async fn upload(&self, ask: &HttpAsk, file: &Path, _: Duration, progress: OnProgress<'_>) -> Result<HttpAnswer> {
         let subject = format!("{} {}:{}{}", ask.method, ask.address, ask.port, ask.path);
         drop(self.enter("upload", &subject, 0)?);
         let body = std::fs::read(file).map_err(|error| Error::local(format!("read {}", file.display()), error))?;
@@ -318,7 +318,7 @@ impl Machine for Fake {
         Ok(())
     }
 
-    async fn pull(&self, reference: &str, _: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()> {
+    async fn pull(&self, reference: &str, _: Option<&RegistryLogin>, progress: OnProgress<'_>) -> Result<()> {
         let mut world = self.enter("pull", reference, 1)?;
         let pulled = world.pull(reference);
         self.engine("pull", reference, pulled)?;

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::io::ReaderStream;
 
 use super::wire::{OpenFailure, Wire};
-use super::{HttpAnswer, HttpAsk, Progress};
+use super::{HttpAnswer, HttpAsk, OnProgress};
 use crate::error::HostCause;
 
 /// The longest body taken from an answer.
@@ -44,7 +44,7 @@ pub(super) async fn upload(
     ask: &HttpAsk,
     (file, size): (File, u64),
     within: Duration,
-    progress: Progress<'_>,
+    progress: OnProgress<'_>,
 ) -> Answer<HttpAnswer> {
     let sent = Arc::new(AtomicU64::new(0));
     let count = sent.clone();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::lease::EXPIRES;
-use super::{Ask, Facts, FileState, Grant, Interface, Lease, LeaseNote, Look, sysctl_path};
+use super::{Facts, FileState, Grant, Interface, Lease, LeaseNote, Look, LookRequest, sysctl_path};
 use crate::error::HostCause;
 use crate::shell;
 
@@ -19,7 +19,7 @@ pub(super) const ANSWERED: &[u8] = b"\0end \0";
 pub(super) const NOTICED: Duration = Duration::from_secs(2);
 
 /// The script that answers a question and, with a note, takes the site's lease.
-pub(super) fn script(ask: &Ask, socket: &str, lease: Option<&LeaseNote>) -> String {
+pub(super) fn script(ask: &LookRequest, socket: &str, lease: Option<&LeaseNote>) -> String {
     let mut script = String::from(SCRIPT);
     // What one kind of host lacks is no error, and nobody reads what is said about it.
     script.push_str("\nexec 2>/dev/null\n");
@@ -64,7 +64,7 @@ pub(super) fn grant(answer: &[u8], process: Option<Lease>) -> Result<Grant, Host
 }
 
 /// What a script answered. `listens` of the answer: something listens on the engine's socket.
-pub(super) fn parse(ask: &Ask, code: u32, answer: &[u8]) -> Result<Look, HostCause> {
+pub(super) fn parse(ask: &LookRequest, code: u32, answer: &[u8]) -> Result<Look, HostCause> {
     if !answer.ends_with(ANSWERED) {
         return Err(HostCause::Answer(format!("the look ended early, with exit code {code}")));
     }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn facts_come_from_every_kind_of_line() {
         let look = parse(
-            &Ask::default(),
+            &LookRequest::default(),
             0,
             &answer(&[
                 "uname control01.example.org 6.12.0-1 x86_64",
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn files_links_packages_and_parameters() {
         let digest = "a".repeat(64);
-        let ask = Ask { sysctls: vec!["net.ipv4.tcp_rmem".into()], ..Ask::default() };
+        let ask = LookRequest { sysctls: vec!["net.ipv4.tcp_rmem".into()], ..LookRequest::default() };
         let look = parse(
             &ask,
             0,
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn an_answer_cut_short_is_an_error_and_a_lease_that_is_held_names_its_holder() {
-        assert!(matches!(parse(&Ask::default(), 0, b"time 1\0uname x"), Err(HostCause::Answer(_))));
+        assert!(matches!(parse(&LookRequest::default(), 0, b"time 1\0uname x"), Err(HostCause::Answer(_))));
         let note = br#"holder {"user":"ops","machine":"deploy","pid":7,"since":"2026-01-01T00:00:00Z","command":"kolla deploy"}"#;
         let holder = |answer: &[u8]| match grant(answer, Some(Lease::new().0)) {
             Ok(Grant::Held(note)) => note.to_string(),

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Ask, ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, Output, Progress,
-    PutFile, Reach, RegistryLogin, limit,
+    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, LookRequest, OnProgress,
+    Output, PutFile, Reach, RegistryLogin, limit,
 };
 use crate::error::Result;
 
@@ -29,9 +29,9 @@ pub trait Machine: Send + Sync {
     async fn rest(&self) {}
 
     /// One look: facts, files, containers and volumes, in at most two requests (both sent at once).
-    async fn look(&self, ask: &Ask) -> Result<Look>;
+    async fn look(&self, ask: &LookRequest) -> Result<Look>;
     /// The same, with the site's lease at this machine if it is free, in the same requests.
-    async fn look_and_lease(&self, ask: &Ask, note: &LeaseNote) -> Result<(Look, Grant)>;
+    async fn look_and_lease(&self, ask: &LookRequest, note: &LeaseNote) -> Result<(Look, Grant)>;
     /// Takes the site's lease at this machine; waits `within` for whoever has it.
     async fn lease(&self, note: &LeaseNote, within: Duration) -> Result<Grant>;
     /// All containers, now.
@@ -67,7 +67,13 @@ pub trait Machine: Send + Sync {
 
     /// An HTTP request whose body is a file of this machine, sent piece by piece; `within` is how long nothing may
     /// move.
-    async fn upload(&self, ask: &HttpAsk, file: &Path, within: Duration, progress: Progress<'_>) -> Result<HttpAnswer>;
+    async fn upload(
+        &self,
+        ask: &HttpAsk,
+        file: &Path,
+        within: Duration,
+        progress: OnProgress<'_>,
+    ) -> Result<HttpAnswer>;
     /// Runs a script by `/bin/sh` as root, for so long; a secret belongs in `stdin`, never in the script.
     async fn run_within(&self, script: &str, stdin: &[u8], limit: Duration) -> Result<Output>;
     /// The same, for as long as any script may take.
@@ -81,7 +87,7 @@ pub trait Machine: Send + Sync {
     /// where that can be; a mount, as /etc/hosts of a container is one, is written in place.
     async fn rewrite(&self, path: &str, content: &[u8]) -> Result<()>;
     /// Pulls an image; errors inside the stream count.
-    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()>;
+    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: OnProgress<'_>) -> Result<()>;
     /// Creates a container; returns its id.
     async fn create(&self, spec: &ContainerSpec) -> Result<String>;
     /// Starts a container.
@@ -165,7 +171,7 @@ impl Observer {
     }
 
     /// See [`Machine::look`].
-    pub async fn look(&self, ask: &Ask) -> Result<Look> {
+    pub async fn look(&self, ask: &LookRequest) -> Result<Look> {
         self.0.look(ask).await
     }
 

@@ -48,7 +48,7 @@ use crate::error::Error;
 
 /// What the batched look asks of a host.
 #[derive(Debug, Clone, Default)]
-pub struct Ask {
+pub struct LookRequest {
     /// Folders whose files are listed with their digests, modes and owners.
     pub folders: Vec<String>,
     /// Single files (or links), likewise; one that is missing is simply not in the answer.
@@ -436,4 +436,4 @@ pub struct RequestRecord<'a> {
 pub type Observe = Arc<dyn Fn(&RequestRecord<'_>) + Send + Sync>;
 
 /// Bytes of a pull or an upload that are through and that are expected, so far as they are known.
-pub type Progress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
+pub type OnProgress<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);

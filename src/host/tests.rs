@@ -357,7 +357,7 @@ async fn scripts_and_files_over_both_wires() {
         ];
         machine.put(&files).await.unwrap();
         let look = machine
-            .look(&Ask { folders: vec![folder.to_str().unwrap().into()], ..Ask::default() })
+            .look(&LookRequest { folders: vec![folder.to_str().unwrap().into()], ..LookRequest::default() })
             .await
             .unwrap()
             .files;
@@ -382,7 +382,7 @@ async fn scripts_and_files_over_both_wires() {
         let link = link.to_str().unwrap();
         machine.rewrite(link, b"caf\xe9\0").await.unwrap();
         assert_eq!(machine.read(&files[0].path).await.unwrap().unwrap(), b"caf\xe9\0");
-        let ask = Ask { files: vec![files[0].path.clone(), link.into()], ..Ask::default() };
+        let ask = LookRequest { files: vec![files[0].path.clone(), link.into()], ..LookRequest::default() };
         let look = machine.look(&ask).await.unwrap().files;
         let kept = &look[&files[0].path];
         assert_eq!((kept.mode.as_str(), kept.owner.as_str()), ("0640", "daemon:daemon"));
@@ -450,10 +450,10 @@ async fn tcp_as_the_host_sees_it() {
     let machine = strict.machine("control01").await;
     assert_eq!(machine.reach("127.0.0.1", server.port, SOON).await.unwrap(), Reach::Unknown);
     assert!(matches!(cause(machine.http(&ask, SOON).await), HostCause::ForwardingRefused(_)));
-    assert!(matches!(cause(machine.look(&Ask::default()).await), HostCause::ForwardingRefused(_)));
+    assert!(matches!(cause(machine.look(&LookRequest::default()).await), HostCause::ForwardingRefused(_)));
     let bare = Target { engine_socket: "/run/no-engine.sock".into(), ..server.target("bare") };
     let bare = connect(&bare).await.unwrap();
-    assert!(!bare.look(&Ask::default()).await.unwrap().facts.engine);
+    assert!(!bare.look(&LookRequest::default()).await.unwrap().facts.engine);
     assert!(matches!(cause(bare.containers().await), HostCause::NoEngine(_)));
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::retry::{http_not_yet, until_it_serves};
 use crate::error::{Error, Result};
-use crate::host::{HttpAnswer, HttpAsk, Observer, Progress, Remote};
+use crate::host::{HttpAnswer, HttpAsk, Observer, OnProgress, Remote};
 use crate::shell::Secret;
 use crate::source::{Fields, Keys, Node, Shape};
 use crate::template::Values;
@@ -89,7 +89,7 @@ pub struct Api {
     patient: bool,
 }
 
-/// Where an API lists its parts, each of which says whether it is up, and by which keys.
+/// Where an API lists its agents, each of which says whether it is up, and by which keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     /// Type of the service, as `compute`.
@@ -98,7 +98,7 @@ pub struct Listing {
     pub path: String,
     /// Key of the host's name.
     pub host: String,
-    /// Key of the part's name.
+    /// Key of the agent's name.
     pub name: String,
     /// Key of its state: `up`, or true.
     pub state: String,
@@ -126,9 +126,9 @@ impl Listing {
     }
 }
 
-/// A part of the cloud that says of itself whether it is up.
+/// An agent or service of the cloud, as an API lists it, that says of itself whether it is up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct Agent {
     /// Its host, by the cloud's name for it.
     pub host: String,
     /// Its name, as `nova-compute`.
@@ -215,18 +215,18 @@ impl Session {
             .with_hint("enable it and run `kolla deploy` first"))
     }
 
-    /// The parts that a service lists.
+    /// The agents that a service lists.
     ///
     /// # Errors
     /// When it does not answer, or is not there.
-    pub async fn parts(&self, host: &Observer, listing: &Listing) -> Result<Vec<Part>> {
+    pub async fn agents(&self, host: &Observer, listing: &Listing) -> Result<Vec<Agent>> {
         let found = self.api(&listing.service_type)?.find(host, &listing.path).await?;
         Ok(found
             .iter()
-            .map(|part| Part {
-                host: text(&part[&listing.host]),
-                name: text(&part[&listing.name]),
-                up: [json!("up"), json!(true)].contains(&part[&listing.state]),
+            .map(|entry| Agent {
+                host: text(&entry[&listing.host]),
+                name: text(&entry[&listing.name]),
+                up: [json!("up"), json!(true)].contains(&entry[&listing.state]),
             })
             .collect())
     }
@@ -346,7 +346,7 @@ impl Api {
     ///
     /// # Errors
     /// As of [`Self::send`]; when the file cannot be read, or nothing of it was taken for two minutes.
-    pub async fn upload(&self, host: &Remote, path: &str, file: &Path, progress: Progress<'_>) -> Result<()> {
+    pub async fn upload(&self, host: &Remote, path: &str, file: &Path, progress: OnProgress<'_>) -> Result<()> {
         let mut ask = self.ask("PUT", path, &Value::Null);
         ask.headers[0].1 = "application/octet-stream".into();
         let answer = host.act().upload(&ask, file, STILL, progress).await?;

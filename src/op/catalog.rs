@@ -14,8 +14,8 @@ use super::api::Api;
 pub use super::api::Identity;
 use super::database::{self, Sql};
 use super::files::digest_of;
-use super::word::{At, Offer, Step, StepGround, WaitsFor, Word};
-use super::{Attributes, Diff, Op, Operation, Tell, View};
+use super::word::{At, Offer, Step, StepContext, WaitsFor, Word};
+use super::{Attributes, Diff, Op, Operation, ProgressSink, View};
 use crate::error::Result;
 use crate::host::Remote;
 use crate::shell::{Secret, url_segment};
@@ -51,10 +51,10 @@ pub const STEP: Word<Step> = Word {
     },
 };
 
-fn resolve(node: &Node, ground: &mut StepGround<'_, '_>) -> Op {
-    let sql = ground.offered(&database::OFFER, Sql::offered);
-    let identity = ground.offered(&OFFER, Identity::offered);
-    let values = &mut *ground.values;
+fn resolve(node: &Node, context: &mut StepContext<'_, '_>) -> Op {
+    let sql = context.offered(&database::OFFER, Sql::offered);
+    let identity = context.offered(&OFFER, Identity::offered);
+    let values = &mut *context.values;
     let mut fields = Fields::of(values.document, node);
     let [service, service_type, internal, public] =
         ["service", "type", "internal", "public"].map(|key| values.text_at(&mut fields, key));
@@ -287,7 +287,7 @@ impl Operation for Catalog {
         Some(&self.sql)
     }
 
-    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let keystone = self.identity.log_in(host).await?.keystone.patient();
         let found = self.find(&keystone, host).await?;
         self.make(&keystone, found, host).await?;

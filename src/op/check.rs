@@ -9,8 +9,8 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::word::{CheckGround, Condition, Knows, Word};
-use super::{Diff, InRegistry, Operation, Tell, View};
+use super::word::{CheckContext, Condition, Knows, Word};
+use super::{Diff, InRegistry, Operation, ProgressSink, View};
 use crate::error::{Error, Result, numbered};
 use crate::host::{Reach, Remote};
 use crate::source::{Fields, Keys, Node, Shape};
@@ -128,72 +128,75 @@ pub(super) const WORDS: [&Word<Condition>; 13] = [
         key: ("clock", Shape::Text),
         means: Condition {
             knows: Knows::Nothing,
-            resolve: |node, ground| Check::Clock { within_ms: ground.values.number(node) },
+            resolve: |node, context| Check::Clock { within_ms: context.values.number(node) },
         },
     },
     &Word {
         key: ("disk_free", Shape::Text),
         means: Condition {
             knows: Knows::Nothing,
-            resolve: |node, ground| Check::DiskFree { mib: whole(node, ground) },
+            resolve: |node, context| Check::DiskFree { mib: whole(node, context) },
         },
     },
     &Word {
         key: ("engine", Shape::Text),
         means: Condition {
             knows: Knows::Nothing,
-            resolve: |node, ground| Check::Engine { at_least: ground.values.text(node) },
+            resolve: |node, context| Check::Engine { at_least: context.values.text(node) },
         },
     },
     &Word {
         key: ("hostnames_resolve", Shape::Plain),
         means: Condition {
             knows: Knows::Names,
-            resolve: |_, ground| Check::HostnamesResolve { names: ground.names.clone() },
+            resolve: |_, context| Check::HostnamesResolve { names: context.names.clone() },
         },
     },
     &Word {
         key: ("images_present", Shape::Plain),
         means: Condition {
             knows: Knows::Images,
-            resolve: |_, ground| Check::ImagesPresent { references: std::mem::take(&mut ground.images) },
+            resolve: |_, context| Check::ImagesPresent { references: std::mem::take(&mut context.images) },
         },
     },
     &Word {
         key: ("interface", Shape::Variable),
         means: Condition {
             knows: Knows::Nothing,
-            resolve: |node, ground| {
+            resolve: |node, context| {
                 let variable = node.as_str().unwrap_or_default().to_owned();
-                Check::Interface { name: ground.values.variable(&variable), variable }
+                Check::Interface { name: context.values.variable(&variable), variable }
             },
         },
     },
     &Word {
         key: ("memory", Shape::Text),
-        means: Condition { knows: Knows::Nothing, resolve: |node, ground| Check::Memory { mib: whole(node, ground) } },
+        means: Condition {
+            knows: Knows::Nothing,
+            resolve: |node, context| Check::Memory { mib: whole(node, context) },
+        },
     },
     &Word {
         key: ("open_files", Shape::Text),
         means: Condition {
             knows: Knows::Nothing,
-            resolve: |node, ground| Check::OpenFiles { at_least: whole(node, ground) },
+            resolve: |node, context| Check::OpenFiles { at_least: whole(node, context) },
         },
     },
     &Word {
         key: ("os", Shape::Some(&Shape::Text)),
         means: Condition {
             knows: Knows::Nothing,
-            resolve: |node, ground| Check::Os { supported: ground.values.list(node) },
+            resolve: |node, context| Check::Os { supported: context.values.list(node) },
         },
     },
     &Word {
         key: ("peers_reachable", Shape::Some(&Shape::Text)),
         means: Condition {
             knows: Knows::Names,
-            resolve: |node, ground| {
-                let ports = items(node).into_iter().map(|node| ground.values.port(node)).collect();
-                Check::PeersReachable { names: ground.names.clone(), ports }
+            resolve: |node, context| {
+                let ports = items(node).into_iter().map(|node| context.values.port(node)).collect();
+                Check::PeersReachable { names: context.names.clone(), ports }
             },
         },
     },
@@ -217,23 +220,23 @@ pub(super) const WORDS: [&Word<Condition>; 13] = [
     },
 ];
 
-fn whole(node: &Node, ground: &mut CheckGround<'_, '_>) -> u64 {
-    let number = ground.values.number(node);
+fn whole(node: &Node, context: &mut CheckContext<'_, '_>) -> u64 {
+    let number = context.values.number(node);
     u64::try_from(number).unwrap_or_else(|_| {
-        ground.values.fail(node, format!("`{number}` is less than nothing"));
+        context.values.fail(node, format!("`{number}` is less than nothing"));
         0
     })
 }
 
-fn port_free(node: &Node, ground: &mut CheckGround<'_, '_>) -> Check {
-    let mut fields = Fields::of(ground.values.document, node);
-    let port = fields.take("port").map(|node| ground.values.port(node)).unwrap_or_default();
-    Check::PortFree { port, container: ground.values.text_at(&mut fields, "container") }
+fn port_free(node: &Node, context: &mut CheckContext<'_, '_>) -> Check {
+    let mut fields = Fields::of(context.values.document, node);
+    let port = fields.take("port").map(|node| context.values.port(node)).unwrap_or_default();
+    Check::PortFree { port, container: context.values.text_at(&mut fields, "container") }
 }
 
-fn address(node: &Node, ground: &mut CheckGround<'_, '_>) -> Check {
-    let mut fields = Fields::of(ground.values.document, node);
-    let [address, interface] = ["address", "interface"].map(|key| ground.values.text_at(&mut fields, key));
+fn address(node: &Node, context: &mut CheckContext<'_, '_>) -> Check {
+    let mut fields = Fields::of(context.values.document, node);
+    let [address, interface] = ["address", "interface"].map(|key| context.values.text_at(&mut fields, key));
     Check::Vip { address, interface }
 }
 
@@ -371,7 +374,7 @@ impl Operation for Check {
         }
     }
 
-    async fn apply(&self, _diff: &Diff, _at: &View, _host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, _at: &View, _host: &Remote, _sink: &ProgressSink) -> Result<()> {
         Ok(())
     }
 }

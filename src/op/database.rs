@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::files::digest_of;
 use super::retry::until_it_serves;
-use super::word::{At, Offer, Step, StepGround, WaitsFor, Word};
-use super::{Attribute, Attributes, Diff, Op, Operation, Tell, View, attribute};
+use super::word::{At, Offer, Step, StepContext, WaitsFor, Word};
+use super::{Attribute, Attributes, Diff, Op, Operation, ProgressSink, View, attribute};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Observer, Output, ReadOnly, Remote, limit};
 use crate::shell::Secret;
@@ -51,9 +51,9 @@ pub const STEP: Word<Step> = Word {
     means: Step { at: At::Offer(&OFFER), waits_for: WaitsFor::Offers, uses: &[&OFFER], resolve },
 };
 
-fn resolve(node: &Node, ground: &mut StepGround<'_, '_>) -> Op {
-    let sql = ground.offered(&OFFER, Sql::offered);
-    let values = &mut *ground.values;
+fn resolve(node: &Node, context: &mut StepContext<'_, '_>) -> Op {
+    let sql = context.offered(&OFFER, Sql::offered);
+    let values = &mut *context.values;
     let mut fields = Fields::of(values.document, node);
     let [name, user, password, grants] =
         ["name", "user", "password", "grants"].map(|key| values.text_at(&mut fields, key));
@@ -290,7 +290,7 @@ impl Operation for Database {
         Some(&self.sql)
     }
 
-    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let user = format!("{}@'%'", literal(&self.user));
         let password = literal(self.password.reveal());
         let mut statements = String::new();

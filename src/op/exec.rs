@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::word::{At, Step, StepGround, WaitsFor, Word};
-use super::{Attribute, Attributes, Diff, Op, Operation, Tell, View};
+use super::word::{At, Step, StepContext, WaitsFor, Word};
+use super::{Attribute, Attributes, Diff, Op, Operation, ProgressSink, View};
 use crate::error::{Error, Result};
 use crate::host::{ReadOnly, Remote, limit};
 use crate::source::{Fields, Keys, Node, Shape};
@@ -22,12 +22,12 @@ pub const STEP: Word<Step> = Word {
     means: Step { at: At::Service, waits_for: WaitsFor::Needs, uses: &[], resolve },
 };
 
-fn resolve(node: &Node, ground: &mut StepGround<'_, '_>) -> Op {
-    let values = &mut *ground.values;
+fn resolve(node: &Node, context: &mut StepContext<'_, '_>) -> Op {
+    let values = &mut *context.values;
     let mut fields = Fields::of(values.document, node);
     let [command, unless] =
         ["command", "unless"].map(|key| fields.take(key).map(|node| values.words(node)).unwrap_or_default());
-    Op::from(Exec { container: ground.container.name.clone(), command, unless: ReadOnly::declared(unless) })
+    Op::from(Exec { container: context.container.name.clone(), command, unless: ReadOnly::declared(unless) })
 }
 
 /// A program and the question before it.
@@ -66,7 +66,7 @@ impl Operation for Exec {
         Ok(Attributes::from([(self.unless.argv().join(" "), answer)]))
     }
 
-    async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let output = host.act().exec_within(&self.container, "", &self.command, &[], limit::STEP).await?;
         if output.code == 0 {
             return Ok(());

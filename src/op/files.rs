@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::container::names;
 use super::fixed::prefix;
 use super::hunks::{Places, hunks};
-use super::{Attribute, Attributes, Diff, Operation, Tell, View, Want, foreign};
+use super::{Attribute, Attributes, Diff, Operation, ProgressSink, View, Want, foreign};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{FileState, PutFile, Remote};
 use crate::shell::quote;
@@ -295,7 +295,7 @@ impl Operation for FileSet {
         touched.then(|| format!("folder {}", self.link())).into_iter().collect()
     }
 
-    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let link = self.link();
         if *diff == Diff::Remove {
             let noted = prefix(&self.service);

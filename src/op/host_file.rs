@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, OneFile, put, run};
-use super::word::{HostGround, Preparation, Word};
-use super::{Attributes, Diff, Op, Operation, Tell, View, Want, hunks};
+use super::word::{HostContext, Preparation, Word};
+use super::{Attributes, Diff, Op, Operation, ProgressSink, View, Want, hunks};
 use crate::error::{Error, Result};
-use crate::host::{Ask, PutFile, Remote};
+use crate::host::{LookRequest, PutFile, Remote};
 use crate::shell::quote;
 use crate::source::{Fields, Keys, Node, Shape};
 
@@ -17,7 +17,7 @@ pub const FILE: Word<Preparation> = Word {
     means: Preparation {
         serial: 0,
         look: |_, _, _| {},
-        resolve: |_, ground| Some(HostFile { file: ground.files.pop()?, ..HostFile::default() }.into()),
+        resolve: |_, context| Some(HostFile { file: context.files.pop()?, ..HostFile::default() }.into()),
     },
 };
 
@@ -28,8 +28,8 @@ pub const BLOCK: Word<Preparation> = Word {
 };
 
 #[allow(clippy::unnecessary_wraps, reason = "others may have nothing to do")]
-fn block(node: &Node, ground: &mut HostGround<'_, '_>) -> Option<Op> {
-    let values = &mut *ground.values;
+fn block(node: &Node, context: &mut HostContext<'_, '_>) -> Option<Op> {
+    let values = &mut *context.values;
     let mut fields = Fields::of(values.document, node);
     let path = fields.text("path").unwrap_or_default();
     let lines = values.text_at(&mut fields, "content");
@@ -113,7 +113,7 @@ impl HostFile {
             put(at, host, &[file]).await?;
         }
         if path == HOSTS {
-            at.me.note_system(host.look(&Ask::default()).await?);
+            at.me.note_system(host.look(&LookRequest::default()).await?);
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl Operation for HostFile {
         Ok(Attributes::from([("content".to_owned(), content)]))
     }
 
-    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let path = self.file.name.clone();
         if self.block {
             return self.put_block(at, host).await;

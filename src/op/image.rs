@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Attribute, Attributes, Diff, InRegistry, Operation, Tell, View};
+use super::{Attribute, Attributes, Diff, InRegistry, Operation, ProgressSink, View};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Remote, repository};
 
@@ -75,12 +75,12 @@ impl Operation for Image {
         Ok(Attributes::from([("digest".to_owned(), Attribute::new(before, digest))]))
     }
 
-    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, sink: &ProgressSink) -> Result<()> {
         let login = at.shared.login.as_ref();
         let mut tries = TRIES;
         loop {
             tries -= 1;
-            match host.act().pull(&self.reference, login, &|done, total| tell.progress(done, total)).await {
+            match host.act().pull(&self.reference, login, &|done, total| sink.progress(done, total)).await {
                 Ok(()) => break,
                 // A registry under load cuts streams and answers 5xx; the engine keeps the layers it has.
                 Err(error) if tries > 0 && passing(&error) => tokio::time::sleep(PAUSE).await,

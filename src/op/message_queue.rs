@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::files::digest_of;
 use super::retry::{http_not_yet, until_it_serves};
-use super::word::{At, Offer, Step, StepGround, WaitsFor, Word};
-use super::{Attribute, Attributes, Diff, Op, Operation, Tell, View, attribute};
+use super::word::{At, Offer, Step, StepContext, WaitsFor, Word};
+use super::{Attribute, Attributes, Diff, Op, Operation, ProgressSink, View, attribute};
 use crate::error::{Error, Result};
 use crate::host::{HttpAsk, Remote};
 use crate::shell::{Secret, url_segment};
@@ -47,9 +47,9 @@ pub const STEP: Word<Step> = Word {
     means: Step { at: At::Offer(&OFFER), waits_for: WaitsFor::Offers, uses: &[&OFFER], resolve },
 };
 
-fn resolve(node: &Node, ground: &mut StepGround<'_, '_>) -> Op {
-    let management = ground.offered(&OFFER, Management::offered);
-    let values = &mut *ground.values;
+fn resolve(node: &Node, context: &mut StepContext<'_, '_>) -> Op {
+    let management = context.offered(&OFFER, Management::offered);
+    let values = &mut *context.values;
     let mut fields = Fields::of(values.document, node);
     let vhost = fields.take("vhost").map_or_else(|| "/".to_owned(), |node| values.text(node));
     let [user, password] = ["user", "password"].map(|key| values.text_at(&mut fields, key));
@@ -230,7 +230,7 @@ impl Operation for MessageQueue {
         vec![self.password.reveal()]
     }
 
-    async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let ask = self.management.ask("GET", "/api/whoami".into(), &Value::Null);
         if host.get(&ask, WITHIN).await?.status == 401 {
             self.management.change_password(host).await?;

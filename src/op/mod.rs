@@ -43,7 +43,7 @@ use crate::host::Remote;
 
 pub use attribute::{Attribute, Attributes};
 pub use registry::PlainRegistry;
-pub use view::{InRegistry, Peer, Shared, Tell, Told, View};
+pub use view::{InRegistry, Peer, Progress, ProgressSink, Shared, View};
 
 /// What differs between a host as it is and as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ pub trait Operation: Send + Sync {
         Turn::Any
     }
     /// Makes it so. Called with a diff that [`Diff::differs`].
-    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()>;
+    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, sink: &ProgressSink) -> Result<()>;
 }
 
 /// When one of several members that must not be touched at once is to be touched.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::files::{APPLIED, run};
-use super::{Attribute, Attributes, Diff, Operation, Tell, View, Want};
+use super::{Attribute, Attributes, Diff, Operation, ProgressSink, View, Want};
 use crate::error::Result;
 use crate::host::{FileState, Look, Remote};
 use crate::shell::quote;
@@ -70,7 +70,7 @@ impl Operation for Number {
         Ok(Attributes::from([(self.name.clone(), Attribute::new(found, wanted))]))
     }
 
-    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let path = quote(&self.path());
         if *diff == Diff::Remove {
             run(host, &format!("rm -f {path}")).await?;

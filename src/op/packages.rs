@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::word::{Preparation, Word};
-use super::{Diff, Op, Operation, Tell, View};
+use super::{Diff, Op, Operation, ProgressSink, View};
 use crate::error::{Error, HostCause, Result};
-use crate::host::{Ask, Remote, limit};
+use crate::host::{LookRequest, Remote, limit};
 use crate::shell::join;
 use crate::source::Shape;
 
@@ -15,8 +15,8 @@ pub const HOST: Word<Preparation> = Word {
     key: ("packages", Shape::Some(&Shape::Text)),
     means: Preparation {
         serial: 0,
-        look: |node, ground, ask| ask.packages.extend(ground.values.list(node)),
-        resolve: |node, ground| Some(Op::from(Packages { names: ground.values.list(node) })),
+        look: |node, context, ask| ask.packages.extend(context.values.list(node)),
+        resolve: |node, context| Some(Op::from(Packages { names: context.values.list(node) })),
     },
 };
 
@@ -65,7 +65,7 @@ impl Operation for Packages {
         Ok(if missing.is_empty() { Diff::Same("installed".into()) } else { Diff::Create(missing) })
     }
 
-    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let names = join(self.missing(at));
         let script = script(&names);
         let output = host.act().run_within(&script, &[], limit::PACKAGES).await?;
@@ -74,7 +74,7 @@ impl Operation for Packages {
             return Err(Error::host(host.name(), format!("install {names}"), cause)
                 .with_hint("try `apt-get update` and the same installation on the host by hand"));
         }
-        let fresh = host.look(&Ask { packages: self.names.clone(), ..Ask::default() }).await?;
+        let fresh = host.look(&LookRequest { packages: self.names.clone(), ..LookRequest::default() }).await?;
         at.me.note_system(fresh);
         Ok(())
     }

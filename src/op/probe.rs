@@ -7,7 +7,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::retry::pause;
-use super::{Diff, Operation, Tell, View};
+use super::{Diff, Operation, ProgressSink, View};
 use crate::error::{Error, Result};
 use crate::host::{HttpAsk, Observer, Reach, ReadOnly, Remote};
 use crate::source::{Fields, Keys, Node, Shape};
@@ -17,7 +17,7 @@ use crate::template::Values;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// What is asked.
-    pub ask: Ask,
+    pub ask: ProbeKind,
     /// What the answer's text must match; anything where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
@@ -51,25 +51,25 @@ impl Probe {
         } else if let Some(node) = fields.take("tcp") {
             let text = values.some_text(node);
             let (address, port) = text.map(|text| address(node, &text, values)).unwrap_or_default();
-            Ask::Tcp { address, port }
+            ProbeKind::Tcp { address, port }
         } else if let Some(node) = fields.take("exec") {
-            Ask::Exec { argv: ReadOnly::declared(values.words(node)) }
+            ProbeKind::Exec { argv: ReadOnly::declared(values.words(node)) }
         } else {
-            Ask::Healthy
+            ProbeKind::Healthy
         };
         Self { ask, expect, within }
     }
 }
 
-fn http(node: &Node, values: &mut Values<'_>) -> Ask {
-    let Some(text) = values.some_text(node) else { return Ask::Running };
+fn http(node: &Node, values: &mut Values<'_>) -> ProbeKind {
+    let Some(text) = values.some_text(node) else { return ProbeKind::Running };
     let Some(rest) = text.strip_prefix("http://") else {
         values.fail(node, format!("`{text}` is no address that starts with `http://`"));
-        return Ask::Running;
+        return ProbeKind::Running;
     };
     let (server, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
     let (address, port) = address(node, server, values);
-    Ask::Http { address, port, path: if path.is_empty() { "/".into() } else { path.to_owned() } }
+    ProbeKind::Http { address, port, path: if path.is_empty() { "/".into() } else { path.to_owned() } }
 }
 
 fn address(node: &Node, text: &str, values: &mut Values<'_>) -> (String, u16) {
@@ -84,7 +84,7 @@ fn address(node: &Node, text: &str, values: &mut Values<'_>) -> (String, u16) {
 /// What is asked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ask {
+pub enum ProbeKind {
     /// The container runs.
     #[default]
     Running,
@@ -145,7 +145,7 @@ impl Probe {
     /// # Errors
     /// When the host itself does not answer.
     pub async fn once(&self, host: &Observer, container: &str) -> Result<Answer> {
-        let by_address = matches!(self.ask, Ask::Http { .. } | Ask::Tcp { .. });
+        let by_address = matches!(self.ask, ProbeKind::Http { .. } | ProbeKind::Tcp { .. });
         match if by_address { Answer::Right } else { self.of_state(host, container).await? } {
             Answer::Right => self.question(host, container).await,
             other => Ok(other),
@@ -161,7 +161,7 @@ impl Probe {
             let restarts = state.state == "restarting";
             return Ok(Answer::Ended { why: state.status.to_lowercase(), restarts });
         }
-        if self.ask == Ask::Healthy && !state.status.contains("(healthy)") {
+        if self.ask == ProbeKind::Healthy && !state.status.contains("(healthy)") {
             return Ok(Answer::NotYet(state.status.to_lowercase()));
         }
         Ok(Answer::Right)
@@ -170,12 +170,12 @@ impl Probe {
     /// What the service says.
     async fn question(&self, host: &Observer, container: &str) -> Result<Answer> {
         match &self.ask {
-            Ask::Running | Ask::Healthy => Ok(Answer::Right),
-            Ask::Tcp { address, port } => Ok(match host.reach(address, *port, Duration::from_secs(3)).await? {
+            ProbeKind::Running | ProbeKind::Healthy => Ok(Answer::Right),
+            ProbeKind::Tcp { address, port } => Ok(match host.reach(address, *port, Duration::from_secs(3)).await? {
                 Reach::Open => Answer::Right,
                 other => Answer::NotYet(format!("{address}:{port}: {}", reach_text(other))),
             }),
-            Ask::Http { address, port, path } => {
+            ProbeKind::Http { address, port, path } => {
                 let ask = HttpAsk { address: address.clone(), port: *port, path: path.clone(), ..HttpAsk::default() };
                 Ok(match host.get(&ask, Duration::from_secs(5)).await {
                     Ok(answer) if answer.status < 400 => {
@@ -185,7 +185,7 @@ impl Probe {
                     Err(error) => Answer::NotYet(format!("GET http://{address}:{port}{path}: {error}")),
                 })
             }
-            Ask::Exec { argv } => {
+            ProbeKind::Exec { argv } => {
                 let output = match host.probe(container, argv).await {
                     Ok(output) => output,
                     // The container may have ended between the two questions.
@@ -226,7 +226,7 @@ impl Probe {
             let asked = tokio::time::Instant::now();
             let mut answer = Answer::Right;
             // A container that ended will never answer: noticed at once, not when the time is over.
-            let asks_service = !matches!(self.ask, Ask::Running | Ask::Healthy);
+            let asks_service = !matches!(self.ask, ProbeKind::Running | ProbeKind::Healthy);
             if !asks_service || state_asked.is_none_or(|last| asked >= last + STATE) {
                 answer = self.of_state(host, container).await?;
                 state_asked = Some(asked);
@@ -241,7 +241,7 @@ impl Probe {
             let over = now + pause > end;
             let settled = match &answer {
                 // What is only to run has to have run for a while: any program does for a moment.
-                Answer::Right => self.ask != Ask::Running || now >= up_since + STAYS,
+                Answer::Right => self.ask != ProbeKind::Running || now >= up_since + STAYS,
                 Answer::NotYet(_) => over,
                 Answer::Ended { restarts: true, .. } => {
                     up_since = now;
@@ -301,7 +301,7 @@ impl Operation for Ready {
         }
     }
 
-    async fn apply(&self, _diff: &Diff, _at: &View, _host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, _at: &View, _host: &Remote, _sink: &ProgressSink) -> Result<()> {
         Ok(())
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::files::{digest_of, put};
 use super::word::{Preparation, Word};
-use super::{Diff, Op, Operation, Tell, View};
+use super::{Diff, Op, Operation, ProgressSink, View};
 use crate::error::{Error, HostCause, Result};
-use crate::host::{Ask, PutFile, Remote, sysctl_path};
+use crate::host::{LookRequest, PutFile, Remote, sysctl_path};
 use crate::shell::quote;
 use crate::source::Shape;
 
@@ -20,11 +20,11 @@ pub const HOST: Word<Preparation> = Word {
     key: ("sysctl", Shape::Either(&Shape::Named(&Shape::Value), &Shape::Text)),
     means: Preparation {
         serial: 0,
-        look: |node, ground, ask| {
-            ask.files.push(file(ground.role));
-            ask.sysctls.extend(ground.values.map(node).into_keys());
+        look: |node, context, ask| {
+            ask.files.push(file(context.role));
+            ask.sysctls.extend(context.values.map(node).into_keys());
         },
-        resolve: |node, ground| Some(Op::from(Sysctl { file: file(ground.role), values: ground.values.map(node) })),
+        resolve: |node, context| Some(Op::from(Sysctl { file: file(context.role), values: context.values.map(node) })),
     },
 };
 
@@ -75,7 +75,7 @@ impl Operation for Sysctl {
         Ok(if details.is_empty() { Diff::Same("set".into()) } else { Diff::Update(details) })
     }
 
-    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let content: Arc<[u8]> = self.content().into_bytes().into();
         put(at, host, &[PutFile { path: self.file.clone(), content, mode: 0o644, owner: String::new() }]).await?;
         let mut script = String::from("set -e\n");
@@ -89,7 +89,9 @@ impl Operation for Sysctl {
             return Err(Error::host(host.name(), "set kernel parameters", cause)
                 .with_hint("in a container some parameters cannot be set: leave them out with `host_sysctl`"));
         }
-        let fresh = host.look(&Ask { sysctls: self.values.keys().cloned().collect(), ..Ask::default() }).await?;
+        let fresh = host
+            .look(&LookRequest { sysctls: self.values.keys().cloned().collect(), ..LookRequest::default() })
+            .await?;
         at.me.note_system(fresh);
         Ok(())
     }

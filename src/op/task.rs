@@ -9,8 +9,8 @@ use super::container::SITE_LABEL;
 use super::database::{self, Sql};
 use super::files::digest_of;
 use super::image::Image;
-use super::word::{At, Step, StepGround, WaitsFor, Word};
-use super::{Attributes, Diff, Op, Operation, Tell, View, foreign};
+use super::word::{At, Step, StepContext, WaitsFor, Word};
+use super::{Attributes, Diff, Op, Operation, ProgressSink, View, foreign};
 use crate::error::{Error, OperationError, Result};
 use crate::host::{ContainerSpec, ContainerState, Remote, limit};
 use crate::source::{Fields, Keys, Node, Shape};
@@ -32,11 +32,11 @@ pub const STEP: Word<Step> = Word {
     means: Step { at: At::Container, waits_for: WaitsFor::OffersAsService, uses: &[&database::OFFER], resolve },
 };
 
-fn resolve(node: &Node, ground: &mut StepGround<'_, '_>) -> Op {
-    let sql = ground.offered(&database::OFFER, Sql::offered);
-    let values = &mut *ground.values;
+fn resolve(node: &Node, context: &mut StepContext<'_, '_>) -> Op {
+    let sql = context.offered(&database::OFFER, Sql::offered);
+    let values = &mut *context.values;
     let mut fields = Fields::of(values.document, node);
-    let mut spec = std::mem::take(&mut ground.container);
+    let mut spec = std::mem::take(&mut context.container);
     spec.name = format!("{}_{}", spec.name, fields.text("name").unwrap_or_else(|| "task".into()));
     for (name, entry) in fields.map("env") {
         spec.env.insert(name.to_owned(), values.text(&entry.value));
@@ -73,7 +73,12 @@ impl Task {
 ///
 /// # Errors
 /// An exit code other than 0, with the last lines.
-pub(super) async fn run_once(spec: &ContainerSpec, at: &View, host: &Remote, tell: &Tell) -> Result<Vec<String>> {
+pub(super) async fn run_once(
+    spec: &ContainerSpec,
+    at: &View,
+    host: &Remote,
+    sink: &ProgressSink,
+) -> Result<Vec<String>> {
     let digest = at.image_digest(&spec.image).await?;
     let image = digest.map_or_else(|| spec.image.clone(), |digest| Image::pinned(&spec.image, &digest));
     let labels = BTreeMap::from([(SITE_LABEL.to_owned(), at.shared.site.clone())]);
@@ -81,7 +86,7 @@ pub(super) async fn run_once(spec: &ContainerSpec, at: &View, host: &Remote, tel
     // One of a killed run may still be at it: two of them at once would be worse than waiting.
     if host.containers().await?.get(&spec.name).is_some_and(ContainerState::running) {
         let (name, on) = (&spec.name, host.name());
-        tell.warn(format!(
+        sink.warn(format!(
             "{name} of an earlier run is still at work and is waited for: `kolla logs {on} {name}` shows what it does; if it \
              can never end, remove it there"
         ));
@@ -153,8 +158,8 @@ impl Operation for Task {
         Some(&self.sql)
     }
 
-    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
-        run_once(&self.spec, at, host, tell).await?;
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, sink: &ProgressSink) -> Result<()> {
+        run_once(&self.spec, at, host, sink).await?;
         self.sql.note(at, host, &self.subject(), &self.digest(at).await.unwrap_or_default()).await
     }
 }

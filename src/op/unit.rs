@@ -19,10 +19,10 @@ use tokio::time::Instant;
 use super::container::{Container, SITE_LABEL};
 use super::files::{self, APPLIED, OneFile, digest_of, put, run};
 use super::probe::Answer;
-use super::word::{HostGround, Preparation, Word};
-use super::{Attribute, Attributes, Diff, Op, Operation, Peer, Tell, Turn, View, hunks};
+use super::word::{HostContext, Preparation, Word};
+use super::{Attribute, Attributes, Diff, Op, Operation, Peer, ProgressSink, Turn, View, hunks};
 use crate::error::{Error, HostCause, Result};
-use crate::host::{Ask, ContainerState, PutFile, Remote};
+use crate::host::{ContainerState, LookRequest, PutFile, Remote};
 use crate::shell::{join, quote};
 use crate::source::{Fields, Keys, Node, Shape};
 
@@ -49,15 +49,15 @@ pub const HOST: Word<Preparation> = Word {
     means: Preparation {
         // What is restarted may be missed.
         serial: 1,
-        look: |node, ground, ask| ask.units.push(written(node, ground).name),
-        resolve: |node, ground| Some(Op::from(written(node, ground))),
+        look: |node, context, ask| ask.units.push(written(node, context).name),
+        resolve: |node, context| Some(Op::from(written(node, context))),
     },
 };
 
-fn written(node: &Node, ground: &mut HostGround<'_, '_>) -> Unit {
-    let mut fields = Fields::of(ground.values.document, node);
+fn written(node: &Node, context: &mut HostContext<'_, '_>) -> Unit {
+    let mut fields = Fields::of(context.values.document, node);
     let name = fields.text("name").unwrap_or_default();
-    Unit { name, files: std::mem::take(&mut ground.files), validate: fields.words("validate") }
+    Unit { name, files: std::mem::take(&mut context.files), validate: fields.words("validate") }
 }
 
 /// A unit.
@@ -444,7 +444,7 @@ impl Operation for Unit {
         if at.peers.values().any(first) { Turn::AfterThoseDown } else { Turn::Any }
     }
 
-    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         if self.has_content(&at.me) && self.marked(&at.me) && !self.down(&at.me) {
             // Nothing that it would have to read again.
             let rights = |file: &&OneFile| {
@@ -466,7 +466,7 @@ impl Operation for Unit {
         restarted?;
         put(at, host, &[self.mark()]).await?;
         remove(&self.previous(), at, host).await?;
-        let fresh = host.look(&Ask { units: vec![self.name.clone()], ..Ask::default() }).await?;
+        let fresh = host.look(&LookRequest { units: vec![self.name.clone()], ..LookRequest::default() }).await?;
         let engine = fresh.facts.engine;
         at.me.note_system(fresh);
         self.until_containers_serve(at, host).await?;

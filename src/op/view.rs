@@ -143,7 +143,7 @@ pub struct Shared {
     /// The site's registry, where no engine is needed to ask it.
     pub plain: Option<PlainRegistry>,
     /// Told what concerns no single operation.
-    pub tell: Tell,
+    pub sink: ProgressSink,
     digests: Mutex<BTreeMap<String, Arc<OnceCell<InRegistry>>>>,
     /// Registries that did not answer two hosts, and why: no third one waits for that.
     silent: Mutex<BTreeMap<String, HostCause>>,
@@ -168,7 +168,7 @@ impl Shared {
             containers: BTreeMap::new(),
             asks: None,
             plain: None,
-            tell: Tell::nobody(),
+            sink: ProgressSink::nobody(),
             digests: Mutex::default(),
             silent: Mutex::default(),
             told: Mutex::default(),
@@ -274,7 +274,7 @@ impl Shared {
             && self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(address.to_owned())
         {
             let hint = cause.hint().unwrap_or_default();
-            self.tell.warn(format!("{cause}; images are taken as the hosts have them ({hint})"));
+            self.sink.warn(format!("{cause}; images are taken as the hosts have them ({hint})"));
         }
         known
     }
@@ -312,20 +312,20 @@ impl View {
 
 /// What an operation says while it is carried out.
 #[derive(Debug)]
-pub enum Told {
+pub enum Progress {
     /// So much of so much is done.
-    Progress(u64, u64),
+    Done(u64, u64),
     /// Something that the operator should know.
     Warning(String),
 }
 
 /// Who is told.
 #[derive(Clone)]
-pub struct Tell(Arc<dyn Fn(Told) + Send + Sync>);
+pub struct ProgressSink(Arc<dyn Fn(Progress) + Send + Sync>);
 
-impl Tell {
+impl ProgressSink {
     /// Calls `to`.
-    pub fn new(to: impl Fn(Told) + Send + Sync + 'static) -> Self {
+    pub fn new(to: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Self(Arc::new(to))
     }
 
@@ -336,11 +336,11 @@ impl Tell {
 
     /// So much of so much.
     pub fn progress(&self, done: u64, total: u64) {
-        (self.0)(Told::Progress(done, total));
+        (self.0)(Progress::Done(done, total));
     }
 
     /// The operator should know this.
     pub fn warn(&self, message: impl Into<String>) {
-        (self.0)(Told::Warning(message.into()));
+        (self.0)(Progress::Warning(message.into()));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Diff, Operation, Tell, View, Want};
+use super::{Diff, Operation, ProgressSink, View, Want};
 use crate::error::Result;
 use crate::host::Remote;
 
@@ -35,7 +35,7 @@ impl Operation for Volume {
         })
     }
 
-    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         if *diff == Diff::Remove {
             host.act().volume_remove(&self.name).await?;
         } else {

@@ -5,7 +5,7 @@
 use super::Op;
 use super::check::{Check, Names};
 use super::files::OneFile;
-use crate::host::{Ask, ContainerSpec};
+use crate::host::{ContainerSpec, LookRequest};
 use crate::source::{Document, Key, Node};
 use crate::template::Values;
 
@@ -39,7 +39,7 @@ pub struct Step {
     /// What services of other roles it uses.
     pub uses: &'static [&'static Offer],
     /// The operation that it becomes.
-    pub resolve: fn(&Node, &mut StepGround<'_, '_>) -> Op,
+    pub resolve: fn(&Node, &mut StepContext<'_, '_>) -> Op,
 }
 
 /// On which service's first host a step is done.
@@ -87,7 +87,7 @@ pub struct Offered<'a> {
 }
 
 /// What a step becomes an operation by.
-pub struct StepGround<'g, 'a> {
+pub struct StepContext<'g, 'a> {
     /// Values of its role on its host.
     pub values: &'g mut Values<'a>,
     /// What it uses.
@@ -96,7 +96,7 @@ pub struct StepGround<'g, 'a> {
     pub container: ContainerSpec,
 }
 
-impl StepGround<'_, '_> {
+impl StepContext<'_, '_> {
     /// What one of those it [uses](Step::uses) comes to on its host.
     pub fn offered<T: Default>(&mut self, offer: &Offer, read: impl FnOnce(&Node, &str, &mut Values<'_>) -> T) -> T {
         let Some(offered) = self.offered.iter().find(|offered| offered.key == offer.key.0) else { return T::default() };
@@ -110,13 +110,13 @@ pub struct Preparation {
     /// Hosts at a time where the role does not say; 0 is all.
     pub serial: u32,
     /// What the look at a host has to bring for it, beside its files.
-    pub look: fn(&Node, &mut HostGround<'_, '_>, &mut Ask),
+    pub look: fn(&Node, &mut HostContext<'_, '_>, &mut LookRequest),
     /// The operation that it becomes.
-    pub resolve: fn(&Node, &mut HostGround<'_, '_>) -> Option<Op>,
+    pub resolve: fn(&Node, &mut HostContext<'_, '_>) -> Option<Op>,
 }
 
 /// What a preparation becomes an operation by.
-pub struct HostGround<'g, 'a> {
+pub struct HostContext<'g, 'a> {
     /// Values of its role on its host.
     pub values: &'g mut Values<'a>,
     /// Its role.
@@ -131,7 +131,7 @@ pub struct Condition {
     /// What it needs to know.
     pub knows: Knows,
     /// The operation that it becomes.
-    pub resolve: fn(&Node, &mut CheckGround<'_, '_>) -> Check,
+    pub resolve: fn(&Node, &mut CheckContext<'_, '_>) -> Check,
 }
 
 /// What a check needs to know beyond its own words.
@@ -146,7 +146,7 @@ pub enum Knows {
 }
 
 /// What a check becomes an operation by.
-pub struct CheckGround<'g, 'a> {
+pub struct CheckContext<'g, 'a> {
     /// Values of its role on its host.
     pub values: &'g mut Values<'a>,
     /// Addresses by host name.

@@ -21,7 +21,7 @@ use crate::op::galera::{CHOICE, Galera, Stage};
 use crate::op::image::Image;
 use crate::op::probe::Ready;
 use crate::op::volume::Volume;
-use crate::op::word::HostGround;
+use crate::op::word::HostContext;
 use crate::op::{Class, Kind, Op, Want};
 use crate::role::{Cluster, Role, Roles, Service};
 use crate::site::Site;
@@ -283,7 +283,7 @@ impl<'a> Builder<'a> {
                         return None;
                     }
                     let files = super::service::host_files(&item.files, role, &host, overrides, values);
-                    (item.word.means.resolve)(&item.written, &mut HostGround { values, role: &role.name, files })
+                    (item.word.means.resolve)(&item.written, &mut HostContext { values, role: &role.name, files })
                 });
                 if let Some(op) = op {
                     let after = previous.get(&host).copied();
@@ -356,7 +356,7 @@ impl<'a> Builder<'a> {
             for (on, parts) in containers {
                 let mut container = on.container;
                 if seeds.is_some() {
-                    container.retires = Some(names::seed(&service.container));
+                    container.takes_over_from = Some(names::seed(&service.container));
                 }
                 let after: Vec<usize> = parts.into_iter().chain([before]).chain(seeds).collect();
                 let index = self.add(&on.host, &role.name, container, after);
@@ -412,7 +412,10 @@ impl<'a> Builder<'a> {
                     port,
                     volume: on.volumes.first().cloned().unwrap_or_default(),
                     sql,
-                    member: Container { retires: Some(names::seed(&service.container)), ..on.container.clone() },
+                    member: Container {
+                        takes_over_from: Some(names::seed(&service.container)),
+                        ..on.container.clone()
+                    },
                     recover: false,
                     chosen,
                     first_start,

@@ -5,7 +5,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::build::Builder;
 use super::service::image_reference;
 use crate::op::check::Names;
-use crate::op::word::{CheckGround, Condition, Knows};
+use crate::op::word::{CheckContext, Condition, Knows};
 use crate::role::{Role, Service};
 use crate::template::Values;
 
@@ -24,7 +24,7 @@ impl<'a> Builder<'a> {
                 let used_by = format!("check {} on {host}", check.word.key.0);
                 let op = self.values(role, host, used_by, |values| {
                     let wanted = values.flag(check.when.as_ref(), true);
-                    wanted.then(|| resolve(&check.written, &mut CheckGround { values, names: &names, images }))
+                    wanted.then(|| resolve(&check.written, &mut CheckContext { values, names: &names, images }))
                 });
                 if let Some(op) = op {
                     self.add(host, &role.name, op, []);

@@ -108,7 +108,7 @@ pub fn service_files(input: &Input<'_>, host: &str, name: &str) -> Result<Vec<Se
 }
 
 fn described(spec: &FileSpec, recipe: &Recipe, content: &str, looked: &[String], input: &Input<'_>) -> ServiceFile {
-    let parts: Vec<PathBuf> = recipe.parts.iter().map(|part| part.file.clone()).collect();
+    let parts: Vec<PathBuf> = recipe.layers.iter().map(|layer| layer.file.clone()).collect();
     let own: Vec<PathBuf> = looked.iter().map(|path| input.overrides.folder.join(path)).collect();
     let source = |file: &PathBuf, own, there| FileSource { file: file.clone(), own, there, used: parts.contains(file) };
     let role = parts.iter().filter(|path| !own.contains(path));

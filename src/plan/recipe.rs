@@ -10,12 +10,12 @@ use crate::site::merge::{Origin, merge_ini, merge_ini_lines, merge_yaml, merge_y
 use crate::template::Scope;
 use crate::template::values::{Values, text_of};
 
-/// A file before its parts are joined.
+/// A file before its layers are joined.
 pub(super) struct Recipe {
     /// Its path.
     pub(super) to: String,
     /// What it is made of, lowest first.
-    pub(super) parts: Vec<Part>,
+    pub(super) layers: Vec<FileLayer>,
     merge: Merge,
     used_by: String,
     /// The eyes that its templates were read with.
@@ -23,14 +23,14 @@ pub(super) struct Recipe {
 }
 
 /// One of the texts that a file is made of.
-pub(super) struct Part {
+pub(super) struct FileLayer {
     /// Where it is from.
     pub(super) file: PathBuf,
     text: String,
     source: Text,
 }
 
-/// What a part's text was before it was rendered.
+/// What a layer's text was before it was rendered.
 enum Text {
     /// A template.
     Template(Arc<str>),
@@ -54,20 +54,20 @@ pub(super) fn recipe(
         _ => to,
     };
     let used_by = format!("file {} on {host}", file_name(&to));
-    let mut recipe = Recipe { to, parts: Vec::new(), merge: spec.merge, used_by, scope: values.scope.clone() };
+    let mut recipe = Recipe { to, layers: Vec::new(), merge: spec.merge, used_by, scope: values.scope.clone() };
     if !spec.with.is_empty() {
         let vars = recipe.with(values, |values| values.variables(&spec.with));
         let Some(vars) = vars else { return Some(recipe) };
         recipe.scope = values.scope.with(vars);
     }
-    recipe.parts = recipe.with(values, |values| {
+    recipe.layers = recipe.with(values, |values| {
         let over: Vec<&OperatorFile> = match (spec.merge, found.last()) {
             (Merge::Replace, Some((_, file))) => return operators(file, spec.merge, values).into_iter().collect(),
             _ => found.iter().map(|(_, file)| *file).collect(),
         };
-        let mut parts = own(spec, role, values);
-        parts.extend(over.into_iter().filter_map(|file| operators(file, spec.merge, values)));
-        parts
+        let mut layers = own(spec, role, values);
+        layers.extend(over.into_iter().filter_map(|file| operators(file, spec.merge, values)));
+        layers
     });
     Some(recipe)
 }
@@ -80,13 +80,13 @@ impl Recipe {
     }
 
     fn texts(&self) -> Vec<(&Path, &str)> {
-        self.parts.iter().map(|part| (&*part.file, &*part.text)).collect()
+        self.layers.iter().map(|layer| (&*layer.file, &*layer.text)).collect()
     }
 
     /// The file's content.
     pub(super) fn content(&self, values: &mut Values<'_>) -> String {
-        if let [part] = &*self.parts {
-            return part.text.clone();
+        if let [layer] = &*self.layers {
+            return layer.text.clone();
         }
         let merged = match self.merge {
             Merge::Yaml => merge_yaml(&self.texts()),
@@ -98,11 +98,11 @@ impl Recipe {
         })
     }
 
-    /// From which part, and which line of its file, each line of the content comes. The line is 0 where it cannot be told.
+    /// From which layer, and which line of its file, each line of the content comes. The line is 0 where it cannot be told.
     pub(super) fn origins(&self) -> Vec<Origin> {
-        let merged = match (&*self.parts, self.merge) {
-            ([part], _) => {
-                return (1..).zip(part.text.lines()).map(|(line, _)| Some((0, line))).map(self.traced()).collect();
+        let merged = match (&*self.layers, self.merge) {
+            ([layer], _) => {
+                return (1..).zip(layer.text.lines()).map(|(line, _)| Some((0, line))).map(self.traced()).collect();
             }
             (_, Merge::Yaml) => merge_yaml_lines(&self.texts()),
             _ => merge_ini_lines(&self.texts()),
@@ -110,29 +110,29 @@ impl Recipe {
         merged.map(|(_, origins)| origins.into_iter().map(self.traced()).collect()).unwrap_or_default()
     }
 
-    /// From a line of a part's text to the line of its file.
+    /// From a line of a layer's text to the line of its file.
     fn traced(&self) -> impl Fn(Origin) -> Origin {
         let merged = self.merge != Merge::Replace;
         let lines: Vec<Result<Vec<usize>, usize>> = self
-            .parts
+            .layers
             .iter()
-            .map(|part| match &part.source {
-                Text::Template(source) => self.scope.traced(source, merged, &part.text).ok_or(0),
+            .map(|layer| match &layer.source {
+                Text::Template(source) => self.scope.traced(source, merged, &layer.text).ok_or(0),
                 Text::Value(line) => Err(*line),
             })
             .collect();
         move |origin| {
-            origin.map(|(part, line)| match lines.get(part) {
-                Some(Ok(lines)) => (part, lines.get(line - 1).copied().unwrap_or_default()),
-                Some(Err(line)) => (part, *line),
-                None => (part, 0),
+            origin.map(|(layer, line)| match lines.get(layer) {
+                Some(Ok(lines)) => (layer, lines.get(line - 1).copied().unwrap_or_default()),
+                Some(Err(line)) => (layer, *line),
+                None => (layer, 0),
             })
         }
     }
 }
 
 /// What the role itself makes a file of, lowest first.
-fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<Part> {
+fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<FileLayer> {
     match &spec.source {
         Source::Templates(names) => {
             let templates = names.iter().filter_map(|name| role.templates.get(name));
@@ -143,14 +143,14 @@ fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<Part> {
                 value if value.as_str().is_some() => text_of(&value),
                 value => serde_json::to_string_pretty(&value).unwrap_or_default() + "\n",
             };
-            vec![Part { file: values.document.file(), text, source: Text::Value(node.line) }]
+            vec![FileLayer { file: values.document.file(), text, source: Text::Value(node.line) }]
         }
         Source::Given(_) => Vec::new(),
     }
 }
 
 /// A file of the operator's.
-fn operators(file: &OperatorFile, merge: Merge, values: &mut Values<'_>) -> Option<Part> {
+fn operators(file: &OperatorFile, merge: Merge, values: &mut Values<'_>) -> Option<FileLayer> {
     let Some(text) = &file.text else {
         let error =
             InputError::new("a service's file is made of this one, which is no text in UTF-8").of(Kind::UnreadableFile);
@@ -160,7 +160,7 @@ fn operators(file: &OperatorFile, merge: Merge, values: &mut Values<'_>) -> Opti
     Some(rendered(&file.path, text, merge, values))
 }
 
-fn rendered(path: &Path, source: &Arc<str>, merge: Merge, values: &mut Values<'_>) -> Part {
+fn rendered(path: &Path, source: &Arc<str>, merge: Merge, values: &mut Values<'_>) -> FileLayer {
     let rendered = match merge {
         Merge::Replace => values.scope.render(path, source),
         _ => values.scope.render_merged(path, source),
@@ -169,5 +169,5 @@ fn rendered(path: &Path, source: &Arc<str>, merge: Merge, values: &mut Values<'_
         values.note(error);
         String::new()
     });
-    Part { file: path.to_owned(), text, source: Text::Template(source.clone()) }
+    FileLayer { file: path.to_owned(), text, source: Text::Template(source.clone()) }
 }

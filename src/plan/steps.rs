@@ -7,7 +7,7 @@ use crate::error::{InputError, Kind, nearest};
 use crate::host::ContainerSpec;
 use crate::op::Op;
 use crate::op::image::Image;
-use crate::op::word::{At, Offer, Offered, StepGround, WaitsFor};
+use crate::op::word::{At, Offer, Offered, StepContext, WaitsFor};
 use crate::role::{Role, Service, Step};
 use crate::source::Node;
 
@@ -91,7 +91,7 @@ impl<'a> Builder<'a> {
             })
             .collect();
         let op = self.values(role, &host, used_by, |values| {
-            (word.resolve)(&step.written, &mut StepGround { values, offered: &offered, container })
+            (word.resolve)(&step.written, &mut StepContext { values, offered: &offered, container })
         });
         Some((host, op))
     }

@@ -11,7 +11,9 @@ use indexmap::IndexMap;
 use super::event::{Event, Sink};
 use super::lease::{LeaseWish, SiteLease, Votes};
 use crate::error::{Error, HostCause, HostError, Result};
-use crate::host::{Ask, Bastions, ContainerState, Grant, LeaseNote, Look, Machine, Observe, Target, here, limit, ssh};
+use crate::host::{
+    Bastions, ContainerState, Grant, LeaseNote, Look, LookRequest, Machine, Observe, Target, here, limit, ssh,
+};
 use crate::site::{HostSpec, Site};
 
 /// Connections opened at once: sshd's are many, but their logins cost processor time here.
@@ -49,17 +51,17 @@ impl Connected {
     }
 }
 
-/// Connects hosts and looks at each; `ask` says what at which. Failures are collected, not returned: what they
+/// Connects hosts and looks at each; `request` says what at which. Failures are collected, not returned: what they
 /// mean is the caller's to say.
 pub async fn connect(
     site: &Site,
     names: &[String],
     options: &ConnectOptions,
-    ask: impl Fn(&str) -> Ask,
+    request: impl Fn(&str) -> LookRequest,
     sink: &dyn Sink,
 ) -> Connected {
     let nobody = LeaseWish::default();
-    all(site, names, options, ask, &mut Votes::of(&nobody), sink).await
+    all(site, names, options, request, &mut Votes::of(&nobody), sink).await
 }
 
 /// The same, and takes the site's lease with the looks. Where another run has it, that ends it at once.
@@ -67,12 +69,12 @@ pub async fn connect_with_lease(
     site: &Site,
     names: &[String],
     options: &ConnectOptions,
-    ask: impl Fn(&str) -> Ask,
+    request: impl Fn(&str) -> LookRequest,
     wish: &LeaseWish,
     sink: &dyn Sink,
 ) -> (Connected, Result<SiteLease>) {
     let mut votes = Votes::of(wish);
-    let connected = all(site, names, options, ask, &mut votes, sink).await;
+    let connected = all(site, names, options, request, &mut votes, sink).await;
     let lease = votes.decide(&connected.machines).await;
     (connected, lease)
 }
@@ -81,7 +83,7 @@ async fn all(
     site: &Site,
     names: &[String],
     options: &ConnectOptions,
-    ask: impl Fn(&str) -> Ask,
+    request: impl Fn(&str) -> LookRequest,
     votes: &mut Votes<'_>,
     sink: &dyn Sink,
 ) -> Connected {
@@ -91,14 +93,14 @@ async fn all(
         .iter()
         .enumerate()
         .map(|(index, name)| {
-            let (starts, bastions, ask, note) = (&starts, &bastions, ask(name), votes.note(name));
+            let (starts, bastions, request, note) = (&starts, &bastions, request(name), votes.note(name));
             async move {
                 let begin = Instant::now();
                 let permit = starts.acquire().await;
                 let machine = one(site, name, bastions, options).await;
                 drop(permit);
                 let answer = match machine {
-                    Ok(machine) => look(&*machine, &ask, note).await.map(|(look, grant)| (machine, look, grant)),
+                    Ok(machine) => look(&*machine, &request, note).await.map(|(look, grant)| (machine, look, grant)),
                     Err(error) => Err(error),
                 };
                 if let Ok((machine, _, None)) = &answer
@@ -145,10 +147,10 @@ async fn all(
     connected
 }
 
-async fn look(machine: &dyn Machine, ask: &Ask, note: Option<&LeaseNote>) -> Result<(Look, Option<Grant>)> {
+async fn look(machine: &dyn Machine, request: &LookRequest, note: Option<&LeaseNote>) -> Result<(Look, Option<Grant>)> {
     match note {
-        Some(note) => machine.look_and_lease(ask, note).await.map(|(look, grant)| (look, Some(grant))),
-        None => machine.look(ask).await.map(|look| (look, None)),
+        Some(note) => machine.look_and_lease(request, note).await.map(|(look, grant)| (look, Some(grant))),
+        None => machine.look(request).await.map(|look| (look, None)),
     }
 }
 

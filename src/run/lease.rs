@@ -180,7 +180,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::host::Ask;
+    use crate::host::LookRequest;
     use crate::host::fake::Fake;
     use crate::run::event::Summary;
 
@@ -210,7 +210,7 @@ mod tests {
             for host in answer {
                 let machine = self.0[*host].machine();
                 if let Some(note) = votes.note(host) {
-                    votes.add(host, Some(machine.look_and_lease(&Ask::default(), note).await.unwrap().1));
+                    votes.add(host, Some(machine.look_and_lease(&LookRequest::default(), note).await.unwrap().1));
                 }
                 machines.insert((*host).to_owned(), machine);
             }

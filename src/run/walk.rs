@@ -17,7 +17,7 @@ use super::foreign;
 use super::gate::Gates;
 use crate::error::{Error, HostCause, Result};
 use crate::host::Remote;
-use crate::op::{Diff, Operation, Tell, Told, View};
+use crate::op::{Diff, Operation, Progress, ProgressSink, View};
 use crate::plan::{Node, Plan, Seen};
 
 /// Operations at once on one host: enough to keep it busy, few enough to leave it usable.
@@ -224,12 +224,12 @@ impl Walk {
         self.options.only.as_ref().is_none_or(|only| only.contains(&node.id))
     }
 
-    pub(super) fn tell(&self, node: &Node) -> Tell {
+    pub(super) fn sink(&self, node: &Node) -> ProgressSink {
         let (sink, id, host) = (self.sink.clone(), node.id.clone(), node.host.clone());
-        Tell::new(move |told| {
-            sink.event(&match told {
-                Told::Progress(done, total) => Event::Progress { node: id.clone(), done, total },
-                Told::Warning(message) => Event::Warning { host: host.clone(), message },
+        ProgressSink::new(move |progress| {
+            sink.event(&match progress {
+                Progress::Done(done, total) => Event::Progress { node: id.clone(), done, total },
+                Progress::Warning(message) => Event::Warning { host: host.clone(), message },
             });
         })
     }

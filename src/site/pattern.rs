@@ -196,11 +196,11 @@ fn unknown(groups: &Groups, pattern: &str, name: &str) -> InputError {
 
 enum Matcher {
     Regex(Regex),
-    Shell(Vec<Part>),
+    Shell(Vec<Glob>),
 }
 
 /// A part of a shell's pattern.
-enum Part {
+enum Glob {
     Many,
     Any,
     One(char),
@@ -226,28 +226,28 @@ impl Matcher {
     }
 }
 
-fn parts(pattern: &[char]) -> Vec<Part> {
+fn parts(pattern: &[char]) -> Vec<Glob> {
     let (mut parts, mut rest) = (Vec::new(), pattern);
     while let Some((c, after)) = rest.split_first() {
         rest = after;
         parts.push(match c {
-            '*' => Part::Many,
-            '?' => Part::Any,
+            '*' => Glob::Many,
+            '?' => Glob::Any,
             '[' => {
                 let negated = rest.first() == Some(&'!');
                 let start = usize::from(negated);
                 // A bracket right at the beginning is one of the characters.
                 let end = rest.iter().skip(start + 1).position(|c| *c == ']').map(|at| at + start + 1);
                 match end {
-                    None => Part::One('['),
+                    None => Glob::One('['),
                     Some(end) => {
                         let class = ranges(&rest[start..end]);
                         rest = &rest[end + 1..];
-                        Part::Class(negated, class)
+                        Glob::Class(negated, class)
                     }
                 }
             }
-            c => Part::One(*c),
+            c => Glob::One(*c),
         });
     }
     parts
@@ -272,20 +272,20 @@ fn ranges(mut class: &[char]) -> Vec<(char, char)> {
 
 /// The pattern matches the whole text. Where it does not after a `*`, that takes one more character in; those before it
 /// need not be tried again.
-fn shell(parts: &[Part], text: &[char]) -> bool {
+fn shell(parts: &[Glob], text: &[char]) -> bool {
     let (mut part, mut at) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     loop {
         let fits = match (parts.get(part), text.get(at)) {
             (None, None) => return true,
-            (Some(Part::Many), _) => {
+            (Some(Glob::Many), _) => {
                 star = Some((part + 1, at));
                 part += 1;
                 continue;
             }
-            (Some(Part::Any), Some(_)) => true,
-            (Some(Part::One(one)), Some(c)) => one == c,
-            (Some(Part::Class(negated, ranges)), Some(c)) => {
+            (Some(Glob::Any), Some(_)) => true,
+            (Some(Glob::One(one)), Some(c)) => one == c,
+            (Some(Glob::Class(negated, ranges)), Some(c)) => {
                 ranges.iter().any(|(from, to)| from <= c && c <= to) != *negated
             }
             (None, Some(_)) | (Some(_), None) => false,

@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use minijinja::value::{DynObject, Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
+use super::compiled::{CompiledValue, Form};
 use super::failure;
 use super::lookup::Omit;
-use super::part::{Form, Part};
 use super::scope::{Scope, WeakScope};
 
 /// The name under which filters find the scope they run in.
@@ -97,7 +97,7 @@ impl Object for HostVars {
 
 /// A list or mapping with templates in it.
 pub(super) struct Lazy {
-    part: Arc<Part>,
+    part: Arc<CompiledValue>,
     scope: WeakScope,
     elements: Vec<OnceLock<Value>>,
 }
@@ -109,7 +109,7 @@ impl fmt::Debug for Lazy {
 }
 
 impl Lazy {
-    pub(super) fn value(part: &Arc<Part>, scope: &Scope) -> Value {
+    pub(super) fn value(part: &Arc<CompiledValue>, scope: &Scope) -> Value {
         let length = match &part.form {
             Form::Seq(parts) => parts.len(),
             Form::Map(parts) => parts.len(),

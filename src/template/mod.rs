@@ -1,6 +1,7 @@
 //! The one template environment: Kolla's filters over lazy [`Scope`]s that know the file and line of each
 //! variable. Knows nothing of inventories, roles or hosts beyond the layers it is given.
 
+mod compiled;
 mod engine;
 mod facts;
 mod failure;
@@ -11,7 +12,6 @@ mod lookup;
 mod mentions;
 mod methods;
 mod optional_paths;
-mod part;
 mod scope;
 mod shared;
 mod trace;

@@ -12,10 +12,10 @@ use std::sync::{Arc, Weak};
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
+use super::compiled::{self, CompiledValue, Form, Spot};
 use super::engine::{self, Text};
 use super::failure::{self, Said};
 use super::lazy::{Lazy, Root, settle};
-use super::part::{self, Form, Part, Spot};
 use super::shared::{Affected, Memo, Outcome, Reach, Shared, Variable};
 use super::{Origin, layer, trace};
 use crate::error::{InputError, Kind, Place};
@@ -163,7 +163,7 @@ impl Scope {
             Data::Str(text) if node.verbatim => Value::from(text.as_str()),
             Data::Str(text) => {
                 let spot = Spot::of(document, node, false);
-                let compiled = engine::text(text).map_err(|error| part::syntax(&error, text, &spot))?;
+                let compiled = engine::text(text).map_err(|error| compiled::syntax(&error, text, &spot))?;
                 if matches!(*compiled, Text::Plain) {
                     return Ok(Value::from(text.as_str()));
                 }
@@ -310,7 +310,7 @@ impl Scope {
             narrow(if varies || is_special(name) { Reach::Host } else { Reach::Site });
             return None;
         };
-        let part = variable.part();
+        let part = variable.compiled();
         if let Form::Value(value) = &part.form {
             narrow(if varies { Reach::Host } else { Reach::Site });
             return Some(Ok(value.clone()));
@@ -379,7 +379,7 @@ impl Scope {
     }
 
     /// A compiled part's value; a list or mapping with templates stays lazy.
-    pub(super) fn evaluate(&self, part: &Arc<Part>) -> Result<Value, InputError> {
+    pub(super) fn evaluate(&self, part: &Arc<CompiledValue>) -> Result<Value, InputError> {
         let (text, compiled) = match &part.form {
             Form::Value(value) => return Ok(value.clone()),
             Form::Failed(error) => return Err((**error).clone()),

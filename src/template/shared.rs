@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use indexmap::IndexMap;
 use minijinja::Value;
 
-use super::part::Part;
+use super::compiled::CompiledValue;
 use super::scope::Scope;
 use super::{Layer, facts};
 use crate::error::InputError;
@@ -76,7 +76,7 @@ impl Scopes {
     pub fn errors(&self) -> Vec<InputError> {
         let mut found = Vec::new();
         for variable in self.nowhere.shared().variables() {
-            variable.part().errors(&mut found);
+            variable.compiled().errors(&mut found);
         }
         found
     }
@@ -86,15 +86,15 @@ impl Scopes {
 pub(super) struct Variable {
     name: String,
     layer: Arc<Layer>,
-    part: OnceLock<Arc<Part>>,
+    compiled: OnceLock<Arc<CompiledValue>>,
 }
 
 impl Variable {
     /// Its compiled value.
-    pub(super) fn part(&self) -> &Arc<Part> {
-        self.part.get_or_init(|| {
+    pub(super) fn compiled(&self) -> &Arc<CompiledValue> {
+        self.compiled.get_or_init(|| {
             let sourced = &self.layer.vars[&self.name];
-            Arc::new(Part::new(self.name.clone(), &sourced.document, &sourced.node, self.layer.secret))
+            Arc::new(CompiledValue::new(self.name.clone(), &sourced.document, &sourced.node, self.layer.secret))
         })
     }
 }
@@ -129,7 +129,7 @@ impl Tables {
         for layer in &layers {
             let variables = self.known.entry(Arc::as_ptr(layer)).or_insert_with(|| {
                 let variable =
-                    |name: &String| Variable { name: name.clone(), layer: layer.clone(), part: OnceLock::new() };
+                    |name: &String| Variable { name: name.clone(), layer: layer.clone(), compiled: OnceLock::new() };
                 layer.vars.keys().map(|name| Arc::new(variable(name))).collect()
             });
             for variable in variables.iter() {
@@ -286,7 +286,7 @@ impl Shared {
         let mut words: HashMap<String, Vec<String>> = HashMap::new();
         for variable in self.variables() {
             let mut texts = Vec::new();
-            variable.part().texts(&mut texts);
+            variable.compiled().texts(&mut texts);
             let mentioned: HashSet<&str> = texts.into_iter().flat_map(words_of).collect();
             for word in mentioned {
                 words.entry(word.to_owned()).or_default().push(variable.name.clone());

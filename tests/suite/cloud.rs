@@ -8,9 +8,9 @@ use kolla::error::Result;
 use kolla::host::fake::{Fake, FakeFile};
 use kolla::host::{self, ContainerSpec, Observer, Output, ReadOnly};
 use kolla::op::container::Container;
-use kolla::op::probe::{Ask, Probe};
+use kolla::op::probe::{Probe, ProbeKind};
 use kolla::op::volume::Volume;
-use kolla::op::{Op, Peer, Shared, Tell, Told, Want};
+use kolla::op::{Op, Peer, Progress, ProgressSink, Shared, Want};
 use kolla::plan::{Gate, Node, Plan, Saved};
 use kolla::run::event::{Event, Outcome, Sink, Summary};
 use kolla::run::{RunContext, WalkOptions, look, walk};
@@ -75,17 +75,17 @@ impl Cloud {
 
     /// A container that runs its first image and is wanted with its second: to be replaced through a gate.
     pub(super) async fn gated(&mut self, host: &str, last: bool) -> usize {
-        self.member(host, last, "2", Ask::Running).await
+        self.member(host, last, "2", ProbeKind::Running).await
     }
 
     /// The same with the version it is wanted in, and what it takes to be ready.
-    pub(super) async fn member(&mut self, host: &str, last: bool, wanted: &str, ready: Ask) -> usize {
+    pub(super) async fn member(&mut self, host: &str, last: bool, wanted: &str, ready: ProbeKind) -> usize {
         let fake = self.fakes[host].clone();
         for version in ["1", "2"] {
             fake.world().publish(&format!("reg/web:{version}"), version);
             fake.machine().pull(&format!("reg/web:{version}"), None, &|_, _| {}).await.unwrap();
         }
-        let container = |version: &str, ask: Ask| Container {
+        let container = |version: &str, ask: ProbeKind| Container {
             spec: ContainerSpec {
                 name: "web".into(),
                 image: format!("reg/web:{version}"),
@@ -98,7 +98,7 @@ impl Cloud {
             ..Container::default()
         };
         let mut old = Self { fakes: self.fakes.clone(), plan: Plan::default(), serving: Vec::new() };
-        old.add(host, container("1", Ask::Running), &[]);
+        old.add(host, container("1", ProbeKind::Running), &[]);
         assert_eq!(old.walk(false, 0, CancellationToken::new(), None).await.0.changed, 1);
         let index = self.add(host, container(wanted, ready), &[]);
         self.plan.nodes[index].gate = Some(Gate { key: "web".into(), at_once: 1, on_create: false, last });
@@ -110,7 +110,9 @@ impl Cloud {
     pub(super) async fn of_members_that_need_each_other(wanted: &str) -> Self {
         let mut cloud = Self::new(&["a", "b", "c"]);
         for host in ["a", "b", "c"] {
-            cloud.member(host, false, wanted, Ask::Exec { argv: ReadOnly::declared(vec!["all there".into()]) }).await;
+            cloud
+                .member(host, false, wanted, ProbeKind::Exec { argv: ReadOnly::declared(vec!["all there".into()]) })
+                .await;
         }
         let back: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         for (host, fake) in &cloud.fakes {
@@ -197,7 +199,7 @@ impl Cloud {
         let mut machines = BTreeMap::new();
         for (name, fake) in &self.fakes {
             let host = Observer::new(fake.machine());
-            let mut ask = host::Ask { folders: vec!["/etc/kolla".into()], ..Default::default() };
+            let mut ask = host::LookRequest { folders: vec!["/etc/kolla".into()], ..Default::default() };
             self.plan.nodes.iter().filter_map(|node| node.op.as_ref()).for_each(|op| asks(op, &mut ask));
             let look = host.look(&ask).await.unwrap();
             peers.insert(name.clone(), Peer::new(host, look));
@@ -206,8 +208,8 @@ impl Cloud {
         }
         let mut shared = Shared::new("kolla", false, false, None);
         shared.containers = self.fakes.keys().map(|name| (name.clone(), self.serving.clone())).collect();
-        shared.tell = Tell::new(move |told| {
-            if let Told::Warning(message) = told {
+        shared.sink = ProgressSink::new(move |progress| {
+            if let Progress::Warning(message) = progress {
                 sink.event(&Event::Warning { host: String::new(), message });
             }
         });

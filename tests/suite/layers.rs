@@ -142,7 +142,7 @@ fn no_module_imports_from_above() {
 #[test]
 fn upward_imports_are_seen() {
     assert_eq!(imports("use crate::{plan::Plan, error::Error};"), ["plan", "error"]);
-    assert_eq!(imports("    crate::host::Ask::default()"), ["host"]);
+    assert_eq!(imports("    crate::host::LookRequest::default()"), ["host"]);
     assert!(!may_import("op", "plan") && !may_import("role", "host") && !may_import("lab", "image"));
     assert!(!may_import("app", "cli") && !may_import("cloud", "app"));
     assert!(may_import("cli", "error") && may_import("shell", "error") && may_import("op", "op"));

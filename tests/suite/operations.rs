@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 use kolla::error::{Error, Result};
 use kolla::host::fake::{Fake, FakeContainer};
 use kolla::host::{HttpAsk, Machine, Remote};
-use kolla::op::{Attribute, Diff, Kind, Op, Peer, Shared, Tell, Told, View};
+use kolla::op::{Attribute, Diff, Kind, Op, Peer, Progress, ProgressSink, Shared, View};
 use serde_json::Value;
 
 use self::table::{After, Case, Host, operation, question, tables};
@@ -120,14 +120,14 @@ impl Site {
         let machines = others.chain([(me.name().to_owned(), me.clone())]).collect();
         let host = Remote::among(me, Arc::new(machines));
         let warned = self.warned.clone();
-        let tell = Tell::new(move |told| {
-            if let Told::Warning(message) = told {
+        let sink = ProgressSink::new(move |progress| {
+            if let Progress::Warning(message) = progress {
                 warned.lock().unwrap().push(message);
             }
         });
         let mut diff = diff.clone();
         loop {
-            op.operation().apply(&diff, at, &host, &tell).await?;
+            op.operation().apply(&diff, at, &host, &sink).await?;
             if !matches!(diff, Diff::Settle(_)) {
                 return Ok(());
             }

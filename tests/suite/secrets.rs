@@ -10,7 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kolla::host::fake::Fake;
-use kolla::host::{Ask, Look, Observer, Remote};
+use kolla::host::{Look, LookRequest, Observer, Remote};
 use kolla::op::fixed::note;
 use kolla::op::{Op, Peer, Shared};
 use kolla::plan::phase::named;
@@ -94,7 +94,7 @@ impl Cloud {
 
     async fn look(&self, host: &str) -> Look {
         let host = Observer::new(self.fakes[host].machine());
-        host.look(&Ask { folders: vec!["/etc".into()], ..Ask::default() }).await.unwrap()
+        host.look(&LookRequest { folders: vec!["/etc".into()], ..LookRequest::default() }).await.unwrap()
     }
 
     async fn context(&self, mask: Mask) -> RunContext {

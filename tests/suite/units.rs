@@ -9,7 +9,7 @@ use kolla::host::{ContainerSpec, Output, ReadOnly};
 use kolla::op::Op;
 use kolla::op::container::{Balanced, Container};
 use kolla::op::files::OneFile;
-use kolla::op::probe::{Ask, Probe};
+use kolla::op::probe::{Probe, ProbeKind};
 use kolla::op::unit::Unit;
 use kolla::plan::Gate;
 
@@ -154,7 +154,11 @@ async fn asked(hosts: &[&str]) -> (Cloud, Arc<Mutex<bool>>, Arc<Mutex<Vec<String
     let program = |words: &[&str]| ReadOnly::declared(words.iter().map(ToString::to_string).collect());
     cloud.serving = vec![Arc::new(Container {
         spec: ContainerSpec { name: "web".into(), ..ContainerSpec::default() },
-        before_replace: Some(Probe { ask: Ask::Exec { argv: program(&["may-stop"]) }, within: 5, ..Probe::default() }),
+        before_replace: Some(Probe {
+            ask: ProbeKind::Exec { argv: program(&["may-stop"]) },
+            within: 5,
+            ..Probe::default()
+        }),
         balanced: Some(Balanced {
             container: "web".into(),
             ask: program(&["members"]),

@@ -80,7 +80,7 @@ fn a_message_queue_that_is_elsewhere_is_enough() {
             }
             // Ready is who is connected to it.
             Op::Container(container) => {
-                if let probe::Ask::Exec { argv } = &container.ready.ask
+                if let probe::ProbeKind::Exec { argv } = &container.ready.ask
                     && argv.argv()[0] == "healthcheck_port"
                 {
                     assert_eq!(argv.argv()[2], "5673");

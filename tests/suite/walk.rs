@@ -9,7 +9,7 @@ use kolla::host::fake::{FakeFile, World};
 use kolla::host::{ContainerSpec, Output, ReadOnly};
 use kolla::op::container::Container;
 use kolla::op::files::{FileSet, OneFile};
-use kolla::op::probe::{Ask, Probe};
+use kolla::op::probe::{Probe, ProbeKind};
 use kolla::plan::Node;
 use kolla::run::WalkOptions;
 use kolla::run::event::Summary;
@@ -206,7 +206,7 @@ async fn members_that_were_all_told_to_stop_are_replaced_once_they_are_up() {
 #[tokio::test(start_paused = true)]
 async fn one_that_serves_is_not_touched_while_another_gets_up() {
     let mut cloud = Cloud::new(&["a", "b"]);
-    cloud.member("a", false, "1", Ask::Exec { argv: ReadOnly::declared(vec!["slow".into()]) }).await;
+    cloud.member("a", false, "1", ProbeKind::Exec { argv: ReadOnly::declared(vec!["slow".into()]) }).await;
     cloud.tell_to_stop(&["a"]);
     let begin = tokio::time::Instant::now();
     cloud.fakes["a"].on_exec(move |_, _, _, _| {
@@ -267,7 +267,7 @@ async fn a_gate_lets_nobody_through_after_a_failure() {
 async fn a_gate_lets_nobody_through_after_a_panic() {
     let mut cloud = Cloud::new(&["a", "b", "c"]);
     for host in ["a", "b", "c"] {
-        cloud.member(host, false, "2", Ask::Exec { argv: ReadOnly::declared(vec!["ready".into()]) }).await;
+        cloud.member(host, false, "2", ProbeKind::Exec { argv: ReadOnly::declared(vec!["ready".into()]) }).await;
         cloud.fakes[host].on_exec(|_, _, _, _| panic!("a mistake"));
     }
     let (summary, lines) = cloud.deploy().await;

@@ -49,7 +49,8 @@ async fn files_written_and_scripts_run_are_seen_by_the_next_look() {
     };
     host.act().put(&[file]).await.unwrap();
     host.act().run("set -e\nln -sfn .sets/a /etc/kolla/a && sysctl -w net.x=1", b"").await.unwrap();
-    let ask = Ask { folders: vec!["/etc/kolla".into()], sysctls: vec!["net.x".into()], ..Ask::default() };
+    let ask =
+        LookRequest { folders: vec!["/etc/kolla".into()], sysctls: vec!["net.x".into()], ..LookRequest::default() };
     let look = host.look(&ask).await.unwrap();
     assert_eq!(look.files["/etc/kolla/.sets/a/x.conf"].mode, "0600");
     assert_eq!(look.files["/etc/kolla/a"].link.as_deref(), Some(".sets/a"));
@@ -69,7 +70,7 @@ async fn ordered_failures_leases_and_answers() {
 
     let note = |command: &str| LeaseNote { command: command.into(), ..LeaseNote::default() };
     let Grant::Granted(lease) = host.act().lease(&note("first"), Duration::ZERO).await.unwrap() else { panic!() };
-    let (_, second) = host.act().look_and_lease(&Ask::default(), &note("second")).await.unwrap();
+    let (_, second) = host.act().look_and_lease(&LookRequest::default(), &note("second")).await.unwrap();
     assert!(matches!(second, Grant::Held(holder) if holder == note("first")));
     drop(lease);
     let Grant::Granted(lease) = host.act().lease(&note("second"), Duration::ZERO).await.unwrap() else { panic!() };

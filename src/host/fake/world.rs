@@ -6,8 +6,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::super::{
-    Ask, ContainerSpec, ContainerState, Facts, FileState, Grant, Holder, HttpAnswer, HttpAsk, ImageState, Interface,
-    Lease, LeaseNote, Look, Output, Reach, registry, repository,
+    ContainerSpec, ContainerState, Facts, FileState, Grant, Holder, HttpAnswer, HttpAsk, ImageState, Interface, Lease,
+    LeaseNote, Look, LookRequest, Output, Reach, registry, repository,
 };
 use crate::error::HostCause;
 
@@ -249,7 +249,7 @@ impl World {
         path
     }
 
-    pub(super) fn look(&self, ask: &Ask) -> Look {
+    pub(super) fn look(&self, ask: &LookRequest) -> Look {
         let mut files = BTreeMap::new();
         for path in &ask.files {
             if let Some(file) = self.files.get(path) {

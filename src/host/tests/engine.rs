@@ -112,7 +112,7 @@ async fn the_engine_through_both_wires() {
             (seen.state.as_str(), seen.image_id.as_str(), seen.labels["kolla.site"].as_str()),
             ("running", &*id, "x")
         );
-        let look = machine.look(&Ask::default()).await.unwrap();
+        let look = machine.look(&LookRequest::default()).await.unwrap();
         assert!(look.containers.contains_key(&name) && look.volumes.contains(&volume), "{:?}", look.volumes);
 
         let argv = |words: &str| ["/bin/sh", "-c", words].map(String::from).to_vec();

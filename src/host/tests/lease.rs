@@ -36,7 +36,7 @@ async fn one_look_tells_all_in_two_requests_and_takes_the_lease() {
     fs::write(folder.join("a b\\c'd"), "x").unwrap();
     std::os::unix::fs::symlink("a b", folder.join("link")).unwrap();
     let machine = server.machine("control01").await;
-    let ask = Ask {
+    let ask = LookRequest {
         folders: vec![folder.to_str().unwrap().into(), "/nowhere".into()],
         files: vec![server.at("config").to_str().unwrap().into(), server.at("nothing").to_str().unwrap().into()],
         sysctls: vec!["kernel.pid_max".into(), "no.such".into()],
@@ -60,7 +60,7 @@ async fn one_look_tells_all_in_two_requests_and_takes_the_lease() {
     assert!(look.packages.contains_key("coreutils") && look.packages.len() == 1);
 
     let second = server.machine("control01").await;
-    let (look, refused) = second.look_and_lease(&Ask::default(), &note("kolla stop")).await.unwrap();
+    let (look, refused) = second.look_and_lease(&LookRequest::default(), &note("kolla stop")).await.unwrap();
     assert_eq!(holder(refused), "`kolla deploy` of ops on deploy, process 7, since now");
     // A look it is all the same.
     assert!(look.facts.cpus > 0);

@@ -159,7 +159,7 @@ impl Container {
             Place::Own => Some(self.spec.name.clone()),
             Place::Previous => Some(self.previous()),
             Place::Next => Some(self.next()),
-            Place::Seed => self.retires.clone(),
+            Place::Seed => self.takes_over_from.clone(),
         }
     }
 
@@ -213,7 +213,7 @@ impl Container {
 
     /// Stops the container that this one takes over from: both have the same data and ports.
     async fn take_over(&self, seen: &Observed, at: &View, host: &Remote) -> Result<()> {
-        match &self.retires {
+        match &self.takes_over_from {
             Some(name) if seen.seed.alive() => stop(name, self.stop_timeout(), at, host).await,
             Some(name) => drop_note(name, at, host).await,
             None => Ok(()),
@@ -285,7 +285,7 @@ impl Container {
     }
 
     async fn revive_seed(&self, seen: &Observed, at: &View, host: &Remote) -> Result<()> {
-        let Some(name) = &self.retires else { return Ok(()) };
+        let Some(name) = &self.takes_over_from else { return Ok(()) };
         // The engine would take one whose stop is under way for running, and end it afterwards.
         if seen.seed == Life::Told {
             stop(name, self.stop_timeout(), at, host).await?;

@@ -24,7 +24,7 @@ use serde_json::json;
 use super::files::{SETS, digest_of};
 use super::image::IMAGE_LABEL;
 use super::probe::{Answer, Probe};
-use super::{Attributes, Diff, Operation, Peer, Tell, Turn, View, Want, foreign};
+use super::{Attributes, Diff, Operation, Peer, ProgressSink, Turn, View, Want, foreign};
 use crate::error::{Error, Result};
 use crate::host::{ContainerSpec, Remote};
 
@@ -81,8 +81,8 @@ pub struct Container {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Probe>,
     /// Another container that this one takes over from: stopped before it starts, removed once it is ready.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retires: Option<String>,
+    #[serde(alias = "retires", skip_serializing_if = "Option::is_none")]
+    pub takes_over_from: Option<String>,
     /// How it is wanted.
     pub want: Want,
 }
@@ -200,7 +200,7 @@ impl Operation for Container {
 
     async fn turn(&self, at: &View) -> Turn {
         // What it takes over from is what the other members join.
-        if self.retires.as_deref().and_then(|seed| at.me.container(seed)).is_some_and(|state| state.running()) {
+        if self.takes_over_from.as_deref().and_then(|seed| at.me.container(seed)).is_some_and(|state| state.running()) {
             return Turn::Last;
         }
         // It may have come up since the last look: what starts takes its time.
@@ -217,7 +217,7 @@ impl Operation for Container {
         if at.peers.values().any(first) { Turn::AfterThoseDown } else { Turn::Any }
     }
 
-    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _tell: &Tell) -> Result<()> {
+    async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let done = self.walk(diff, at, host).await;
         let seen = at.me.refresh_containers().await;
         done.and(seen)

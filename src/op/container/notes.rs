@@ -81,7 +81,7 @@ impl Container {
         let Some(state) = host.containers().await?.remove(&self.spec.name) else {
             return Err(Error::operation(format!("container {} vanished", self.spec.name)));
         };
-        if let Some(seed) = self.retires.as_ref().filter(|name| at.me.container(name).is_some()) {
+        if let Some(seed) = self.takes_over_from.as_ref().filter(|name| at.me.container(name).is_some()) {
             host.act().remove(seed).await?;
             drop_files(&[names::mark(seed), stopping(seed)], at, host).await?;
         }

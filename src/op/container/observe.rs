@@ -153,7 +153,7 @@ impl Container {
         let mut seen = Observed {
             own: life(&self.spec.name),
             previous: life(&self.previous()),
-            seed: self.retires.as_deref().map_or(Life::Absent, life),
+            seed: self.takes_over_from.as_deref().map_or(Life::Absent, life),
             noted: at.me.look(|look| noted.iter().any(|path| look.files.contains_key(path))),
             run,
             ..Observed::default()

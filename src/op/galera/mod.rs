@@ -19,7 +19,7 @@ use super::container::{Container, names, stop, told_to_stop};
 use super::database::Sql;
 use super::files::run;
 use super::task::run_once;
-use super::{Attribute, Attributes, Diff, Operation, Tell, View, Want};
+use super::{Attribute, Attributes, Diff, Operation, ProgressSink, View, Want};
 use crate::error::{Error, Result};
 use crate::host::Remote;
 use crate::shell::join;
@@ -83,7 +83,8 @@ impl Galera {
 
     /// As the member's own container, but that it forms a new cluster.
     fn seed(&self) -> Container {
-        let mut seed = Container { before_replace: None, retires: None, want: Want::Running, ..self.member.clone() };
+        let mut seed =
+            Container { before_replace: None, takes_over_from: None, want: Want::Running, ..self.member.clone() };
         seed.spec.name = self.seed_name();
         seed.spec.restart = false;
         seed.spec.env.insert("BOOTSTRAP_ARGS".into(), "--wsrep-new-cluster".into());
@@ -181,7 +182,7 @@ impl Galera {
     }
 
     /// Stops the member, the seed as well, and finds out how far its data got.
-    async fn find_position(&self, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
+    async fn find_position(&self, at: &View, host: &Remote, sink: &ProgressSink) -> Result<()> {
         self.stop_all(at, host).await?;
         if !matches!(self.at_rest(&at.me, at).await?, Member::Crashed { found: None, .. }) {
             return Ok(());
@@ -192,7 +193,7 @@ impl Galera {
         spec.env.insert("BOOTSTRAP_ARGS".into(), "--wsrep-recover --skip-log-error".into());
         let hint =
             || format!("mend what its log says, or choose who starts with `kolla mariadb-recovery -e {CHOICE}=HOST`");
-        let log = run_once(&spec, at, host, tell).await.map_err(|error| error.with_hint(hint()))?;
+        let log = run_once(&spec, at, host, sink).await.map_err(|error| error.with_hint(hint()))?;
         let found = log.iter().rev().find_map(|line| line.split_once("Recovered position:"));
         let found = found.filter(|(_, position)| member::parse_position(position).is_some());
         let Some((_, position)) = found else {
@@ -212,7 +213,7 @@ impl Galera {
         at.me.refresh_containers().await
     }
 
-    async fn start(&self, history: History, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
+    async fn start(&self, history: History, at: &View, host: &Remote, sink: &ProgressSink) -> Result<()> {
         let seed = self.seed();
         let path = |file: &str| self.saved_path(&at.me, file);
         self.stop_all(at, host).await?;
@@ -223,7 +224,7 @@ impl Galera {
                 spec.env.shift_remove("BOOTSTRAP_ARGS");
                 spec.env.insert("KOLLA_BOOTSTRAP".into(), String::new());
                 spec.env.extend(self.first_start.clone());
-                run_once(&spec, at, host, tell).await?;
+                run_once(&spec, at, host, sink).await?;
             }
             History::Continued => {}
             History::Forked => {
@@ -238,15 +239,15 @@ impl Galera {
             run(host, &format!("sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' {state} && sync {state}"))
                 .await?;
         }
-        seed.apply(&Diff::Create(Vec::new()), at, host, tell).await
+        seed.apply(&Diff::Create(Vec::new()), at, host, sink).await
     }
 
     /// A member that is outside of the cluster that serves starts again, and joins it.
-    async fn join_again(&self, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
+    async fn join_again(&self, at: &View, host: &Remote, sink: &ProgressSink) -> Result<()> {
         self.stop_all(at, host).await?;
         // One that was a seed has a container of its own made afterwards.
         match at.me.container(&self.sql.container) {
-            Some(_) => self.member.apply(&Diff::Start, at, host, tell).await,
+            Some(_) => self.member.apply(&Diff::Start, at, host, sink).await,
             None => Ok(()),
         }
     }
@@ -274,14 +275,14 @@ impl Operation for Galera {
     }
 
     /// What was seen may have changed by now: it is decided again.
-    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, tell: &Tell) -> Result<()> {
+    async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, sink: &ProgressSink) -> Result<()> {
         let named = |names: &[String]| names.iter().any(|name| name == host.name());
         match (self.stage, self.decide(at, false).await?) {
-            (Stage::Position, Decision::Ask { whom, .. }) if named(&whom) => self.find_position(at, host, tell).await,
+            (Stage::Position, Decision::Ask { whom, .. }) if named(&whom) => self.find_position(at, host, sink).await,
             (Stage::Seed, Decision::Start { host: first, history, .. }) if first == host.name() => {
-                self.start(history, at, host, tell).await
+                self.start(history, at, host, sink).await
             }
-            (Stage::Seed, Decision::Join { again, .. }) if named(&again) => self.join_again(at, host, tell).await,
+            (Stage::Seed, Decision::Join { again, .. }) if named(&again) => self.join_again(at, host, sink).await,
             _ => Ok(()),
         }
     }

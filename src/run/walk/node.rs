@@ -111,7 +111,7 @@ impl<'a> Work<'a> {
         self.begins();
         self.view.shared.first_change();
         let started = Instant::now();
-        let applied = self.operation.apply(&diff, self.view, self.host, &self.walk.tell(self.node)).await;
+        let applied = self.operation.apply(&diff, self.view, self.host, &self.walk.sink(self.node)).await;
         self.took += started.elapsed();
         match applied {
             Err(error) => Next::Ended(self.broken(&error)),

@@ -2,10 +2,10 @@
 
 use minijinja::Error;
 
+use super::super::compiled::{Form, Spot};
 use super::super::engine;
 use super::super::failure::{self, Said};
 use super::super::lazy::Root;
-use super::super::part::{Form, Spot};
 use super::Scope;
 use crate::error::{InputError, Kind, Place, nearest};
 
@@ -53,7 +53,7 @@ impl Scope {
 
     /// Why a variable that is set has no value: what its own template lacks.
     pub(super) fn why_undefined(&self, name: &str) -> InputError {
-        match self.definition(name).map(|variable| (variable.part(), &variable.part().form)) {
+        match self.definition(name).map(|variable| (variable.compiled(), &variable.compiled().form)) {
             Some((part, Form::Text(text, _))) => self.why_empty(text, &part.spot()),
             _ => self.undefined(name),
         }

@@ -14,7 +14,7 @@ const KNOWN: [&str; 6] = [
     "plan: build rules service steps unmet_needs",
     "role: all file parse rule schema",
     "site: files passwords sources",
-    "template: engine failure filters lazy lookup methods optional_paths part scope shared",
+    "template: compiled engine failure filters lazy lookup methods optional_paths scope shared",
 ];
 
 static TEXTS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r##"(?s)r#".*?"#|"(?:\\.|[^"\\])*""##).unwrap());

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use kolla::error::{Error, HostCause, Result};
 use kolla::host::fake::{Fake, World};
 use kolla::host::{
-    Ask, ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, Machine, Output,
-    Progress, PutFile, Reach, RegistryLogin,
+    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, LookRequest, Machine,
+    OnProgress, Output, PutFile, Reach, RegistryLogin,
 };
 
 /// What happens at an order.
@@ -146,11 +146,11 @@ impl Machine for Faulty {
         self.fake.requests()
     }
 
-    async fn look(&self, ask: &Ask) -> Result<Look> {
+    async fn look(&self, ask: &LookRequest) -> Result<Look> {
         self.alive()?.look(ask).await
     }
 
-    async fn look_and_lease(&self, ask: &Ask, note: &LeaseNote) -> Result<(Look, Grant)> {
+    async fn look_and_lease(&self, ask: &LookRequest, note: &LeaseNote) -> Result<(Look, Grant)> {
         self.alive()?.look_and_lease(ask, note).await
     }
 
@@ -206,7 +206,13 @@ impl Machine for Faulty {
         self.order("exec", container, done).await
     }
 
-    async fn upload(&self, ask: &HttpAsk, file: &Path, within: Duration, progress: Progress<'_>) -> Result<HttpAnswer> {
+    async fn upload(
+        &self,
+        ask: &HttpAsk,
+        file: &Path,
+        within: Duration,
+        progress: OnProgress<'_>,
+    ) -> Result<HttpAnswer> {
         self.order("upload", "", self.fake.upload(ask, file, within, progress)).await
     }
 
@@ -222,7 +228,7 @@ impl Machine for Faulty {
         self.order("rewrite", "", self.fake.rewrite(path, content)).await
     }
 
-    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: Progress<'_>) -> Result<()> {
+    async fn pull(&self, reference: &str, login: Option<&RegistryLogin>, progress: OnProgress<'_>) -> Result<()> {
         self.order("pull", "", self.fake.pull(reference, login, progress)).await
     }
 

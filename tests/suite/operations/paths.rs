@@ -67,7 +67,7 @@ fn reloaded() -> Value {
 pub(super) fn paths() -> Vec<Path> {
     let named = |name, path: Path| Path { name, ..path };
     let balance = |judge: bool, base: Value| with(base, "balanced", balanced(judge));
-    let seeded = |base: Value| with(base, "retires", SEED.into());
+    let seeded = |base: Value| with(base, "takes_over_from", SEED.into());
     let seed = json!({ "spec": { "name": SEED, "restart": false } });
     let remove = json!({ "want": "absent", "before_remove": ["touch", "/ended"] });
     let stop = json!({ "want": "stopped" });

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use kolla::host::fake::{Behaviour, Fake, FakeFile};
-use kolla::host::{Ask, Facts, Output, Reach, Remote};
+use kolla::host::{Facts, LookRequest, Output, Reach, Remote};
 use kolla::op::Op;
 use kolla::op::files::OneFile;
 use serde::Deserialize;
@@ -271,14 +271,14 @@ pub(super) fn operation(base: &Value, patch: &Value) -> Op {
 }
 
 /// What the batched look asks for on account of an operation.
-pub(super) fn question(op: &Op) -> Ask {
-    let mut ask = Ask { folders: vec!["/etc/kolla".into()], ..Ask::default() };
+pub(super) fn question(op: &Op) -> LookRequest {
+    let mut ask = LookRequest { folders: vec!["/etc/kolla".into()], ..LookRequest::default() };
     asks(op, &mut ask);
     ask
 }
 
 /// Adds what an operation has to know of its host.
-pub(in crate::suite) fn asks(op: &Op, ask: &mut Ask) {
+pub(in crate::suite) fn asks(op: &Op, ask: &mut LookRequest) {
     match op {
         Op::HostFile(file) => ask.files.push(file.file.name.clone()),
         Op::Unit(unit) => {

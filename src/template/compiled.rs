@@ -51,7 +51,7 @@ impl<'a> Spot<'a> {
 }
 
 /// A compiled value or a part of one.
-pub(super) struct Part {
+pub(super) struct CompiledValue {
     /// How a chain of variables names it, as `a` or `a.b`.
     pub(super) label: String,
     pub(super) form: Form,
@@ -72,12 +72,12 @@ pub(super) enum Form {
     /// A text that does not compile.
     Failed(Box<InputError>),
     /// A list with templates in it.
-    Seq(Vec<Arc<Part>>),
+    Seq(Vec<Arc<CompiledValue>>),
     /// A mapping with templates in it.
-    Map(IndexMap<String, Arc<Part>>),
+    Map(IndexMap<String, Arc<CompiledValue>>),
 }
 
-impl Part {
+impl CompiledValue {
     pub(super) fn new(label: String, document: &Arc<Document>, node: &Node, secret: bool) -> Self {
         let part = |label, node| Arc::new(Self::new(label, document, node, secret));
         let form = match &node.data {
@@ -131,21 +131,21 @@ impl Part {
     }
 }
 
-fn plain(part: &Part) -> Option<Value> {
+fn plain(part: &CompiledValue) -> Option<Value> {
     match &part.form {
         Form::Value(value) => Some(value.clone()),
         _ => None,
     }
 }
 
-fn seq(parts: Vec<Arc<Part>>) -> Form {
+fn seq(parts: Vec<Arc<CompiledValue>>) -> Form {
     match parts.iter().map(|part| plain(part)).collect::<Option<Vec<Value>>>() {
         Some(values) => Form::Value(Value::from(values)),
         None => Form::Seq(parts),
     }
 }
 
-fn map(parts: IndexMap<String, Arc<Part>>) -> Form {
+fn map(parts: IndexMap<String, Arc<CompiledValue>>) -> Form {
     match parts.iter().map(|(key, part)| Some((key.as_str(), plain(part)?))).collect::<Option<Vec<_>>>() {
         Some(pairs) => Form::Value(Value::from_pairs(pairs)),
         None => Form::Map(parts),
