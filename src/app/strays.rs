@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::op::container::{Container, ROLE_LABEL, SERVICE_LABEL, SITE_LABEL, names};
-use crate::op::files::{FileSet, SETS};
+use crate::op::container::Container;
+use crate::op::files::FileSet;
+use crate::op::names::{self, ROLE_LABEL, SERVICE_LABEL, SETS, SITE_LABEL};
 use crate::op::volume::Volume;
 use crate::op::{Op, Want};
 use crate::plan::{Node, Plan, Selection};

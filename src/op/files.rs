@@ -8,9 +8,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::container::names;
-use super::fixed::prefix;
 use super::hunks::{Places, hunks};
+use super::names::{self, APPLIED, SETS};
 use super::{Attribute, Attributes, Diff, Operation, ProgressSink, View, Want, foreign};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{FileState, PutFile, Remote};
@@ -19,10 +18,6 @@ use crate::source::{Keys, Shape};
 
 pub use super::hunks::NOTE;
 
-/// Where the sets of files are.
-pub const SETS: &str = "/etc/kolla/.sets";
-/// Where the marks are that say what has been taken over by what runs.
-pub const APPLIED: &str = "/etc/kolla/.applied";
 /// Characters of a set's digest in its name.
 const DIGEST: usize = 12;
 
@@ -298,7 +293,7 @@ impl Operation for FileSet {
     async fn apply(&self, diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let link = self.link();
         if *diff == Diff::Remove {
-            let noted = prefix(&self.service);
+            let noted = names::secrets(&self.service);
             let files = at.me.look(|look| look.files.keys().cloned().collect::<Vec<_>>());
             let mut gone: Vec<String> = files.iter().filter(|path| path.starts_with(&noted)).cloned().collect();
             gone.extend(self.marks());

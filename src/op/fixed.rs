@@ -6,7 +6,8 @@
 
 use std::fmt::Write as _;
 
-use super::files::{APPLIED, digest_of, run};
+use super::files::{digest_of, run};
+use super::names::{self, APPLIED};
 use crate::error::Result;
 use crate::host::{FileState, Look, Remote};
 use crate::op::Peer;
@@ -32,7 +33,7 @@ impl Held {
     }
 
     fn path(&self) -> String {
-        format!("{}{}", prefix(&self.service), self.variable)
+        format!("{}{}", names::secrets(&self.service), self.variable)
     }
 
     /// A host's own link says the same.
@@ -40,11 +41,6 @@ impl Held {
         let link = look.files.get(&self.path()).and_then(|file| file.link.as_deref());
         link.and_then(|link| link.split(' ').next()) == Some(&*self.digest)
     }
-}
-
-/// What the links of a service begin with.
-pub(super) fn prefix(service: &str) -> String {
-    format!("{APPLIED}/secrets/{service}.")
 }
 
 /// What the links of a host say, each with since when.

@@ -1,11 +1,8 @@
 //! What has a name of ours and is not of this site: of another deployment, or of somebody's own.
 
 use super::View;
-use super::container::SITE_LABEL;
+use super::names::{self, SITE_LABEL};
 use crate::host::ContainerState;
-
-/// How containers are called that come and go beside one of ours.
-const BESIDE: [&str; 7] = ["", "_next", "_previous", "_seed", "_bootstrap", "_position", "_validate"];
 
 /// There is such a container on the operation's host, and it is not of this site.
 pub(super) fn is_foreign(container: &str, at: &View) -> bool {
@@ -15,6 +12,5 @@ pub(super) fn is_foreign(container: &str, at: &View) -> bool {
 
 /// Containers that are not of this site and would be replaced or removed by what a container of this name goes through.
 pub(super) fn containers(name: &str, at: &View) -> Vec<String> {
-    let names = BESIDE.iter().map(|suffix| format!("{name}{suffix}"));
-    names.filter(|name| is_foreign(name, at)).map(|name| format!("container {name}")).collect()
+    names::all(name).filter(|name| is_foreign(name, at)).map(|name| format!("container {name}")).collect()
 }

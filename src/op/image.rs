@@ -5,12 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::names::IMAGE_LABEL;
 use super::{Attribute, Attributes, Diff, InRegistry, Operation, ProgressSink, View};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{Remote, repository};
-
-/// The label that says of which digest a container was made.
-pub const IMAGE_LABEL: &str = "kolla.image";
 
 /// Tries of a pull that fails in a way that may pass.
 const TRIES: u32 = 4;

@@ -19,6 +19,7 @@ pub mod host_file;
 mod hunks;
 pub mod image;
 pub mod message_queue;
+pub mod names;
 pub mod number;
 pub mod packages;
 pub mod probe;

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::files::{APPLIED, run};
+use super::files::run;
+use super::names::APPLIED;
 use super::{Attribute, Attributes, Diff, Operation, ProgressSink, View, Want};
 use crate::error::Result;
 use crate::host::{FileState, Look, Remote};

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::container::SITE_LABEL;
 use super::database::{self, Sql};
 use super::files::digest_of;
 use super::image::Image;
+use super::names::{self, SITE_LABEL};
 use super::word::{At, Step, StepContext, WaitsFor, Word};
 use super::{Attributes, Diff, Op, Operation, ProgressSink, View, foreign};
 use crate::error::{Error, OperationError, Result};
@@ -37,7 +37,7 @@ fn resolve(node: &Node, context: &mut StepContext<'_, '_>) -> Op {
     let values = &mut *context.values;
     let mut fields = Fields::of(values.document, node);
     let mut spec = std::mem::take(&mut context.container);
-    spec.name = format!("{}_{}", spec.name, fields.text("name").unwrap_or_else(|| "task".into()));
+    spec.name = names::task(&spec.name, &fields.text("name").unwrap_or_else(|| "task".into()));
     for (name, entry) in fields.map("env") {
         spec.env.insert(name.to_owned(), values.text(&entry.value));
     }

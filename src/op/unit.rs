@@ -16,8 +16,9 @@ use futures_util::future::{join_all, try_join_all};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::container::{Container, SITE_LABEL};
-use super::files::{self, APPLIED, OneFile, digest_of, put, run};
+use super::container::Container;
+use super::files::{self, OneFile, digest_of, put, run};
+use super::names::{APPLIED, SITE_LABEL};
 use super::probe::Answer;
 use super::word::{HostContext, Preparation, Word};
 use super::{Attribute, Attributes, Diff, Op, Operation, Peer, ProgressSink, Turn, View, hunks};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::names::SITE_LABEL;
 use super::{Diff, Operation, ProgressSink, View, Want};
 use crate::error::Result;
 use crate::host::Remote;
@@ -39,7 +40,7 @@ impl Operation for Volume {
         if *diff == Diff::Remove {
             host.act().volume_remove(&self.name).await?;
         } else {
-            let labels = BTreeMap::from([("kolla.site".to_owned(), at.shared.site.clone())]);
+            let labels = BTreeMap::from([(SITE_LABEL.to_owned(), at.shared.site.clone())]);
             host.act().volume_create(&self.name, &labels).await?;
         }
         at.me.note_volume(&self.name, *diff != Diff::Remove);

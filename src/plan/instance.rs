@@ -1,6 +1,7 @@
 //! What a service is on one host: one container, or one for each element of its `each`.
 
 use crate::error::{InputError, Kind};
+use crate::op::names;
 use crate::role::Service;
 use crate::template::values::text_of;
 use crate::template::{Scope, Value, Values};
@@ -22,7 +23,7 @@ impl<'a> Instance<'a> {
         let suffix = item.as_ref().map(suffix).unwrap_or_default();
         if !suffix.is_empty() {
             name = format!("{name}-{suffix}");
-            container = format!("{container}_{suffix}");
+            container = names::instance(&container, &suffix);
         }
         Self { service, name, container, item }
     }

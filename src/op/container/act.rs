@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::names::{self, stopping};
 use super::next::{Act, Place, next};
 use super::notes::{drop_files, drop_note, stop};
 use super::observe::{Life, Mark, Observed, ThisRun};
@@ -15,6 +14,7 @@ use super::{Container, LOG_LINES};
 use crate::error::{Error, HostCause, OperationError, Result};
 use crate::host::{ContainerSpec, Remote};
 use crate::op::image::Image;
+use crate::op::names::{self, stopping};
 use crate::op::probe::Answer;
 use crate::op::{Diff, View};
 

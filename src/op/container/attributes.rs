@@ -1,11 +1,12 @@
 //! What is compared of a container, each as it is and as it is to be: whose it is, what each part of it was made of, whether
 //! it runs. What it differs in follows from this, and a saved plan keeps it.
 
+use super::Container;
 use super::next::{Act, next, places};
 use super::observe::{Found, Life};
-use super::{Container, IMAGE_LABEL, SITE_LABEL};
 use crate::error::Result;
 use crate::host::ContainerState;
+use crate::op::names::{IMAGE_LABEL, PART_LABEL, SITE_LABEL};
 use crate::op::{Attribute, Attributes, View, Want};
 
 /// Whose it is.
@@ -33,7 +34,7 @@ impl Container {
             made.insert(IMAGE.to_owned(), Attribute::new(label(IMAGE_LABEL), image));
         }
         for (name, digest) in self.parts() {
-            made.insert(name.trim_start_matches("kolla.part.").to_owned(), Attribute::new(label(&name), digest));
+            made.insert(name.trim_start_matches(PART_LABEL).to_owned(), Attribute::new(label(&name), digest));
         }
         made
     }

@@ -7,7 +7,6 @@
 mod act;
 mod attributes;
 mod balance;
-pub mod names;
 mod next;
 mod notes;
 mod observe;
@@ -21,8 +20,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::files::{SETS, digest_of};
-use super::image::IMAGE_LABEL;
+use super::files::digest_of;
+use super::names::{self, IMAGE_LABEL, PART_LABEL, ROLE_LABEL, SERVICE_LABEL, SET_LABEL, SETS, SITE_LABEL};
 use super::probe::{Answer, Probe};
 use super::{Attributes, Diff, Operation, Peer, ProgressSink, Turn, View, Want, foreign};
 use crate::error::{Error, Result};
@@ -40,16 +39,6 @@ const CONFIG: &str = "config.json";
 
 /// Log lines of a failed container that its error shows.
 const LOG_LINES: usize = 12;
-
-/// The label that says whose a container is.
-pub const SITE_LABEL: &str = "kolla.site";
-/// The label that names the service.
-pub const SERVICE_LABEL: &str = "kolla.service";
-/// The label that names the role.
-pub const ROLE_LABEL: &str = "kolla.role";
-
-/// The label that names the set of files it was made with.
-const SET_LABEL: &str = "kolla.set";
 
 /// A container.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -133,7 +122,7 @@ impl Container {
         let mut part = |name: &str, value: serde_json::Value| {
             // The version says how the digest was made.
             let digest: String = digest_of(value.to_string().as_bytes()).chars().take(16).collect();
-            parts.insert(format!("kolla.part.{name}"), format!("1:{digest}"));
+            parts.insert(format!("{PART_LABEL}{name}"), format!("1:{digest}"));
         };
         part("command", json!(spec.command));
         part("environment", json!(environment));

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::names::{self, stopping};
-use super::{Container, SET_LABEL};
+use super::Container;
 use crate::error::{Error, Result};
 use crate::host::{ContainerState, PutFile, Remote};
 use crate::op::View;
 use crate::op::files::{self, digest_of, keep_sets};
+use crate::op::names::{self, SET_LABEL, stopping};
 
 /// Stops a container. The engine carries that out even when whoever ordered it is gone, and shows the container as
 /// running until then: a note on the host tells the next run.

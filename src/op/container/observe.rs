@@ -1,11 +1,11 @@
 //! What can be seen of a container on its host, as a small plain value: all that the next act is decided by.
 
+use super::Container;
 use super::attributes::{IMAGE, SITE, differ};
-use super::names::{self, stopping};
-use super::{Container, SITE_LABEL};
 use crate::error::{Error, Result};
 use crate::host::{ContainerState, Look};
 use crate::op::files::digest_of;
+use crate::op::names::{self, SITE_LABEL, stopping};
 use crate::op::{Attribute, Attributes, Peer, View, Want};
 
 /// How one container is.

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Container, Reload, names};
+use super::{Container, Reload};
 use crate::error::{Error, OperationError, Result};
 use crate::host::{ContainerSpec, Remote};
 use crate::op::View;
-use crate::op::files::{self, SETS};
+use crate::op::files;
 use crate::op::image::Image;
+use crate::op::names::{self, SETS};
 use crate::op::probe::Answer;
 
 /// How long a program may take that checks files.

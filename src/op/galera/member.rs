@@ -7,7 +7,7 @@ use super::{Galera, STOPS};
 use crate::error::Result;
 use crate::host::{ContainerState, Reach};
 use crate::op::container::told_to_stop;
-use crate::op::{Peer, View};
+use crate::op::{Peer, View, names};
 
 /// How long a member that cannot be asked gets to accept a connection.
 const ACCEPTS: std::time::Duration = std::time::Duration::from_secs(3);
@@ -35,7 +35,7 @@ impl Galera {
     /// Its containers that run or will: the seed's and its own, also under the name that one has while it is replaced.
     pub(super) fn containers(&self, peer: &Peer) -> Vec<ContainerState> {
         let own = &self.sql.container;
-        let names = [self.seed_name(), own.clone(), format!("{own}_previous")];
+        let names = [self.seed_name(), own.clone(), names::previous(own)];
         names.iter().filter_map(|name| peer.container(name)).filter(ContainerState::alive).collect()
     }
 

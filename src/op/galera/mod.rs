@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use self::decision::{Case, Decision, History, Member, Undecided, decide};
-use super::container::{Container, names, stop, told_to_stop};
+use super::container::{Container, stop, told_to_stop};
 use super::database::Sql;
 use super::files::run;
 use super::task::run_once;
-use super::{Attribute, Attributes, Diff, Operation, ProgressSink, View, Want};
+use super::{Attribute, Attributes, Diff, Operation, ProgressSink, View, Want, names};
 use crate::error::{Error, Result};
 use crate::host::Remote;
 use crate::shell::join;

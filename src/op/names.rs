@@ -1,6 +1,33 @@
-//! Every name that follows from a container's own, in one place: what a run makes beside it, and what it notes of it.
+//! What a run makes on a host is called so, in one place: every name that follows from a container's own, its labels, and
+//! what is noted of it.
 
-use crate::op::files::APPLIED;
+/// Where the sets of files are.
+pub const SETS: &str = "/etc/kolla/.sets";
+/// Where the marks are that say what has been taken over by what runs.
+pub const APPLIED: &str = "/etc/kolla/.applied";
+
+/// The label that says whose a container is.
+pub const SITE_LABEL: &str = "kolla.site";
+/// The label that names the service.
+pub const SERVICE_LABEL: &str = "kolla.service";
+/// The label that names the role.
+pub const ROLE_LABEL: &str = "kolla.role";
+/// The label of a container that names its image's manifest.
+pub const IMAGE_LABEL: &str = "kolla.image";
+/// The label that names the set of files it was made with.
+pub(super) const SET_LABEL: &str = "kolla.set";
+/// What the labels with the digests of a container's parts begin with.
+pub(super) const PART_LABEL: &str = "kolla.part.";
+
+/// One of several containers that a service has on a host.
+pub fn instance(name: &str, suffix: &str) -> String {
+    format!("{name}_{suffix}")
+}
+
+/// Runs once: a step of the service.
+pub fn task(name: &str, step: &str) -> String {
+    format!("{name}_{step}")
+}
 
 /// The new one, until the old one has stopped.
 pub fn next(name: &str) -> String {
@@ -40,6 +67,16 @@ pub fn lasting(name: &str) -> [String; 4] {
 /// Those that run once and are gone.
 pub fn passing(name: &str) -> [String; 3] {
     [validate(name), bootstrap(name), position(name)]
+}
+
+/// All that have a name of this container's: what would be in its way.
+pub fn all(name: &str) -> impl Iterator<Item = String> {
+    lasting(name).into_iter().chain(passing(name))
+}
+
+/// What the links begin with that say which secrets of a service cannot be changed.
+pub fn secrets(service: &str) -> String {
+    format!("{APPLIED}/secrets/{service}.")
 }
 
 /// The file that says with which id and which configuration the container was ready.
