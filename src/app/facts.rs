@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::files::write_private;
 use super::{App, Loaded};
 use crate::host::{Facts, Look};
-use crate::op::files::digest_of;
+use crate::op::file::digest_of;
 use crate::op::number;
 use crate::template::Scopes;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::op::container::Container;
-use crate::op::files::FileSet;
+use crate::op::file_set::FileSet;
 use crate::op::names::{self, ROLE_LABEL, SERVICE_LABEL, SETS, SITE_LABEL};
 use crate::op::volume::Volume;
 use crate::op::{Op, Want};

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 pub use super::api::Identity;
-use super::database::{self, Sql};
-use super::files::digest_of;
+use super::database;
+use super::file::digest_of;
+use super::sql::Sql;
 use super::word::{At, Offer, Step, StepContext, WaitsFor, Word};
 use super::{Attributes, Diff, Op, Operation, ProgressSink, View};
 use crate::error::Result;

@@ -9,11 +9,12 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::word::{CheckContext, Condition, Knows, Word};
+use super::word::Word;
 use super::{Diff, InRegistry, Operation, ProgressSink, View};
 use crate::error::{Error, Result, numbered};
 use crate::host::{Reach, Remote};
 use crate::source::{Fields, Keys, Node, Shape};
+use crate::template::Values;
 use crate::template::values::items;
 
 /// Addresses by host name. Every host's check names all hosts: they share one list.
@@ -120,6 +121,36 @@ pub enum Check {
         /// The interface.
         interface: String,
     },
+}
+
+/// A kind of check.
+#[derive(Debug)]
+pub struct Condition {
+    /// What it needs to know.
+    pub knows: Knows,
+    /// The operation that it becomes.
+    pub resolve: fn(&Node, &mut CheckContext<'_, '_>) -> Check,
+}
+
+/// What a check needs to know beyond its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Knows {
+    /// Nothing.
+    Nothing,
+    /// The addresses of all hosts that it is for.
+    Names,
+    /// The images of its host.
+    Images,
+}
+
+/// What a check becomes an operation by.
+pub struct CheckContext<'g, 'a> {
+    /// Values of its role on its host.
+    pub values: &'g mut Values<'a>,
+    /// Addresses by host name.
+    pub names: &'g Names,
+    /// References of images.
+    pub images: Vec<String>,
 }
 
 /// Kinds of checks.

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::files::{digest_of, run};
+use super::file::{digest_of, run};
 use super::names::{self, APPLIED};
 use crate::error::Result;
 use crate::host::{FileState, Look, Remote};

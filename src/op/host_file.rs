@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::files::{self, OneFile, put, run};
+use super::file::{self, OneFile, put, run};
 use super::word::{HostContext, Preparation, Word};
 use super::{Attributes, Diff, Op, Operation, ProgressSink, View, Want, hunks};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::source::{Fields, Keys, Node, Shape};
 
 /// The preparation `file`.
 pub const FILE: Word<Preparation> = Word {
-    key: ("file", files::SHAPE),
+    key: ("file", file::SHAPE),
     means: Preparation {
         serial: 0,
         look: |_, _, _| {},

@@ -12,7 +12,7 @@ use std::ops::Range;
 use similar::{ChangeTag, TextDiff};
 
 use super::View;
-use super::files::{OneFile, digest_of};
+use super::file::{OneFile, digest_of};
 use crate::error::Result;
 use crate::host::FileState;
 use crate::shell::{Mask, hide_spans};

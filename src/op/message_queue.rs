@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::files::digest_of;
+use super::file::digest_of;
 use super::retry::{http_not_yet, until_it_serves};
 use super::word::{At, Offer, Step, StepContext, WaitsFor, Word};
 use super::{Attribute, Attributes, Diff, Op, Operation, ProgressSink, View, attribute};

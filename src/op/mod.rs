@@ -11,7 +11,8 @@ pub mod check;
 pub mod container;
 pub mod database;
 pub mod exec;
-pub mod files;
+pub mod file;
+pub mod file_set;
 pub mod fixed;
 mod foreign;
 pub mod galera;
@@ -23,8 +24,10 @@ pub mod names;
 pub mod number;
 pub mod packages;
 pub mod probe;
+mod receipt;
 mod registry;
 mod retry;
+pub mod sql;
 pub mod sysctl;
 pub mod task;
 pub mod unit;
@@ -124,7 +127,7 @@ pub trait Operation: Send + Sync {
         Vec::new()
     }
     /// The database that it asks whatever it is about.
-    fn database(&self) -> Option<&database::Sql> {
+    fn database(&self) -> Option<&sql::Sql> {
         None
     }
     /// What it would take for its own though that is not of this site, as `container mariadb`: by the look alone, so that
@@ -246,7 +249,7 @@ operations! {
     /// A program run in a container.
     Exec(exec::Exec) in Program,
     /// The set of files of a service.
-    FileSet(files::FileSet) in Files,
+    FileSet(file_set::FileSet) in Files,
     /// A file of the host.
     HostFile(host_file::HostFile) in Host,
     /// The decision who starts a Galera cluster.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::files::run;
+use super::file::run;
 use super::names::APPLIED;
 use super::{Attribute, Attributes, Diff, Operation, ProgressSink, View, Want};
 use crate::error::Result;

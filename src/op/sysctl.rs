@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use super::files::{digest_of, put};
+use super::file::{digest_of, put};
 use super::word::{Preparation, Word};
 use super::{Diff, Op, Operation, ProgressSink, View};
 use crate::error::{Error, HostCause, Result};

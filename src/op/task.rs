@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::database::{self, Sql};
-use super::files::digest_of;
+use super::database;
+use super::file::digest_of;
 use super::image::Image;
 use super::names::{self, SITE_LABEL};
+use super::sql::Sql;
 use super::word::{At, Step, StepContext, WaitsFor, Word};
 use super::{Attributes, Diff, Op, Operation, ProgressSink, View, foreign};
 use crate::error::{Error, OperationError, Result};

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::container::Container;
-use super::files::{self, OneFile, digest_of, put, run};
+use super::file::{self, OneFile, digest_of, put, run};
 use super::names::{APPLIED, SITE_LABEL};
 use super::probe::Answer;
 use super::word::{HostContext, Preparation, Word};
@@ -43,7 +43,7 @@ pub const HOST: Word<Preparation> = Word {
     key: (
         "unit",
         Shape::Keys(&Keys::new(
-            &[("name", Shape::Name), ("files", Shape::List(&files::SHAPE)), ("validate", Shape::Some(&Shape::Name))],
+            &[("name", Shape::Name), ("files", Shape::List(&file::SHAPE)), ("validate", Shape::Some(&Shape::Name))],
             &["name"],
         )),
     ),
@@ -283,7 +283,7 @@ impl Unit {
     async fn running<'a>(&self, at: &'a View, host: &Remote) -> Vec<&'a Container> {
         let Ok(states) = host.containers().await else { return Vec::new() };
         let runs = |container: &&Container| states.get(&container.spec.name).is_some_and(ContainerState::running);
-        at.shared.containers.get(host.name()).into_iter().flatten().map(|container| &**container).filter(runs).collect()
+        wanted(at, host).filter(runs).collect()
     }
 
     /// Notes which containers serve before it is restarted, beside those of a run that was killed; whether the engine
@@ -344,12 +344,18 @@ impl Unit {
     }
 }
 
+/// Containers as the site wants them on a host.
+fn wanted<'a>(at: &'a View, host: &Remote) -> impl Iterator<Item = &'a Container> {
+    let of_host = at.shared.containers.get(host.name()).into_iter().flatten();
+    of_host.filter_map(|op| if let Op::Container(container) = op { Some(&**container) } else { None })
+}
+
 /// Why a container does not serve; nothing where it does.
 async fn serves(state: &ContainerState, at: &View, host: &Remote) -> Option<String> {
     if !state.running() || state.unhealthy() || state.status.contains("(health: starting)") {
         return Some(state.status.to_lowercase());
     }
-    let container = at.shared.containers.get(host.name())?.iter().find(|other| other.spec.name == state.name)?;
+    let container = wanted(at, host).find(|other| other.spec.name == state.name)?;
     match container.ready.once(host, &state.name).await {
         Ok(Answer::Right) => None,
         Ok(Answer::NotYet(why) | Answer::Ended { why, .. }) => Some(why),

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use super::container::Container;
-use super::database::{Inventory, Sql};
+use super::Op;
 use super::registry::PlainRegistry;
+use super::sql::{Inventory, Sql};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{ContainerState, FileState, Look, Observer, RegistryLogin, registry};
 use crate::shell::Mask;
@@ -137,7 +137,7 @@ pub struct Shared {
     /// Knows the secrets of the site and of the hosts.
     pub mask: Mask,
     /// Containers as the site wants them, by their hosts: for whoever takes some of them down without replacing them.
-    pub containers: BTreeMap<String, Vec<Arc<Container>>>,
+    pub containers: BTreeMap<String, Vec<Op>>,
     /// The host whose engine asks the registry, so that the others are not asked at all.
     pub asks: Option<Observer>,
     /// The site's registry, where no engine is needed to ask it.

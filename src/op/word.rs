@@ -3,8 +3,7 @@
 //! describes the language goes by these tables.
 
 use super::Op;
-use super::check::{Check, Names};
-use super::files::OneFile;
+use super::file::OneFile;
 use crate::host::{ContainerSpec, LookRequest};
 use crate::source::{Document, Key, Node};
 use crate::template::Values;
@@ -123,34 +122,4 @@ pub struct HostContext<'g, 'a> {
     pub role: &'g str,
     /// Its files, as they are made for this host.
     pub files: Vec<OneFile>,
-}
-
-/// A kind of check.
-#[derive(Debug)]
-pub struct Condition {
-    /// What it needs to know.
-    pub knows: Knows,
-    /// The operation that it becomes.
-    pub resolve: fn(&Node, &mut CheckContext<'_, '_>) -> Check,
-}
-
-/// What a check needs to know beyond its own words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Knows {
-    /// Nothing.
-    Nothing,
-    /// The addresses of all hosts that it is for.
-    Names,
-    /// The images of its host.
-    Images,
-}
-
-/// What a check becomes an operation by.
-pub struct CheckContext<'g, 'a> {
-    /// Values of its role on its host.
-    pub values: &'g mut Values<'a>,
-    /// Addresses by host name.
-    pub names: &'g Names,
-    /// References of images.
-    pub images: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! The tables of words: a new kind of step, preparation or check is a line here.
 
-use super::word::{Condition, Offer, Preparation, Step, Word, keys};
+use super::check::Condition;
+use super::word::{Offer, Preparation, Step, Word, keys};
 use super::{catalog, check, database, exec, host_file, message_queue, packages, sysctl, task, unit};
 use crate::source::Key;
 

@@ -4,8 +4,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::build::Builder;
 use super::service::image_reference;
-use crate::op::check::Names;
-use crate::op::word::{CheckContext, Condition, Knows};
+use crate::op::check::{CheckContext, Condition, Knows, Names};
 use crate::role::{Role, Service};
 use crate::template::Values;
 

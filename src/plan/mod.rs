@@ -40,8 +40,7 @@ pub use unread::NAMED;
 pub use unused_variables::{Fault, UnusedVariable, UnusedVariables};
 
 use crate::error::{Error, Kind, Result};
-use crate::op::container::Container;
-use crate::op::database::Sql;
+use crate::op::sql::Sql;
 use crate::op::{Op, Want};
 
 /// A vertex: an operation on a host, or a milestone that only orders others.
@@ -178,11 +177,11 @@ impl Plan {
     }
 
     /// The containers on each host.
-    pub fn containers(&self) -> BTreeMap<String, Vec<Arc<Container>>> {
-        let mut hosts: BTreeMap<String, Vec<Arc<Container>>> = BTreeMap::new();
+    pub fn containers(&self) -> BTreeMap<String, Vec<Op>> {
+        let mut hosts: BTreeMap<String, Vec<Op>> = BTreeMap::new();
         for node in &self.nodes {
-            if let Some(Op::Container(container)) = &node.op {
-                hosts.entry(node.host.clone()).or_default().push(container.clone());
+            if let Some(op @ Op::Container(_)) = &node.op {
+                hosts.entry(node.host.clone()).or_default().push(op.clone());
             }
         }
         hosts

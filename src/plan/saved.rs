@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Plan;
 use crate::error::{Error, Result};
-use crate::op::files::digest_of;
+use crate::op::file::digest_of;
 use crate::op::{Attribute, Attributes, Diff};
 use crate::shell::Mask;
 

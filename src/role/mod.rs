@@ -20,6 +20,7 @@ pub use file::{FileSpec, Merge, Source};
 pub use rule::{ENABLE, Rule};
 
 use crate::error::Place;
+use crate::op::check;
 use crate::op::word::{self, Word};
 use crate::source::{Data, Document, Node};
 
@@ -267,7 +268,7 @@ pub struct Check {
     /// Condition.
     pub when: Option<Node>,
     /// Its kind.
-    pub word: &'static Word<word::Condition>,
+    pub word: &'static Word<check::Condition>,
     /// What is written under it.
     pub written: Node,
 }

@@ -10,7 +10,7 @@ pub use globals::globals;
 pub(super) use shape::{CHECK, HOST_ITEM, STEP};
 
 use crate::error::InputError;
-use crate::op::files;
+use crate::op::file;
 use crate::op::probe::Probe;
 use crate::source::{Data, Document, Entry, Keys, Node, Shape};
 use shape::{NUMBER, RANGE, SERVICE, STATUS};
@@ -50,7 +50,7 @@ const RULE: Shape = Shape::Either(
 );
 
 /// What is described once under a name.
-const DEFINED: [(&str, &Keys); 2] = [("file", &files::KEYS), ("probe", &Probe::KEYS)];
+const DEFINED: [(&str, &Keys); 2] = [("file", &file::KEYS), ("probe", &Probe::KEYS)];
 
 /// The schema of role.yml.
 ///

@@ -1,7 +1,7 @@
 //! A host that is prepared by a run which is killed at any order that it gives.
 
 use kolla::host::fake::{Fake, FakeFile};
-use kolla::op::files::OneFile;
+use kolla::op::file::OneFile;
 use kolla::op::host_file::HostFile;
 use kolla::op::packages::Packages;
 use kolla::op::sysctl::Sysctl;

@@ -207,7 +207,8 @@ impl Cloud {
             fake.forget_calls();
         }
         let mut shared = Shared::new("kolla", false, false, None);
-        shared.containers = self.fakes.keys().map(|name| (name.clone(), self.serving.clone())).collect();
+        let serving: Vec<Op> = self.serving.iter().cloned().map(Op::Container).collect();
+        shared.containers = self.fakes.keys().map(|name| (name.clone(), serving.clone())).collect();
         shared.sink = ProgressSink::new(move |progress| {
             if let Progress::Warning(message) = progress {
                 sink.event(&Event::Warning { host: String::new(), message });

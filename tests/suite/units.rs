@@ -8,7 +8,7 @@ use kolla::host::fake::FakeFile;
 use kolla::host::{ContainerSpec, Output, ReadOnly};
 use kolla::op::Op;
 use kolla::op::container::{Balanced, Container};
-use kolla::op::files::OneFile;
+use kolla::op::file::OneFile;
 use kolla::op::probe::{Probe, ProbeKind};
 use kolla::op::unit::Unit;
 use kolla::plan::Gate;

@@ -7,6 +7,7 @@
 mod act;
 mod attributes;
 mod balance;
+mod compared;
 mod next;
 mod notes;
 mod observe;
@@ -20,7 +21,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::files::digest_of;
+use super::file::digest_of;
 use super::names::{self, IMAGE_LABEL, PART_LABEL, ROLE_LABEL, SERVICE_LABEL, SET_LABEL, SETS, SITE_LABEL};
 use super::probe::{Answer, Probe};
 use super::{Attributes, Diff, Operation, Peer, ProgressSink, Turn, View, Want, foreign};

@@ -6,7 +6,8 @@ use super::Container;
 use crate::error::{Error, Result};
 use crate::host::{ContainerState, PutFile, Remote};
 use crate::op::View;
-use crate::op::files::{self, digest_of, keep_sets};
+use crate::op::file::{self, digest_of};
+use crate::op::file_set::keep_sets;
 use crate::op::names::{self, SET_LABEL, stopping};
 
 /// Stops a container. The engine carries that out even when whoever ordered it is gone, and shows the container as
@@ -32,7 +33,7 @@ pub(super) async fn drop_files(paths: &[String], at: &View, host: &Remote) -> Re
     if paths.is_empty() {
         return Ok(());
     }
-    files::run(host, &format!("rm -f {}", crate::shell::join(&paths))).await?;
+    file::run(host, &format!("rm -f {}", crate::shell::join(&paths))).await?;
     for path in paths {
         at.me.note_file(&path, None);
     }
@@ -41,7 +42,7 @@ pub(super) async fn drop_files(paths: &[String], at: &View, host: &Remote) -> Re
 
 async fn put(path: String, content: String, at: &View, host: &Remote) -> Result<()> {
     let file = PutFile { path, content: Arc::from(content.into_bytes()), mode: 0o644, owner: String::new() };
-    files::put(at, host, &[file]).await
+    file::put(at, host, &[file]).await
 }
 
 /// What the mark says of a container that was ready.

@@ -4,7 +4,7 @@ use super::Container;
 use super::attributes::{IMAGE, SITE, differ};
 use crate::error::{Error, Result};
 use crate::host::{ContainerState, Look};
-use crate::op::files::digest_of;
+use crate::op::file::digest_of;
 use crate::op::names::{self, SITE_LABEL, stopping};
 use crate::op::{Attribute, Attributes, Peer, View, Want};
 

@@ -8,7 +8,7 @@ use super::{Container, Reload};
 use crate::error::{Error, OperationError, Result};
 use crate::host::{ContainerSpec, Remote};
 use crate::op::View;
-use crate::op::files;
+use crate::op::file_set;
 use crate::op::image::Image;
 use crate::op::names::{self, SETS};
 use crate::op::probe::Answer;
@@ -25,7 +25,7 @@ impl Container {
 
     pub(super) async fn put_in_place(&self, at: &View, host: &Remote) -> Result<()> {
         let Some(reload) = &self.reload else { return Ok(()) };
-        files::install(at, host, &self.set(), &reload.folder, &reload.files).await
+        file_set::install(at, host, &self.set(), &reload.folder, &reload.files).await
     }
 
     fn set(&self) -> String {
@@ -48,7 +48,7 @@ impl Container {
         if old.is_empty() {
             return Ok(());
         }
-        files::install(at, host, &set, &reload.folder, &old).await
+        file_set::install(at, host, &set, &reload.folder, &old).await
     }
 
     /// Has the running process take its new files over, and marks it.

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use self::decision::{Case, Decision, History, Member, Undecided, decide};
 use super::container::{Container, stop, told_to_stop};
-use super::database::Sql;
-use super::files::run;
+use super::file::run;
+use super::sql::Sql;
 use super::task::run_once;
 use super::{Attribute, Attributes, Diff, Operation, ProgressSink, View, Want, names};
 use crate::error::{Error, Result};

@@ -2,7 +2,7 @@
 
 use crate::op::api::Listing;
 use crate::op::probe::Probe;
-use crate::op::{files, words};
+use crate::op::{file, words};
 use crate::source::{Key, Keys, Shape};
 
 const fn keys(all: &'static [Key], needed: &'static [&'static str]) -> Keys {
@@ -52,7 +52,7 @@ pub(super) const SERVICE: Keys = Keys {
         ("rolling", Shape::Number),
         ("last", Shape::Either(&Shape::Flag, &Probe::SHAPE)),
         ("cluster", Shape::Keys(&keys(&[("galera", Shape::Keys(&keys(&[("bootstrap", VALUES)], &[])))], &["galera"]))),
-        ("files", Shape::List(&files::SHAPE)),
+        ("files", Shape::List(&file::SHAPE)),
         (
             "permissions",
             Shape::List(&Shape::Keys(&keys(

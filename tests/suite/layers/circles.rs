@@ -8,9 +8,7 @@ use regex::Regex;
 use super::{Source, compare, sources};
 
 /// Circles that are still there: the parent, and the modules under it that need each other.
-const KNOWN: [&str; 6] = [
-    "op: check container database files foreign hunks image probe view word",
-    "op::container: attributes next observe",
+const KNOWN: [&str; 4] = [
     "plan: build rules service steps unmet_needs",
     "role: all file parse rule schema",
     "site: files passwords sources",

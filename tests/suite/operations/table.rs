@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use kolla::host::fake::{Behaviour, Fake, FakeFile};
 use kolla::host::{Facts, LookRequest, Output, Reach, Remote};
 use kolla::op::Op;
-use kolla::op::files::OneFile;
+use kolla::op::file::OneFile;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -260,7 +260,7 @@ pub(super) fn operation(base: &Value, patch: &Value) -> Op {
             // A reloading service knows its files by their digests; the table gives contents.
             if let Some(reload) = &mut Arc::make_mut(container).reload {
                 for (name, content) in value["reload"]["files"].as_object().unwrap() {
-                    let digest = kolla::op::files::digest_of(content.as_str().unwrap().as_bytes());
+                    let digest = kolla::op::file::digest_of(content.as_str().unwrap().as_bytes());
                     reload.files.insert(name.clone(), digest);
                 }
             }
