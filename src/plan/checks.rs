@@ -2,7 +2,7 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::build::Builder;
+use super::builder::Builder;
 use super::service::image_reference;
 use crate::op::check::{CheckContext, Condition, Knows, Names};
 use crate::role::{Role, Service};

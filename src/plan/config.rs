@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::build::{Builder, Input};
+use super::builder::{Builder, Input};
 use super::instance::Instance;
 use super::overrides::{Searched, paths};
 use super::recipe::Recipe;

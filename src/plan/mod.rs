@@ -4,6 +4,7 @@
 //! site wants; [`Plan::select`] keeps of it what a phase, tags and a limit ask for.
 
 mod build;
+mod builder;
 mod checks;
 mod config;
 mod fixed;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-pub use build::Input;
+pub use builder::Input;
 pub use config::{FileLine, FileSource, ServiceFile, service_files};
 pub use fixed::Fixed;
 pub use numbers::scopes;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
 
-use super::build::Builder;
+use super::builder::Builder;
 use crate::error::{InputError, Kind};
 use crate::op::number::Number;
 use crate::role::{Role, Roles};

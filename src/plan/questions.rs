@@ -1,6 +1,6 @@
 //! What `kolla status` asks of a cloud beyond its containers: each role's questions, for the hosts they are for.
 
-use super::build::Builder;
+use super::builder::Builder;
 use super::instance::Instance;
 use super::steps::{no_service, offered_by};
 use crate::host::ReadOnly;

@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use indexmap::IndexMap;
 use serde_json::json;
 
-use super::build::Builder;
+use super::builder::Builder;
 use super::instance::Instance;
 use super::overrides::{Searched, file_name};
 use super::recipe::{Recipe, recipe};

@@ -2,7 +2,7 @@
 
 use indexmap::IndexSet;
 
-use super::build::Builder;
+use super::builder::Builder;
 use crate::error::{InputError, Kind, nearest};
 use crate::host::ContainerSpec;
 use crate::op::Op;

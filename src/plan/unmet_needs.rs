@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexSet;
 
-use super::build::Builder;
+use super::builder::Builder;
 use super::steps::offered_by;
 use crate::error::{InputError, Kind, Place};
 use crate::op::word::Offer;
@@ -13,9 +13,6 @@ use crate::op::words::OFFERS;
 use crate::role::Role;
 use crate::source::Node;
 use crate::template::values::variable_of;
-
-/// What no enabled role offers, by its place in the table of offers: where that showed first, and the roles that need it.
-pub(super) type UnmetNeeds<'a> = BTreeMap<usize, (Place, IndexSet<&'a str>)>;
 
 impl<'a> Builder<'a> {
     /// Notes what an enabled role needs at a node and no enabled role offers.

@@ -8,8 +8,7 @@ use regex::Regex;
 use super::{Source, compare, sources};
 
 /// Circles that are still there: the parent, and the modules under it that need each other.
-const KNOWN: [&str; 4] = [
-    "plan: build rules service steps unmet_needs",
+const KNOWN: [&str; 3] = [
     "role: all file parse rule schema",
     "site: files passwords sources",
     "template: compiled engine failure filters lazy lookup methods optional_paths scope shared",
