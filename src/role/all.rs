@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 use indexmap::IndexMap;
 
-use super::{Files, Role, Templates, parse};
+use super::parse::{self, template};
+use super::{Files, Role, Templates};
 use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::template::Layer;
 
@@ -109,12 +109,6 @@ impl Roles {
         }
         Ok(done)
     }
-}
-
-/// A file of a role as a template; none for role.yml.
-pub(super) fn template(path: &Path, text: &Arc<str>) -> Option<(String, (PathBuf, Arc<str>))> {
-    let name = path.file_name().filter(|name| *name != "role.yml")?;
-    Some((name.to_string_lossy().into_owned(), (path.to_owned(), text.clone())))
 }
 
 fn collect_built_in(folder: &Dir<'_>, files: &mut Files) {

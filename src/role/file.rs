@@ -3,7 +3,7 @@
 use crate::error::Kind;
 use crate::source::{Data, Fields, Node, is_template, not_rendered};
 
-use super::parse::{Parser, pairs};
+use super::parser::{Parser, pairs};
 
 /// A file of a service, or of a host.
 #[derive(Debug, Clone)]

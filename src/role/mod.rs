@@ -5,7 +5,9 @@
 
 mod all;
 mod file;
+mod keys;
 mod parse;
+mod parser;
 mod rule;
 pub mod schema;
 

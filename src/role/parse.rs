@@ -1,11 +1,13 @@
 //! role.yml to [`Role`]: a closed set of keys, every mistake with its place.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::schema::{CHECK, HOST_ITEM, STEP, TOP};
+use super::keys::{CHECK, HOST_ITEM, STEP, TOP};
+use super::parser::{Parser, pairs};
 use super::{
     Balancer, Check, Cluster, FileSpec, Files, HostItem, Limits, Number, Permission, Role, Rule, Service, StatusItem,
     StatusKind, Step, Templates,
@@ -21,7 +23,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let mut document = None;
     let mut templates = shared.clone();
     for (path, text) in files {
-        match super::all::template(path, text) {
+        match template(path, text) {
             Some((file, template)) => drop(templates.insert(file, template)),
             None => document = Some(Document::parse(path, text).map_err(|error| vec![error])?),
         }
@@ -79,17 +81,13 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     Ok((role, layer))
 }
 
-pub(super) struct Parser<'a> {
-    pub(super) document: &'a Arc<Document>,
-    pub(super) templates: &'a Templates,
-    pub(super) errors: Vec<InputError>,
+/// A file of a role as a template; none for role.yml.
+pub(super) fn template(path: &Path, text: &Arc<str>) -> Option<(String, (PathBuf, Arc<str>))> {
+    let name = path.file_name().filter(|name| *name != "role.yml")?;
+    Some((name.to_string_lossy().into_owned(), (path.to_owned(), text.clone())))
 }
 
 impl Parser<'_> {
-    pub(super) fn fail(&mut self, node: &Node, message: impl Into<String>, kind: Kind) {
-        self.errors.push(InputError::new(message).of(kind).at(self.document.place(node)));
-    }
-
     fn vars(&mut self, role: &str, services: &IndexMap<String, Service>, vars: &[(&str, &Entry)]) -> Layer {
         let mut prefixes: Vec<String> = services.keys().map(|name| name.replace('-', "_")).collect();
         prefixes.extend([role.replace('-', "_"), "enable_".into()]);
@@ -302,8 +300,4 @@ impl Parser<'_> {
         self.errors.extend(fields.finish());
         Some(StatusItem { node: node.clone(), about: about?, when, kind: kinds.pop()? })
     }
-}
-
-pub(super) fn pairs(map: Vec<(&str, &Entry)>) -> Vec<(String, Node)> {
-    map.into_iter().map(|(key, entry)| (key.to_owned(), entry.value.clone())).collect()
 }

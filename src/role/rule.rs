@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value as Json, json};
 
-use super::parse::Parser;
+use super::parser::Parser;
 use crate::error::{InputError, Kind, nearest};
 use crate::source::{Data, Fields, Node, is_template};
 

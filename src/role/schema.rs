@@ -2,52 +2,21 @@
 //! all roles.
 
 mod globals;
-mod shape;
 
 use serde_json::{Map, Value, json};
 
 pub use globals::globals;
-pub(super) use shape::{CHECK, HOST_ITEM, STEP};
 
+use super::keys::TOP;
 use crate::error::InputError;
 use crate::op::file;
 use crate::op::probe::Probe;
 use crate::source::{Data, Document, Entry, Keys, Node, Shape};
-use shape::{NUMBER, RANGE, SERVICE, STATUS};
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 
 /// The annotated example, whose comments are the descriptions.
 const EXAMPLE: &str = include_str!("../../docs/role.yml");
-
-/// The keys of role.yml's top.
-pub(super) const TOP: Keys = Keys {
-    what: "a role",
-    all: &[
-        ("about", Shape::Text),
-        ("enabled", Shape::Flag),
-        ("needs", Shape::List(&Shape::Text)),
-        ("fixed", Shape::List(&Shape::Text)),
-        ("elsewhere", Shape::Text),
-        ("vars", Shape::Named(&Shape::Any)),
-        ("values", Shape::Named(&RULE)),
-        ("numbers", Shape::Named(&Shape::Keys(&NUMBER))),
-        ("services", Shape::Named(&Shape::Keys(&SERVICE))),
-        ("host", Shape::List(&Shape::Keys(&HOST_ITEM))),
-        ("steps", Shape::List(&Shape::Keys(&STEP))),
-        ("checks", Shape::List(&Shape::Keys(&CHECK))),
-        ("status", Shape::List(&Shape::Keys(&STATUS))),
-    ],
-    needed: &[],
-    any_of: &[],
-    one_of: &[],
-};
-
-/// What a variable may hold.
-const RULE: Shape = Shape::Either(
-    &Shape::Either(&Shape::OneOf(&["port", "address", "interface", "duration", "url"]), &Shape::List(&Shape::Text)),
-    &Shape::Keys(&RANGE),
-);
 
 /// What is described once under a name.
 const DEFINED: [(&str, &Keys); 2] = [("file", &file::KEYS), ("probe", &Probe::KEYS)];

@@ -7,10 +7,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::sources;
 use super::vault::{self, VaultKeys};
 use crate::error::{InputError, Kind};
-use crate::source::Data;
 use crate::template::Layer;
 
 /// A file's text.
@@ -28,6 +26,11 @@ pub(super) fn read(path: &Path) -> Result<String, InputError> {
     })
 }
 
+/// `host1,host2` is a list of hosts, unless there is such a file.
+pub(super) fn is_list(source: &Path) -> bool {
+    source.to_string_lossy().contains(',') && !source.exists()
+}
+
 /// The layer of a YAML or JSON file of variables, decrypted.
 pub(super) fn layer(name: &str, path: &Path, secret: bool, keys: &VaultKeys) -> Result<Layer, InputError> {
     let parsed = vault::parse(path, &read(path)?, keys).and_then(|document| {
@@ -35,18 +38,6 @@ pub(super) fn layer(name: &str, path: &Path, secret: bool, keys: &VaultKeys) -> 
         Layer::of(name, document, secret)
     });
     if secret { parsed.map_err(vault::without_excerpt) } else { parsed }
-}
-
-/// The passwords file. A value that must stay empty is an empty text; every other empty one is an error where it
-/// is used.
-pub(super) fn passwords(path: &Path, keys: &VaultKeys) -> Result<Layer, InputError> {
-    let mut layer = layer("passwords.yml", path, true, keys)?;
-    for (name, sourced) in &mut layer.vars {
-        if sourced.node.data == Data::Null && super::passwords::stays_empty(name) {
-            sourced.node.data = Data::Str(String::new());
-        }
-    }
-    Ok(layer)
 }
 
 /// globals.yml and what is in globals.d/, lowest first.
@@ -96,7 +87,7 @@ impl Beside {
         errors: &mut Vec<InputError>,
     ) -> Self {
         let mut bases: Vec<PathBuf> = Vec::new();
-        for path in inventories.iter().filter(|path| !sources::is_list(path)) {
+        for path in inventories.iter().filter(|path| !is_list(path)) {
             let base = if path.is_dir() { path.clone() } else { path.parent().map(Path::to_owned).unwrap_or_default() };
             // The last one to name a folder says when it is read.
             bases.retain(|other| *other != base);

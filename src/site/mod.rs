@@ -134,7 +134,7 @@ impl Site {
         let mut top = Vec::new();
         let passwords = options.passwords.clone().unwrap_or_else(|| options.config_dir.join("passwords.yml"));
         if passwords.exists() || options.passwords.is_some() {
-            match files::passwords(&passwords, &options.vault) {
+            match passwords::layer(&passwords, &options.vault) {
                 Ok(layer) => top.push(layer),
                 Err(error) if passwords.exists() => errors.push(error),
                 Err(error) => errors.push(error.hint(

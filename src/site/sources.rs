@@ -31,7 +31,7 @@ pub(super) fn read(sources: &[PathBuf], errors: &mut Vec<InputError>) -> Invento
         );
     }
     for source in sources {
-        if is_list(source) {
+        if files::is_list(source) {
             list(&mut inventory, source);
         } else if source.is_dir() {
             folder(&mut inventory, source, errors);
@@ -47,11 +47,6 @@ pub(super) fn read(sources: &[PathBuf], errors: &mut Vec<InputError>) -> Invento
     inventory.reconcile();
     errors.extend(inventory.check());
     inventory
-}
-
-/// `host1,host2` is a list of hosts, unless there is such a file.
-pub(super) fn is_list(source: &Path) -> bool {
-    source.to_string_lossy().contains(',') && !source.exists()
 }
 
 fn list(inventory: &mut Inventory, source: &Path) {

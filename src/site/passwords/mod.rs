@@ -15,9 +15,11 @@ use russh::keys::ssh_key::{Algorithm, LineEnding, PrivateKey};
 pub use judge::Password;
 pub use merge::{MergeFiles, Merged, mergepwd};
 
+use super::files;
 use super::vault::{self, Seal, VaultKeys};
 use crate::error::{self, Error, InputError, Result};
 use crate::source::{Data, Document, Entry};
+use crate::template::Layer;
 use kept::Kept;
 
 const DIGITS_AND_LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -77,6 +79,18 @@ fn kind(name: &str) -> Kind {
 /// The value is one that may be empty for good.
 pub(super) fn stays_empty(name: &str) -> bool {
     kind(name) == Kind::Blank
+}
+
+/// The passwords file. A value that must stay empty is an empty text; every other empty one is an error where it
+/// is used.
+pub(super) fn layer(path: &Path, keys: &VaultKeys) -> Result<Layer, InputError> {
+    let mut layer = files::layer("passwords.yml", path, true, keys)?;
+    for (name, sourced) in &mut layer.vars {
+        if sourced.node.data == Data::Null && stays_empty(name) {
+            sourced.node.data = Data::Str(String::new());
+        }
+    }
+    Ok(layer)
 }
 
 /// Fills the empty values of a passwords file, each by its kind; returns how many. With `check`, writes nothing.

@@ -8,11 +8,7 @@ use regex::Regex;
 use super::{Source, compare, sources};
 
 /// Circles that are still there: the parent, and the modules under it that need each other.
-const KNOWN: [&str; 3] = [
-    "role: all file parse rule schema",
-    "site: files passwords sources",
-    "template: compiled engine failure filters lazy lookup methods optional_paths scope shared",
-];
+const KNOWN: [&str; 1] = ["template: compiled engine failure filters lazy lookup methods optional_paths scope shared"];
 
 static TEXTS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r##"(?s)r#".*?"#|"(?:\\.|[^"\\])*""##).unwrap());
 static USES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(pub(?:\(\w+\))?\s+)?use\s+([^;]+);").unwrap());

@@ -9,9 +9,38 @@ const fn keys(all: &'static [Key], needed: &'static [&'static str]) -> Keys {
     Keys::new(all, needed)
 }
 
-pub(super) const RANGE: Keys = keys(&[("from", Shape::Decimal), ("to", Shape::Decimal)], &["from", "to"]);
+/// The keys of role.yml's top.
+pub(super) const TOP: Keys = Keys {
+    what: "a role",
+    all: &[
+        ("about", Shape::Text),
+        ("enabled", Shape::Flag),
+        ("needs", Shape::List(&Shape::Text)),
+        ("fixed", Shape::List(&Shape::Text)),
+        ("elsewhere", Shape::Text),
+        ("vars", Shape::Named(&Shape::Any)),
+        ("values", Shape::Named(&RULE)),
+        ("numbers", Shape::Named(&Shape::Keys(&NUMBER))),
+        ("services", Shape::Named(&Shape::Keys(&SERVICE))),
+        ("host", Shape::List(&Shape::Keys(&HOST_ITEM))),
+        ("steps", Shape::List(&Shape::Keys(&STEP))),
+        ("checks", Shape::List(&Shape::Keys(&CHECK))),
+        ("status", Shape::List(&Shape::Keys(&STATUS))),
+    ],
+    needed: &[],
+    any_of: &[],
+    one_of: &[],
+};
 
-pub(super) const NUMBER: Keys = keys(&[("group", Shape::Name), ("from", Shape::Number)], &["group"]);
+/// What a variable may hold.
+const RULE: Shape = Shape::Either(
+    &Shape::Either(&Shape::OneOf(&["port", "address", "interface", "duration", "url"]), &Shape::List(&Shape::Text)),
+    &Shape::Keys(&RANGE),
+);
+
+const RANGE: Keys = keys(&[("from", Shape::Decimal), ("to", Shape::Decimal)], &["from", "to"]);
+
+const NUMBER: Keys = keys(&[("group", Shape::Name), ("from", Shape::Number)], &["group"]);
 
 /// What the load balancer's templates read of a service.
 const PROXY: Keys = keys(
@@ -40,7 +69,7 @@ const LITERAL: Shape = Shape::Some(&Shape::Name);
 /// Names with values, as an environment has them.
 const VALUES: Shape = Shape::Named(&Shape::Value);
 
-pub(super) const SERVICE: Keys = Keys {
+const SERVICE: Keys = Keys {
     what: "a service",
     all: &[
         ("group", Shape::Name),
@@ -101,7 +130,7 @@ pub(super) const SERVICE: Keys = Keys {
     one_of: &[],
 };
 
-pub(in crate::role) const STEP: Keys = Keys {
+pub(super) const STEP: Keys = Keys {
     what: "a step",
     all: &[("when", Shape::OneOf(&["before", "ready"])), ("if", Shape::Flag), ("needs", Shape::List(&Shape::Name))],
     needed: &[],
@@ -109,7 +138,7 @@ pub(in crate::role) const STEP: Keys = Keys {
     one_of: &words::STEP_KEYS,
 };
 
-pub(in crate::role) const CHECK: Keys = Keys {
+pub(super) const CHECK: Keys = Keys {
     what: "a check",
     all: &[("group", Shape::Name), ("when", Shape::Flag)],
     needed: &[],
@@ -117,7 +146,7 @@ pub(in crate::role) const CHECK: Keys = Keys {
     one_of: &words::CHECK_KEYS,
 };
 
-pub(in crate::role) const HOST_ITEM: Keys = Keys {
+pub(super) const HOST_ITEM: Keys = Keys {
     what: "a host item",
     all: &[("group", Shape::Name), ("when", Shape::Flag), ("serial", Shape::Number)],
     needed: &[],
@@ -125,7 +154,7 @@ pub(in crate::role) const HOST_ITEM: Keys = Keys {
     one_of: &words::HOST_KEYS,
 };
 
-pub(super) const STATUS: Keys = Keys {
+const STATUS: Keys = Keys {
     what: "a part of `status`",
     all: &[("about", Shape::Text), ("if", Shape::Flag)],
     needed: &["about"],
