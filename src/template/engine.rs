@@ -15,6 +15,7 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Expression, Template, UndefinedBehavior, Value, escape_formatter,
 };
 
+use super::arguments::text_of;
 use super::{filters, lookup, methods, optional_paths};
 
 /// A text of YAML in the form it is evaluated in.
@@ -124,14 +125,6 @@ fn standard() -> Result<&'static Environment<'static>, Error> {
     }
     let made = environment(&Settings::default())?;
     Ok(STANDARD.get_or_init(|| made))
-}
-
-/// What a value prints as.
-pub(super) fn text_of(value: &Value) -> String {
-    match f64::try_from(value.clone()) {
-        Ok(number) if value.kind() == ValueKind::Number && !value.is_integer() => crate::source::float(number),
-        _ => value.to_string(),
-    }
 }
 
 /// What a template makes: where it prints one value and nothing else, that value, and where it prints nothing at all,

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use minijinja::{Error, ErrorKind};
 use regex::Regex;
 
-use super::{filters, optional_paths};
+use super::optional_paths;
+use super::vocabulary::{FILTERS, FUNCTIONS, TESTS};
 use crate::error::{InputError, Kind, Place, nearest};
 
 /// An input error on its way through the engine, and the variable whose use met it; empty where there is none.
@@ -57,9 +58,9 @@ pub(super) fn read(error: &Error) -> Said {
     }
     Said::Wrong(match error.kind() {
         ErrorKind::SyntaxError => InputError::new(format!("template syntax: {detail}")).of(Kind::Template),
-        ErrorKind::UnknownFilter => unknown("filter", detail, filters::NAMES),
-        ErrorKind::UnknownTest => unknown("test", detail, filters::TESTS),
-        ErrorKind::UnknownFunction => unknown("function", detail, filters::FUNCTIONS),
+        ErrorKind::UnknownFilter => unknown("filter", detail, FILTERS),
+        ErrorKind::UnknownTest => unknown("test", detail, TESTS),
+        ErrorKind::UnknownFunction => unknown("function", detail, FUNCTIONS),
         ErrorKind::TemplateNotFound => InputError::new("a template cannot include other files")
             .of(Kind::Template)
             .hint("write the included text into this template, or use a macro"),

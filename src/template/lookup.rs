@@ -6,6 +6,7 @@ use std::sync::Arc;
 use minijinja::value::{Kwargs, Object, ObjectRepr, Rest, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
+use super::arguments::{entries, items};
 use super::failure::wrap;
 use super::filters;
 use super::lazy::Root;
@@ -144,14 +145,14 @@ fn one(scope: &Scope, kind: &str, term: &Value, named: &Kwargs) -> Result<Vec<Va
             Some(value) => vec![Value::from(value.as_str())],
             None => vec![default.unwrap_or_else(|| Value::from(""))],
         },
-        "items" if matches!(term.kind(), ValueKind::Seq | ValueKind::Iterable) => filters::items(term)?,
+        "items" if matches!(term.kind(), ValueKind::Seq | ValueKind::Iterable) => items(term)?,
         "list" | "items" => vec![term.clone()],
         "dict" => {
             let pair = |(key, value)| Value::from_pairs([("key", key), ("value", value)]);
-            filters::entries(term)?.into_iter().map(pair).collect()
+            entries(term)?.into_iter().map(pair).collect()
         }
         "first_found" => {
-            let candidates = if term.as_str().is_some() { vec![term.clone()] } else { filters::items(term)? };
+            let candidates = if term.as_str().is_some() { vec![term.clone()] } else { items(term)? };
             let mut paths = candidates.iter().map(|name| scope.shared().folder.join(name.to_string()));
             match paths.find(|path| path.exists()) {
                 Some(path) => vec![Value::from(path.display().to_string())],

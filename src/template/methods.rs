@@ -1,10 +1,10 @@
 //! Python's methods of text, lists and mappings.
 
 use minijinja::value::{ValueKind, from_args};
-use minijinja::{Error, ErrorKind, State, Value};
+use minijinja::{Error, State, Value};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
-use super::filters::room;
+use super::arguments::{room, wrong};
 
 /// Calls one.
 pub(super) fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
@@ -18,10 +18,6 @@ pub(super) fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args:
         Some(found) => Ok(found),
         None => unknown_method_callback(state, value, method, args),
     }
-}
-
-fn wrong(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
 /// Values do not change: what Python's methods change is made anew.

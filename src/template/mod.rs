@@ -1,6 +1,7 @@
 //! The one template environment: Kolla's filters over lazy [`Scope`]s that know the file and line of each
 //! variable. Knows nothing of inventories, roles or hosts beyond the layers it is given.
 
+mod arguments;
 mod compiled;
 mod engine;
 mod facts;
@@ -16,10 +17,11 @@ mod scope;
 mod shared;
 mod trace;
 pub mod values;
+mod vocabulary;
 
 pub use minijinja::Value;
 
-pub use filters::truth;
+pub use arguments::truth;
 pub use layer::{Layer, Origin, Sourced};
 pub use mentions::Mentions;
 pub use scope::Scope;

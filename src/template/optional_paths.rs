@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use minijinja::{Environment, Error, Value};
 use regex::Regex;
 
-use super::filters::defined;
+use super::arguments::defined;
 
 /// Names, signs and texts of an expression: far more than anybody writes, and fewer than the engine's stack has room for.
 const MOST_PARTS: usize = 1000;

@@ -339,12 +339,12 @@ fn filters() {
 
 #[test]
 fn every_name_offered_exists() {
-    for (kind, names) in [("filter", super::filters::NAMES), ("test", super::filters::TESTS)] {
+    for (kind, names) in [("filter", super::vocabulary::FILTERS), ("test", super::vocabulary::TESTS)] {
         for name in names {
             assert_eq!(value(&format!("'{name}' is {kind}")), json!(true), "{kind} {name}");
         }
     }
-    for name in super::filters::FUNCTIONS {
+    for name in super::vocabulary::FUNCTIONS {
         assert_eq!(value(&format!("{name} is defined")), json!(true), "{name}");
     }
 }

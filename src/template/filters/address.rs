@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
+use super::super::arguments::{split, written, wrong};
 use super::super::failure::wrap;
 use super::super::lazy::Root;
 use super::super::scope::Scope;
-use super::{split, written, wrong};
 use crate::error::{InputError, Kind, nearest};
 
 pub(super) fn add(environment: &mut Environment<'static>) {

@@ -3,8 +3,9 @@
 use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
+use super::super::arguments::{defined, entries, items, kind, room, split, truth, written, wrong};
 use super::super::lazy::{Root, settle};
-use super::{defined, entries, items, json, kind, split, truth, written, wrong};
+use super::json;
 use crate::source::{Style, dump};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
@@ -326,7 +327,7 @@ fn to_json(value: &Value, rest: Rest<ValueOrKwargs>, style: json::Style) -> Resu
         None => named.get::<Option<usize>>("indent")?,
     };
     let style = json::Style {
-        indent: indent.map(super::room).transpose()?.or(style.indent),
+        indent: indent.map(room).transpose()?.or(style.indent),
         sort: named.get::<Option<bool>>("sort_keys")?.unwrap_or(style.sort),
         unicode: named.get::<Option<bool>>("ensure_ascii")?.map_or(style.unicode, |ascii| !ascii),
     };

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use minijinja::{Error, Value};
 use serde_json::Value as Json;
 
-use super::{room, wrong};
+use super::super::arguments::{room, wrong};
 use crate::source::float;
 
 /// The value as JSON.

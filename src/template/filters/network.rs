@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, Value};
 
-use super::{items, printed, written, wrong};
+use super::super::arguments::{items, printed, written, wrong};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment

@@ -3,7 +3,7 @@
 use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, Value};
 
-use super::{defined, split, wrong};
+use super::super::arguments::{defined, split, wrong};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("int", int);

@@ -9,7 +9,7 @@ use minijinja::{Environment, Error, Value};
 use sha_crypt::{Params, sha256_crypt, sha512_crypt};
 use sha2::{Digest, Sha256};
 
-use super::{printed, split, wrong};
+use super::super::arguments::{printed, split, wrong};
 
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

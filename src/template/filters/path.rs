@@ -4,7 +4,7 @@ use std::path::Path;
 
 use minijinja::{Environment, Error, Value};
 
-use super::{items, printed, wrong};
+use super::super::arguments::{items, printed, wrong};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("basename", |path: &Value| {

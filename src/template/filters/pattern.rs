@@ -7,7 +7,7 @@ use fancy_regex::{Captures, Regex, RegexBuilder};
 use minijinja::value::{Kwargs, Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, Value};
 
-use super::{printed, split, wrong};
+use super::super::arguments::{printed, room, split, wrong};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("regex_replace", replace);
@@ -108,7 +108,7 @@ fn replace(text: &Value, pattern: Option<&str>, rest: Rest<ValueOrKwargs>) -> Re
         let Some(whole) = found.get(0) else { continue };
         out.push_str(&text[end..whole.start()]);
         expand(&replacement, &found, &mut out);
-        super::room(out.len())?;
+        room(out.len())?;
         end = whole.end();
     }
     out.push_str(&text[end..]);

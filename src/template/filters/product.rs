@@ -3,7 +3,7 @@
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, Value};
 
-use super::{items, room_for, split};
+use super::super::arguments::{items, room_for, split};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("product", product);

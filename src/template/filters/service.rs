@@ -2,8 +2,8 @@
 
 use minijinja::{Environment, Error, State, Value};
 
+use super::super::arguments::{entries, items, truth, wrong};
 use super::super::lazy::Root;
-use super::{entries, items, truth, wrong};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("service_enabled", enabled);

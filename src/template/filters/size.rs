@@ -3,7 +3,7 @@
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, Value};
 
-use super::{printed, split, wrong};
+use super::super::arguments::{printed, split, wrong};
 
 /// The letters of units, each 1024 times the one before, and what their words begin with.
 const UNITS: &str = "BKMGTPEZY";

@@ -9,8 +9,8 @@ use minijinja::{Environment, Error, Value};
 use percent_encoding::percent_decode_str;
 use sha2::Digest as _;
 
+use super::super::arguments::{entries, printed, room, split, text_of, wrong};
 use super::super::methods::padded;
-use super::{entries, printed, split, text_of, wrong};
 use crate::shell;
 
 pub(super) fn add(environment: &mut Environment<'static>) {
@@ -27,7 +27,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
         let (text, from, to) = (printed(text)?, printed(from)?, printed(to)?);
         let count = count.unwrap_or(usize::MAX);
         let found = text.matches(&from).take(count).count();
-        super::room(text.len().saturating_add(found.saturating_mul(to.len())))?;
+        room(text.len().saturating_add(found.saturating_mul(to.len())))?;
         Ok::<_, Error>(text.replacen(&from, &to, count))
     });
     environment.add_filter("center", |text: &Value, width: Option<usize>| {
@@ -120,7 +120,7 @@ fn comment(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     named.assert_all_used()?;
     let lines = text.split('\n').count().saturating_add(before).saturating_add(after);
     let line = decoration.len().max(prefix.len()).max(postfix.len()).saturating_add(newline.len()).max(1);
-    super::room(text.len().saturating_add(lines.saturating_mul(line)))?;
+    room(text.len().saturating_add(lines.saturating_mul(line)))?;
     // The decoration of an empty line ends with a sign, but for the last one.
     let body = format!("{decoration}{}", text.replace('\n', &format!("{newline}{decoration}")));
     let body = body.replace(&format!("{decoration}{newline}"), &format!("{bare}{newline}"));
@@ -154,9 +154,9 @@ fn indent(text: &Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
     };
     let before = match argument(0, "width")? {
         Some(width) if width.as_str().is_some() => width.to_string(),
-        width => " ".repeat(super::room(width.and_then(|width| width.as_usize()).unwrap_or(4))?),
+        width => " ".repeat(room(width.and_then(|width| width.as_usize()).unwrap_or(4))?),
     };
-    super::room(text.len().saturating_add(before.len().saturating_mul(text.split('\n').count())))?;
+    room(text.len().saturating_add(before.len().saturating_mul(text.split('\n').count())))?;
     let first = argument(1, "first")?.is_some_and(|first| first.is_true());
     let blank = argument(2, "blank")?.is_some_and(|blank| blank.is_true());
     named.assert_all_used()?;

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, Error, Value};
 
-use super::{printed, split, wrong};
+use super::super::arguments::{printed, split, wrong};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
     for name in ["version", "version_compare"] {

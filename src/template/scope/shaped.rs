@@ -3,7 +3,7 @@
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
-use super::super::filters;
+use super::super::arguments;
 use super::Scope;
 use crate::error::InputError;
 use crate::source::{Document, Node};
@@ -62,7 +62,7 @@ fn expected(what: &str, found: &Value, document: &Document, node: &Node) -> Inpu
     let shown = match (found.as_str(), found.kind()) {
         (Some(text), _) if text.len() <= 60 => format!("`{text}`"),
         (_, ValueKind::Bool | ValueKind::Number) => format!("`{found}`"),
-        _ => filters::kind(found).to_owned(),
+        _ => arguments::kind(found).to_owned(),
     };
     InputError::new(format!("expected {what}, found {shown}")).at(document.place(node))
 }
