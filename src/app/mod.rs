@@ -26,6 +26,7 @@ pub mod config;
 mod connect;
 pub mod container;
 pub mod demo;
+pub mod dependents;
 mod facts;
 mod files;
 mod fixed;

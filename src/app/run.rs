@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use indexmap::IndexSet;
 
 use super::connect::{connect_options, context, lease_wish, shared};
+use super::dependents::{self, Dependents};
 use super::facts::KeptFacts;
 use super::fixed::{note_secrets, refuse_changed};
 use super::{App, Listeners, Loaded, post_deploy, saved, strays};
@@ -27,6 +28,8 @@ pub struct Request {
     pub check: bool,
     /// Of `destroy`: also remove the images.
     pub include_images: bool,
+    /// Of `stop` and `destroy`: what is done about others that need what goes.
+    pub dependents: Dependents,
     /// Write what would change to this file instead.
     pub save: Option<PathBuf>,
     /// What may be changed, and from which state; all where there is none.
@@ -36,7 +39,7 @@ pub struct Request {
 impl Request {
     /// All of a phase.
     pub fn of(phase: &'static Phase) -> Self {
-        Self { phase, check: false, include_images: false, save: None, saved: None }
+        Self { phase, check: false, include_images: false, dependents: Dependents::default(), save: None, saved: None }
     }
 }
 
@@ -102,6 +105,9 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
         sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
     }
     drop(facts);
+    if phase.want != Want::Running {
+        dependents::ordered(&mut selection, request.dependents, (loaded, &whole, &connected), check, &**sink)?;
+    }
     let warnings = sink.clone();
     shared.sink = ProgressSink::new(move |progress| {
         if let Progress::Warning(message) = progress {
@@ -124,6 +130,9 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
     };
     let mut found = search.all();
     let mut plan = whole.select(phase, &selection);
+    if request.dependents == Dependents::Abort {
+        plan.kill();
+    }
     let fixed =
         if deploys { Fixed::of(&whole, &loaded.site, &loaded.roles, scopes.host(first)) } else { Fixed::default() };
     refuse_changed(&fixed, &plan, &connected, check, &**sink)?;

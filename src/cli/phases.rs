@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::reporting::{Warnings, reported};
 use super::{Exit, Invocation};
+use crate::app::dependents::Dependents;
 use crate::app::run::{Request, phase, run};
 use crate::app::{self, Loaded};
 use crate::error::{InputError, Kind, Result};
@@ -51,9 +52,33 @@ pub struct Genconfig {
 /// `kolla stop`.
 #[derive(Debug, Args)]
 pub struct Stop {
-    /// Services go down: say that this is meant
+    /// All services go down: say that this is meant; not needed with `--tags`
     #[arg(long)]
     pub yes_i_really_really_mean_it: bool,
+    /// What others do that need what stops
+    #[command(flatten)]
+    pub dependents: DependentsArgs,
+}
+
+/// What is done about others that need what stops or goes.
+#[derive(Debug, Default, Args)]
+pub struct DependentsArgs {
+    /// Stop roles that need those of `--tags` first, in order, instead of refusing while they run
+    #[arg(long, conflicts_with = "abort")]
+    pub cascade: bool,
+    /// Kill containers at once, whoever needs them
+    #[arg(long)]
+    pub abort: bool,
+}
+
+impl DependentsArgs {
+    fn dependents(&self) -> Dependents {
+        match self {
+            Self { abort: true, .. } => Dependents::Abort,
+            Self { cascade: true, .. } => Dependents::Cascade,
+            _ => Dependents::Refuse,
+        }
+    }
 }
 
 /// `kolla destroy`.
@@ -65,6 +90,9 @@ pub struct Destroy {
     /// Also remove the images
     #[arg(long)]
     pub include_images: bool,
+    /// What others do that need what goes
+    #[command(flatten)]
+    pub dependents: DependentsArgs,
 }
 
 impl PhaseCommand {
@@ -86,7 +114,8 @@ impl PhaseCommand {
             Self::Reconfigure => "reconfigure",
             Self::Check => "check",
             Self::Stop(options) => {
-                meant("stop", options.yes_i_really_really_mean_it || check, "stops every service")?;
+                let said = options.yes_i_really_really_mean_it || check || !at.global.tags.is_empty();
+                meant("stop", said, "stops every service")?;
                 "stop"
             }
             Self::Destroy(options) => {
@@ -96,7 +125,12 @@ impl PhaseCommand {
             }
             Self::MariadbRecovery => "mariadb-recovery",
         };
+        let dependents = match &self {
+            Self::Stop(Stop { dependents, .. }) | Self::Destroy(Destroy { dependents, .. }) => dependents.dependents(),
+            _ => Dependents::default(),
+        };
         Ok(Request {
+            dependents,
             check: check || matches!(self, Self::Check),
             include_images: matches!(self, Self::Destroy(Destroy { include_images: true, .. })),
             ..Request::of(phase(name)?)
@@ -153,7 +187,11 @@ mod tests {
     #[test]
     fn data_is_lost_only_when_that_is_meant() {
         let destroy = |yes_i_really_really_mean_it| {
-            PhaseCommand::Destroy(Destroy { yes_i_really_really_mean_it, include_images: true })
+            PhaseCommand::Destroy(Destroy {
+                yes_i_really_really_mean_it,
+                include_images: true,
+                dependents: DependentsArgs::default(),
+            })
         };
         let refused = destroy(false).request(&at(false)).unwrap_err();
         assert_eq!(

@@ -91,6 +91,9 @@ FixedSecret "fixed-secret"
      of them would be refused until all have the new one."
     "Put the old value back. If it was changed in the service itself by hand, remove \
      `/etc/kolla/.applied/secrets/*.NAME` on the hosts.";
+InUse "in-use"
+    "A service would stop, or go, that others need which go on running."
+    "Stop these with it by `--cascade`, or name their roles by `--tags`, too; `--abort` asks nobody.";
 
 "Warnings":
 Shadowed "shadowed-value"

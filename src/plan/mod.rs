@@ -156,6 +156,15 @@ impl Plan {
         Self { phase: phase.name.into(), nodes, ..Self::default() }
     }
 
+    /// Has its containers killed instead of stopped.
+    pub fn kill(&mut self) {
+        for node in &mut self.nodes {
+            if let Some(Op::Container(container)) = &mut node.op {
+                Arc::make_mut(container).kill = true;
+            }
+        }
+    }
+
     /// Operations in it, milestones not counted.
     pub fn operations(&self) -> usize {
         self.nodes.iter().filter(|node| node.op.is_some()).count()

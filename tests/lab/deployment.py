@@ -156,12 +156,13 @@ def status(lab):
     wait_until("a clean status", 60, lambda: lab.healthy("status"))
 
 
-def own_role(lab):
-    """a role in a folder of one's own deploys a service, behind the load balancer, without a change of the program"""
+def toy(lab):
+    """A folder with a role that needs another one; the option that names it."""
     role = os.path.join(lab.folder, "roles", "toy")
     os.makedirs(role, exist_ok=True)
     with open(os.path.join(role, "role.yml"), "w", encoding="utf-8") as file:
         file.write("""about: A second cache.
+needs: [memcached]
 vars:
   toy_port: 11999
 services:
@@ -172,7 +173,12 @@ services:
     ready: { tcp: "{{ api_address }}:{{ toy_port }}" }
     proxy: { port: "{{ toy_port }}", mode: tcp }
 """)
-    lab.kolla("deploy", "--roles", os.path.dirname(role))
+    return "--roles", os.path.dirname(role)
+
+
+def own_role(lab):
+    """a role in a folder of one's own deploys a service, behind the load balancer, without a change of the program"""
+    lab.kolla("deploy", *toy(lab))
 
     def answers():
         with socket.create_connection((lab.vip, 11999), 5) as connection:
@@ -184,6 +190,33 @@ services:
     expect("container toy is left over" in text, f"what is left over is not told:\n{text}")
     lab.kolla("deploy", "--prune")
     expect(all("toy" not in lab.containers(host) for host in lab.hosts), "it is still there")
+
+
+def ordered_stop(lab):
+    """what others need is not stopped under them: refused with their names, or stopped after them, or killed"""
+    def running():
+        names = [{name for name, state in lab.containers(host).items() if state[1] == "running"} for host in lab.hosts]
+        return {name: sum(name in there for there in names) for name in ("toy", "memcached")}
+
+    roles = toy(lab)
+    lab.kolla("deploy", *roles)
+    for words in (["stop"], ["destroy", "--yes-i-really-really-mean-it"]):
+        text = lab.kolla(*words, "--tags", "memcached", *roles, code=2)
+        expect("1 role that needs memcached would go on running without it: toy" in text, f"it is not named:\n{text}")
+    expect(running() == {"toy": 3, "memcached": 3}, f"something was stopped: {running()}")
+    # Two of three are missed by nobody.
+    lab.kolla("stop", "--tags", "memcached", "--limit", ",".join(lab.controllers[:2]), *roles)
+    expect(running() == {"toy": 3, "memcached": 1}, f"running: {running()}")
+    lab.kolla("deploy", *roles)
+    events = lab.events("stop", "--tags", "memcached", "--cascade", *roles)
+    ends = [event["subject"] for event in events if event.get("event") == "finished"]
+    expect(ends == ["container toy"] * 3 + ["container memcached"] * 3, f"stopped in this order: {ends}")
+    lab.kolla("deploy", *roles)
+    lab.kolla("stop", "--tags", "memcached", "--abort", *roles)
+    expect(running() == {"toy": 3, "memcached": 0}, f"running: {running()}")
+    codes = {lab.engine(host, "/containers/memcached/json")["State"]["ExitCode"] for host in lab.hosts}
+    expect(codes == {137}, f"ended with {codes}")
+    lab.kolla("deploy", "--prune")
 
 
 def two_runs(lab):
@@ -734,7 +767,7 @@ def killed_deploy(lab):
         expect(all_synced(lab), "not all members are Synced")
 
 
-TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, status, own_role, two_runs, messages,
+TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, status, own_role, ordered_stop, two_runs, messages,
          writer_killed, power_cut, moved_address, all_crash, all_off,
          stop_orders, older_member, outside_member, cut_off, rotated, identity, stop_and_start,
          killed_reconfigure, killed_at_a_stop, destroyed, killed_deploy]

@@ -98,27 +98,32 @@ class Lab:
                 outcomes[(event["host"], event["subject"])] = event["outcome"]
         return outcomes
 
-    def write(self, path, text):
-        """A file of the site that is not there without a test; no text removes it."""
+    def write(self, path, text, kept=False):
+        """A file of the site that is not there without a test; no text removes it. One that is kept stays after a failure."""
         path = os.path.join(self.site, path)
         if text:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
-            self.written.add(path)
+            if kept:
+                self.written.discard(path)
+            else:
+                self.written.add(path)
         elif os.path.exists(path):
             os.remove(path)
 
-    def option(self, name, **variables):
+    def option(self, name, kept=False, **variables):
         """Sets variables of the site in a file of globals.d; none remove it."""
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in variables.items())
-        self.write(f"globals.d/{name}.yml", text)
+        self.write(f"globals.d/{name}.yml", text, kept)
 
     def evidence(self):
         """What a test that failed found, for who was not there: the state of all services, what the database says."""
         try:
             print(self.kolla("status", code=None, quiet=True), flush=True)
             for host in self.controllers:
+                if "mariadb" not in self.containers(host):
+                    continue
                 say(f"the end of MariaDB's log on {host}")
                 print(self.kolla("logs", host, "mariadb", "--lines", "30", code=None, quiet=True), flush=True)
         except (subprocess.SubprocessError, OSError) as error:
@@ -195,6 +200,11 @@ class Lab:
 
     def kill(self, host, container):
         self.engine(host, f"/containers/{container}/kill?signal=SIGKILL", method="POST")
+
+    def crash(self, host, container):
+        """As a fault of its own would end it: the engine, which was not asked, starts it again."""
+        pid = self.engine(host, f"/containers/{container}/json")["State"]["Pid"]
+        self.on(host, f"kill -9 {pid}")
 
     def power_off(self, host):
         subprocess.run(["docker", "kill", self.container(host)], check=True, stdout=subprocess.DEVNULL)

@@ -164,6 +164,9 @@ impl Container {
     }
 
     fn stop_timeout(&self) -> u32 {
+        if self.kill {
+            return 0;
+        }
         if self.spec.stop_timeout == 0 { STOP_TIMEOUT } else { self.spec.stop_timeout }
     }
 

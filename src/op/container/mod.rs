@@ -75,6 +75,9 @@ pub struct Container {
     pub takes_over_from: Option<String>,
     /// How it is wanted.
     pub want: Want,
+    /// It gets no time to stop.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kill: bool,
 }
 
 /// How changed files reach a running process.
