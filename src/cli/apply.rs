@@ -10,13 +10,14 @@ use crate::app::run::{Request, phase};
 use crate::app::saved::saved_plan;
 use crate::error::Result;
 
-/// Changes what a saved plan says, if hosts and registry are as they were. Limit and tags are to be given as they were.
+/// Carries out a saved plan. Give the same limit and tags as when the plan was saved.
 ///
-/// Looks at everything again first, and refuses, before anything is changed, what is neither as it was when the plan was
-/// saved nor as the plan makes it. So a run that was killed is resumed by the same command.
+/// Compares the hosts, the registry and the site with the saved plan first. It refuses to change anything if one of them
+/// matches neither the state when the plan was saved nor the state that the plan makes. The same command resumes a run that
+/// was killed.
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// What `kolla plan --save` wrote
+    /// The file that `kolla plan --save` wrote
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 }

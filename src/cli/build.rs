@@ -10,31 +10,31 @@ use crate::app::build::{Images, Request, build};
 use crate::error::{Result, numbered};
 use crate::image::{Built, Event, GUEST};
 
-/// Builds images in the order in which they need each other.
+/// Builds container images, each after its parent.
 #[derive(Debug, Args)]
 pub struct Build {
-    /// Names of images; without any, those that the enabled services need. `guest` is the disk of a small virtual
-    /// machine to try a cloud with
+    /// Names of images [default: those of the enabled services]. `guest` is the disk image of a small virtual machine for
+    /// testing a cloud
     pub images: Vec<String>,
-    /// Write the disk of `guest` to this file [default: guest.qcow2 in the state folder]
+    /// Write the disk image of `guest` to this file [default: guest.qcow2 in the state folder]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub to: Option<PathBuf>,
-    /// Push what was built to the registry
+    /// Push the images to the registry
     #[arg(long)]
     pub push: bool,
     /// The registry [default: `docker_registry` of the site, else 127.0.0.1:4000]
     #[arg(long, value_name = "ADDRESS")]
     pub registry: Option<String>,
-    /// The images' tag [default: `openstack_tag` of the site]
+    /// The tag of the images [default: `openstack_tag` of the site]
     #[arg(long)]
     pub tag: Option<String>,
-    /// Where Debian packages come from [default: this machine's own mirror]
+    /// The mirror for Debian packages [default: the mirror that this machine uses]
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,
-    /// Build again what is there already
+    /// Rebuild images that exist already
     #[arg(long)]
     pub again: bool,
-    /// How many images to build at once
+    /// Maximum number of images to build at the same time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
 }

@@ -11,23 +11,23 @@ use crate::plan::{FileLine, ServiceFile};
 use crate::report::paint::Paint;
 use crate::report::{Table, columns};
 
-/// Shows the files that a service's container gets on a host, without connecting to it: the role's own, with the files of
-/// CONFIGDIR/config merged into them. Secrets are hidden.
+/// Shows the configuration files of a service's container on a host, without connecting to the host. The files of
+/// CONFIGDIR/config are merged into those of the role. Secrets are hidden.
 #[derive(Debug, Args)]
 pub struct Config {
     /// The host
     #[arg(add = ArgValueCandidates::new(complete::hosts))]
     pub host: String,
-    /// The service, as `glance-api`
+    /// The service, for example `glance-api`
     #[arg(add = ArgValueCandidates::new(complete::services))]
     pub service: String,
-    /// One file, by its name or its path in the container; without it, they are listed, or the only one is printed
+    /// A file, by its name or its path in the container; without it, the files are listed, or the only one is printed
     #[arg(add = ArgValueCandidates::new(complete::files))]
     pub file: Option<String>,
-    /// Tell where each line comes from, and which files are looked for
+    /// Show which file and line each line comes from, and which override files are looked for
     #[arg(long)]
     pub explain: bool,
-    /// Print secrets as they are
+    /// Print secrets in plain text
     #[arg(long)]
     pub show_secrets: bool,
 }

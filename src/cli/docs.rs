@@ -10,11 +10,11 @@ use super::{Cli, Exit, Invocation, complete};
 use crate::error::{Error, Result};
 use crate::role::{Roles, schema};
 
-/// Prints a topic, or lists them.
+/// Prints a topic of the documentation, or lists the topics.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Docs {
-    /// The topic, as `role`; without one, all are listed
+    /// The topic, for example `role`; without it, the topics are listed
     #[arg(add = ArgValueCandidates::new(complete::topics))]
     pub topic: Option<String>,
     #[command(subcommand)]
@@ -23,20 +23,20 @@ pub struct Docs {
 
 #[derive(Debug, Subcommand)]
 enum Made {
-    /// Write man pages, one a command
+    /// Write a man page for each command
     Man {
-        /// The folder
+        /// The folder to write to
         #[arg(value_hint = ValueHint::DirPath)]
         dir: PathBuf,
     },
-    /// Print a JSON schema, by which editors check and complete a file
+    /// Print a JSON schema with which editors check and complete a file
     Schema {
-        /// The file it is of
+        /// The file that the schema describes
         of: SchemaOf,
     },
-    /// Print a script that completes commands, options and names of the site
+    /// Print a shell script that completes commands, options and names of the site
     Completions {
-        /// The shell it is for
+        /// The shell
         shell: Shell,
     },
 }

@@ -7,16 +7,16 @@ use super::{Exit, Invocation, complete};
 use crate::app::container::exec;
 use crate::error::{Error, Result};
 
-/// Runs a program in a service's container on a host; ends with its exit code.
+/// Runs a program in a service's container on a host, and exits with its exit code.
 #[derive(Debug, Args)]
 pub struct Exec {
     /// The host
     #[arg(add = ArgValueCandidates::new(complete::hosts))]
     pub host: String,
-    /// The service or its container, as `mariadb`
+    /// The service or its container, for example `mariadb`
     #[arg(add = ArgValueCandidates::new(complete::services))]
     pub service: String,
-    /// Hand stdin on, read to its end
+    /// Pass stdin to the program; all of it is read first
     #[arg(long)]
     pub stdin: bool,
     /// The program and its arguments

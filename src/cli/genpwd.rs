@@ -7,7 +7,7 @@ use super::{Exit, Invocation};
 use crate::app::passwords;
 use crate::error::{Result, numbered};
 
-/// Fills the empty entries of the file that `-p/--passwords` names. An encrypted one stays encrypted.
+/// Generates a secret for each empty entry of the file that `-p/--passwords` names. An encrypted file stays encrypted.
 #[derive(Debug, Args)]
 pub struct Genpwd {}
 

@@ -14,11 +14,11 @@ use crate::app::{Options, vault};
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
-    /// An inventory: a file, folder or script, or hosts as `a,b`; may be repeated [default: CONFIGDIR/inventory, else CONFIGDIR/ansible/inventory/all-in-one]
+    /// Inventory: a file, folder or script, or a list of hosts such as `a,b`; may be repeated [default: CONFIGDIR/inventory, else CONFIGDIR/ansible/inventory/all-in-one]
     #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub inventory: Vec<PathBuf>,
 
-    /// Act only on hosts that match, as `control,!control02`
+    /// Act only on matching hosts, for example `control,!control02`
     #[arg(short, long, global = true, value_name = "PATTERN", add = ArgValueCompleter::new(complete::patterns))]
     pub limit: Option<String>,
 
@@ -27,65 +27,65 @@ pub struct Global {
     #[arg(add = ArgValueCandidates::new(complete::roles))]
     pub tags: Vec<String>,
 
-    /// Leave these roles out, separated by commas; may be repeated
+    /// Skip these roles, separated by commas; may be repeated
     #[arg(long, global = true, value_name = "ROLES", value_delimiter = ',')]
     #[arg(add = ArgValueCandidates::new(complete::roles))]
     pub skip_tags: Vec<String>,
 
-    /// Set variables over all files: `name=value`, JSON, or `@FILE`; may be repeated
+    /// Set variables that override all files: `name=value`, JSON, or `@FILE`; may be repeated
     #[arg(short, long, global = true, value_name = "VARS")]
     pub extra_vars: Vec<String>,
 
-    /// Only say what would be done
+    /// Change nothing; report what would change
     #[arg(short = 'C', long, global = true)]
     pub check: bool,
 
-    /// Show what differs in files
+    /// Show the differences in files
     #[arg(short = 'D', long, global = true)]
     pub diff: bool,
 
-    /// With --check: end with exit code 3 when something would be done
+    /// With --check: exit with code 3 if something would change
     #[arg(long, global = true)]
     pub exit_code: bool,
 
-    /// The folder of globals.yml and the rest [env: `KOLLA_CONFIG_PATH`] [default: /etc/kolla]
+    /// The folder with globals.yml, passwords.yml and overrides [env: `KOLLA_CONFIG_PATH`] [default: /etc/kolla]
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub configdir: Option<PathBuf>,
 
-    /// The file of passwords [default: CONFIGDIR/passwords.yml]
+    /// The file with the passwords [default: CONFIGDIR/passwords.yml]
     #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub passwords: Option<PathBuf>,
 
-    /// The file of the password of encrypted files; one that can be executed is run and prints it; may be repeated
+    /// A file with the Ansible Vault password, or an executable that prints it; may be repeated
     /// [env: `ANSIBLE_VAULT_PASSWORD_FILE`]
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, visible_alias = "vault-pass-file")]
     pub vault_password_file: Vec<PathBuf>,
 
-    /// A password of encrypted files by its id: SOURCE is a file, one to execute, or `prompt`; may be repeated
+    /// An Ansible Vault password with an ID; SOURCE is a file, an executable or `prompt`; may be repeated
     #[arg(long, global = true, value_name = "ID@SOURCE")]
     pub vault_id: Vec<String>,
 
-    /// Ask for the password of encrypted files
+    /// Ask for the Ansible Vault password
     #[arg(short = 'J', long, global = true, visible_alias = "ask-vault-pass")]
     pub ask_vault_password: bool,
 
-    /// More roles, over those in CONFIGDIR/roles and the built-in ones; may be repeated
+    /// A folder of roles that override those in CONFIGDIR/roles and the built-in ones; may be repeated
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub roles: Vec<PathBuf>,
 
-    /// Refuse variables that nothing reads: unknown, not supported here, or of an old name
+    /// Fail if a variable is set that no role reads: unknown, not supported or renamed
     #[arg(long, global = true)]
     pub strict: bool,
 
-    /// How many operations to work on at once over all hosts [default: no limit]
+    /// Maximum number of operations at the same time over all hosts [default: no limit]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub forks: Option<u16>,
 
-    /// Say more: what is as it should be, and the log; -vv and -vvv for more of the log
+    /// Also report what is unchanged, and log more; -vv and -vvv log even more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 
-    /// How to report on stdout
+    /// The output format on stdout
     #[arg(long, global = true, value_name = "FORM", default_value = "text")]
     pub output: Output,
 
@@ -93,30 +93,30 @@ pub struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
 
-    /// Learn the keys of hosts that are not in `known_hosts`
+    /// Record the SSH keys of hosts that are not in `known_hosts`
     #[arg(long, global = true)]
     pub accept_new_host_keys: bool,
 
-    /// Replace containers that have a name of ours but were made by something else
+    /// Take over containers and folders that another tool created under this site's names
     #[arg(long, global = true)]
     pub adopt: bool,
 
-    /// Change hosts although most of those that grant the site's lease do not answer: be sure that no other run does
+    /// Run although too few hosts answer to grant the site's lease; make sure that no other run is active
     #[arg(long, global = true)]
     pub without_majority: bool,
 
-    /// Remove what the site no longer asks for
+    /// With deploy: remove containers and configuration that the site no longer has
     #[arg(long, global = true)]
     pub prune: bool,
 }
 
-/// The form of the report.
+/// The output format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// Lines for people.
+    /// Text for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 

@@ -10,13 +10,13 @@ use crate::app;
 use crate::error::{Error, Result};
 use crate::report::graph;
 
-/// Draws a phase's plan.
+/// Draws the dependency graph of the plan of a command.
 #[derive(Debug, Args)]
 pub struct Graph {
-    /// The phase
+    /// The phase: a command such as `deploy` or `reconfigure`
     #[arg(default_value = "deploy", add = ArgValueCandidates::new(complete::phases))]
     pub phase: String,
-    /// A page for a browser, or text for Graphviz (`kolla graph | dot -Tsvg`)
+    /// `html` for a browser, or `dot` for Graphviz (`kolla graph | dot -Tsvg`)
     #[arg(long, value_name = "FORM", default_value = "dot")]
     pub format: Format,
     /// Write to this file instead of stdout
@@ -24,12 +24,12 @@ pub struct Graph {
     pub to: Option<PathBuf>,
 }
 
-/// The form of the picture.
+/// The format of the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Graphviz' language.
+    /// The language of Graphviz.
     Dot,
-    /// A self-contained page.
+    /// A self-contained HTML page.
     Html,
 }
 

@@ -8,10 +8,10 @@ use crate::report::record::{PastRun, history};
 use crate::report::time::duration;
 use crate::report::{Table, record};
 
-/// Lists the last runs, newest first.
+/// Lists past runs of this machine and user, newest first, with the timeline of each.
 #[derive(Debug, Args)]
 pub struct History {
-    /// How many
+    /// Maximum number of runs
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub last: usize,
 }

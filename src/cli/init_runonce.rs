@@ -16,35 +16,36 @@ use crate::cloud::demo::{External, Internal, Range};
 use crate::error::Result;
 use crate::run::event::Summary;
 
-/// Makes what a first server needs: image, flavors, key pair, networks, router, rules and quotas. What is there stays.
+/// Creates what a first server needs: image, flavors, key pair, networks, router, security group rules and quotas. Existing
+/// resources are kept.
 #[derive(Debug, Clone, Args)]
 pub struct InitRunonce {
-    /// The image, qcow2 or raw [default: a cirros*.img or guest.qcow2 in CONFIGDIR, else what `kolla build guest` made]
+    /// The image file, qcow2 or raw [default: a cirros*.img or guest.qcow2 in CONFIGDIR, else the file of `kolla build guest`]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub image: Option<PathBuf>,
-    /// Also start the server demo1, and wait until it has booted
+    /// Also start a server `demo1` and wait until it has booted
     #[arg(long)]
     pub server: bool,
-    /// Make the network outside
+    /// Create the external network
     #[arg(long, env = "ENABLE_EXT_NET", hide_env_values = true, value_name = "0|1", default_value = "1")]
     #[arg(action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub enable_ext_net: bool,
-    /// All addresses outside [default: 10.0.2.0/24]
+    /// The external network [default: 10.0.2.0/24]
     #[arg(long, env = "EXT_NET_CIDR", hide_env_values = true, value_name = "CIDR")]
     pub ext_net_cidr: Option<Ipv4Net>,
-    /// Those of them that servers may get [default: start=10.0.2.150,end=10.0.2.199]
+    /// The pool of addresses for routers and floating IPs in the external network [default: start=10.0.2.150,end=10.0.2.199]
     #[arg(long, env = "EXT_NET_RANGE", hide_env_values = true, value_name = "RANGE")]
     pub ext_net_range: Option<Range>,
-    /// The gateway outside [default: 10.0.2.1]
+    /// The gateway of the external network [default: 10.0.2.1]
     #[arg(long, env = "EXT_NET_GATEWAY", hide_env_values = true, value_name = "ADDRESS")]
     pub ext_net_gateway: Option<Ipv4Addr>,
-    /// The servers' network [default: 10.0.0.0/24]
+    /// The internal network of the servers [default: 10.0.0.0/24]
     #[arg(long, env = "DEMO_NET_CIDR", hide_env_values = true, value_name = "CIDR")]
     pub demo_net_cidr: Option<Ipv4Net>,
-    /// The router's address in it [default: 10.0.0.1]
+    /// The address of the router in the internal network [default: 10.0.0.1]
     #[arg(long, env = "DEMO_NET_GATEWAY", hide_env_values = true, value_name = "ADDRESS")]
     pub demo_net_gateway: Option<Ipv4Addr>,
-    /// Who resolves names for servers [default: 8.8.8.8]
+    /// The DNS server for servers [default: 8.8.8.8]
     #[arg(long, env = "DEMO_NET_DNS", hide_env_values = true, value_name = "ADDRESS")]
     pub demo_net_dns: Option<Ipv4Addr>,
 }

@@ -18,11 +18,11 @@ pub struct Inventory {
     #[arg(long, group = "form")]
     pub list: bool,
 
-    /// Print a host's variables as `ansible-inventory --host` does: those of the inventory only, see also `kolla vars`
+    /// Print the inventory variables of a host as `ansible-inventory --host` does; `kolla vars` shows all variables
     #[arg(long, group = "form", value_name = "HOST", add = ArgValueCandidates::new(complete::hosts))]
     pub host: Option<String>,
 
-    /// Draw a group, or all, as `ansible-inventory --graph` does
+    /// Draw the tree of a group, or of all groups, as `ansible-inventory --graph` does
     #[arg(long, group = "form", value_name = "GROUP", num_args = 0..=1, default_missing_value = "all")]
     #[arg(add = ArgValueCandidates::new(complete::groups))]
     pub graph: Option<String>,

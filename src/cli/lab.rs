@@ -12,7 +12,7 @@ use crate::lab::HostStatus;
 use crate::report::Table;
 use crate::{app, lab};
 
-/// Hosts to try things on.
+/// Creates, shows and removes test hosts that run as containers on this machine.
 #[derive(Debug, Args)]
 pub struct Lab {
     #[command(subcommand)]
@@ -24,53 +24,53 @@ pub struct Lab {
 /// Which lab, and where its files are.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Which {
-    /// The lab's name: several can stand side by side
+    /// The name of the lab; several labs can exist at the same time
     #[arg(long, value_name = "NAME", default_value = "kolla", global = true)]
     pub name: String,
-    /// Where its inventory, globals and key are [default: lab/NAME in the state folder]
+    /// The folder of the lab's inventory, globals.yml and SSH key [default: lab/NAME in the state folder]
     #[arg(long, value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
-    /// Network of its hosts [default: the first free one]
+    /// The network of the hosts [default: the first free one]
     #[arg(long, value_name = "CIDR", global = true)]
     pub subnet: Option<ipnet::Ipv4Net>,
-    /// Where Debian packages come from [default: this machine's own mirror]
+    /// The mirror for Debian packages [default: the mirror that this machine uses]
     #[arg(long, value_name = "URL", global = true)]
     pub mirror: Option<String>,
-    /// The port of this machine's registry
+    /// The port of the image registry on this machine
     #[arg(long, value_name = "PORT", default_value_t = 4000, global = true)]
     pub registry_port: u16,
 }
 
 #[derive(Debug, Subcommand)]
 enum Act {
-    /// Raise bare hosts with their networks, and write the files to reach them
+    /// Create the hosts and their networks, and write inventory, globals.yml and SSH key
     Up {
-        /// How many
+        /// Number of hosts
         #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
         hosts: u16,
-        /// How many more that only compute
+        /// Number of additional hosts that are only compute hosts
         #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=64))]
         computes: u16,
-        /// What is deployed to it is load balancer, database, message queue and cache only
+        /// Write a globals.yml that deploys only load balancer, database, message queue and cache
         #[arg(long)]
         infra_only: bool,
     },
-    /// Cut a host's power, or give it back
+    /// Turn the power of a host off or on
     Power {
         /// The host
         host: String,
-        /// What to do
+        /// `off` stops the host at once, as a power cut does
         state: Power,
     },
-    /// Remove all of it
+    /// Remove the hosts, their networks and their data
     Down,
-    /// Tell about its hosts
+    /// Show the hosts
     Status,
-    /// Log in to a host, or run a command there
+    /// Log in to a host, or run a command on it
     Ssh {
         /// The host
         host: String,
-        /// The command; without one, a shell
+        /// The command [default: a shell]
         #[arg(last = true, value_name = "COMMAND")]
         command: Vec<String>,
     },

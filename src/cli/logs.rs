@@ -7,19 +7,19 @@ use super::{Exit, Invocation, complete};
 use crate::app::container::{Log, logs};
 use crate::error::Result;
 
-/// Shows the end of a service's log on a host.
+/// Shows the last lines that a service's container on a host wrote.
 #[derive(Debug, Args)]
 pub struct Logs {
     /// The host
     #[arg(add = ArgValueCandidates::new(complete::hosts))]
     pub host: String,
-    /// The service or its container, as `mariadb`
+    /// The service or its container, for example `mariadb`
     #[arg(add = ArgValueCandidates::new(complete::services))]
     pub service: String,
-    /// How many lines
+    /// Number of lines
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub lines: usize,
-    /// Go on with new lines until Ctrl-C
+    /// Also show new lines, until Ctrl-C
     #[arg(long)]
     pub follow: bool,
 }

@@ -10,20 +10,20 @@ use crate::app::passwords;
 use crate::error::{Result, numbered};
 use crate::site::MergeFiles;
 
-/// Writes the new file with the values of the old one, and after them the names that only the old one has. An empty value
-/// of the old file replaces none. What is written is encrypted if the old file is.
+/// Writes the new file with the values of the old file, followed by the names that only the old file has. An empty value of
+/// the old file replaces nothing. The result is encrypted if the old file is encrypted.
 #[derive(Debug, Args)]
 pub struct Mergepwd {
-    /// The file with the site's secrets
+    /// The file with the secrets of the site
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub old: PathBuf,
     /// The file with the names of the new release, filled by `genpwd`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub new: PathBuf,
-    /// The file to write; it may be one of the others
+    /// The file to write; it may be the old or the new file
     #[arg(long = "final", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub merged: PathBuf,
-    /// Leave out names that only the old file has
+    /// Drop names that only the old file has
     #[arg(long)]
     pub clean: bool,
 }

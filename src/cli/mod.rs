@@ -69,7 +69,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What `kolla` can be asked.
+/// The commands of `kolla`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     #[command(flatten)]
@@ -77,43 +77,43 @@ pub enum Command {
     Phase(phases::PhaseCommand),
     /// Write openrc scripts and clouds.yaml for the administrator
     PostDeploy(post_deploy::PostDeploy),
-    /// Make what a first server needs: image, flavors, key pair, networks
+    /// Create an image, flavors, a key pair and networks for a first server
     InitRunonce(init_runonce::InitRunonce),
-    /// Fill the empty entries of the file of passwords with new secrets
+    /// Generate a secret for each empty entry of passwords.yml
     Genpwd(genpwd::Genpwd),
-    /// Take the secrets of an older file of passwords into a newer one
+    /// Merge the secrets of an old passwords.yml into a new one
     Mergepwd(mergepwd::Mergepwd),
-    /// Tell which secrets are empty, weak, unknown or unused
+    /// List secrets that are empty, weak, unknown or unused
     Passwords(passwords::Passwords),
     /// Check inventory, variables, roles and templates without connecting to a host
     Validate(validate::Validate),
     /// List hosts, their addresses and groups
     Inventory(inventory::Inventory),
-    /// Show a host's variables, and where each value comes from
+    /// Show the variables of a host and where each value is set
     Vars(vars::Vars),
-    /// Show the files that a service's container gets, and where each line comes from
+    /// Show the configuration files of a container and where each line comes from
     Config(config::Config),
-    /// Show what a phase would change, and save that
+    /// Show what a command would change, and optionally save the plan
     Plan(plan::Plan),
-    /// Do what a saved plan says, if that is still the plan
+    /// Carry out a saved plan; refuse if the hosts have changed since
     Apply(apply::Apply),
-    /// Show the services of all hosts
+    /// Show the state of all services, clusters and agents
     Status(status::Status),
-    /// Draw a phase's plan
+    /// Draw the dependency graph of a command's plan
     Graph(graph::Graph),
-    /// List the last runs and where their records are
+    /// List past runs and their records
     History(history::History),
-    /// Show what a service's container wrote
+    /// Show the log of a service's container
     Logs(logs::Logs),
     /// Run a program in a service's container
     Exec(exec::Exec),
-    /// Build images, and push them to a registry
+    /// Build container images and push them to a registry
     Build(build::Build),
-    /// Run a registry for images on this machine
+    /// Run an image registry on this machine
     Registry(registry::Registry),
-    /// Raise bare hosts as containers on this machine, to try things on
+    /// Create test hosts as containers on this machine
     Lab(lab::Lab),
-    /// From nothing to a deployed lab on this machine
+    /// Build images, create test hosts and deploy a cloud on this machine
     Quickstart(quickstart::Quickstart),
     /// Print documentation, man pages and shell completions
     Docs(docs::Docs),

@@ -8,11 +8,12 @@ use crate::app::passwords::passwords;
 use crate::error::{Result, numbered};
 use crate::report::Table;
 
-/// Lists secrets that are empty or missing though an enabled role reads them, weak, unknown to all roles and variables, or
-/// unused because no role that reads them is enabled. Ends with exit code 1 if one that is needed has no value.
+/// Lists secrets that are empty, weak, unknown or unused. Exits with code 1 if a secret that an enabled role reads is empty
+/// or missing.
 ///
-/// Weak is what is shorter than 8 characters, or shorter than 20 and all lower case, upper case, digits or marks; what has
-/// fewer than 5 different characters; and what is guessed first.
+/// A secret is unknown if no role or variable reads it, and unused if no enabled role does. A secret is weak if it has fewer
+/// than 8 characters, or fewer than 20 of one class (lower case, upper case, digits or punctuation); if it has fewer than 5
+/// different characters; or if it is a common password.
 #[derive(Debug, Args)]
 pub struct Passwords {}
 

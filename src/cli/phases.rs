@@ -19,32 +19,32 @@ const SURE: &str = "--yes-i-really-really-mean-it";
 /// Commands that are phases.
 #[derive(Debug, Subcommand)]
 pub enum PhaseCommand {
-    /// Prepare bare hosts: container engine, kernel parameters, time, names
+    /// Prepare hosts: container engine, kernel parameters, time synchronisation, /etc/hosts
     BootstrapServers,
-    /// Check that hosts can be deployed to; tells all failures of all hosts at once
+    /// Check whether the hosts are ready for a deployment; report all failures at once
     Prechecks,
-    /// Pull the images that the hosts need
+    /// Pull the images that each host needs
     Pull,
-    /// Write the configuration of all services, without restarting any
+    /// Write the configuration of all services without restarting them
     Genconfig(Genconfig),
-    /// Deploy all services, and bring those that differ to what the site says
+    /// Deploy all services; change only what differs from the site
     Deploy,
-    /// Write configuration and replace the containers that it concerns, one after the other
+    /// Write the configuration, then reload or replace only the containers that it changes
     Reconfigure,
-    /// Compare the hosts with the site and change nothing
+    /// Ask every service whether it is ready; change nothing
     Check,
-    /// Stop all services, keep their data
+    /// Stop all services and keep their data
     Stop(Stop),
     /// Remove all services and their data from the hosts
     Destroy(Destroy),
-    /// Bring a database cluster back of which all nodes went down
+    /// Restart the MariaDB cluster after all of its members went down
     MariadbRecovery,
 }
 
 /// `kolla genconfig`.
 #[derive(Debug, Args)]
 pub struct Genconfig {
-    /// Write the files to this folder here, a folder a host, and connect to none
+    /// Write the files to this local folder, one subfolder per host, without connecting to any host
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
 }
@@ -52,7 +52,7 @@ pub struct Genconfig {
 /// `kolla stop`.
 #[derive(Debug, Args)]
 pub struct Stop {
-    /// All services go down: say that this is meant; not needed with `--tags`
+    /// Confirm that all services go down; not needed with `--tags`
     #[arg(long)]
     pub yes_i_really_really_mean_it: bool,
     /// What others do that need what stops
@@ -84,7 +84,7 @@ impl DependentsArgs {
 /// `kolla destroy`.
 #[derive(Debug, Args)]
 pub struct Destroy {
-    /// All data is lost: say that this is meant
+    /// Confirm that all data is lost
     #[arg(long)]
     pub yes_i_really_really_mean_it: bool,
     /// Also remove the images

@@ -10,13 +10,13 @@ use super::{Exit, Invocation, complete};
 use crate::app::run::{Request, phase};
 use crate::error::Result;
 
-/// Looks at the hosts and shows what a phase would do there.
+/// Connects to the hosts and shows what a command would change on them.
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// The phase
+    /// The phase: a command such as `deploy` or `reconfigure`
     #[arg(default_value = "deploy", add = ArgValueCandidates::new(complete::phases))]
     pub phase: String,
-    /// Also write the plan to this file
+    /// Save the plan to this file for `kolla apply`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub save: Option<PathBuf>,
 }

@@ -18,16 +18,16 @@ use crate::cloud::Server;
 use crate::error::{Error, Result, numbered};
 use crate::run::event::Summary;
 
-/// Builds images, starts a registry, raises a lab of bare hosts and deploys to it.
+/// Builds the images, starts a registry, creates test hosts as containers on this machine and deploys a cloud to them.
 #[derive(Debug, Args)]
 pub struct Quickstart {
-    /// How many hosts
+    /// Number of hosts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
     pub hosts: u16,
-    /// How many more that only compute [default: 1, or none with --infra-only]
+    /// Number of additional hosts that are only compute hosts [default: 1, or none with --infra-only]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=9))]
     pub computes: Option<u16>,
-    /// Stop after the infrastructure: load balancer, database, message queue, cache
+    /// Deploy only load balancer, database, message queue and cache
     #[arg(long)]
     pub infra_only: bool,
     #[command(flatten)]

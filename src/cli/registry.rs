@@ -9,27 +9,27 @@ use crate::app::registry;
 use crate::error::{Result, numbered};
 use crate::image;
 
-/// A registry as a container of this machine.
+/// Runs an image registry as a container on this machine.
 #[derive(Debug, Args)]
 pub struct Registry {
     #[command(subcommand)]
     act: Act,
-    /// The port it listens on
+    /// The port of the registry
     #[arg(long, value_name = "PORT", default_value_t = 4000, global = true)]
     port: u16,
 }
 
 #[derive(Debug, Subcommand)]
 enum Act {
-    /// Start it
+    /// Start the registry
     Up,
-    /// Stop it
+    /// Stop the registry
     Down {
-        /// Also remove the images it holds
+        /// Also remove the images in the registry
         #[arg(long)]
         include_images: bool,
     },
-    /// Tell whether it runs and which images it holds
+    /// Show whether the registry answers and which images it has
     Status,
 }
 

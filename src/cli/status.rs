@@ -20,14 +20,14 @@ const FINE: &str = "running";
 /// Home, and clear to the end of the screen.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
-/// Shows the services of all hosts, and what clusters and agents say of themselves. Ends with exit code 1 when
-/// something is not as it should be; a container that differs from what would be deployed is only told.
+/// Shows the services of all hosts, and the state of clusters and agents. Exits with code 1 if a service does not run or a
+/// cluster or agent is not well. A container that differs from the site is shown, and does not change the exit code.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// One line for each container, with its age and image
+    /// Show one line per container, with its age and image
     #[arg(long)]
     pub long: bool,
-    /// Show it again every so many seconds, until interrupted
+    /// Repeat every SECONDS, until Ctrl-C
     #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
           value_parser = clap::value_parser!(u64).range(1..))]
     pub watch: Option<u64>,

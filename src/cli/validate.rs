@@ -11,11 +11,11 @@ use crate::app::validate::validate;
 use crate::error::{Result, numbered};
 use crate::report::json::finding;
 
-/// Loads the site and its roles and says what is wrong with them, or with a role by itself. With `--output json` each finding
-/// is an object on a line of its own, as editors want it; `kolla docs errors` lists their kinds.
+/// Checks the inventory, variables, roles and templates of the site, or one role by itself. With `--output json`, prints one
+/// JSON object per finding, for editors; `kolla docs errors` lists the kinds of findings.
 #[derive(Debug, Args)]
 pub struct Validate {
-    /// Check the role in this folder instead, without a site
+    /// Check only the role in this folder, without a site
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub role: Option<PathBuf>,
 }

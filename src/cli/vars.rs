@@ -9,13 +9,13 @@ use crate::app::vars::vars;
 use crate::error::Result;
 use crate::report::Table;
 
-/// Shows a host's variables.
+/// Shows the variables of a host, with the value and the place of each.
 #[derive(Debug, Args)]
 pub struct Vars {
     /// The host
     #[arg(add = ArgValueCandidates::new(complete::hosts))]
     pub host: String,
-    /// One variable; without it, all
+    /// A variable [default: all]
     pub name: Option<String>,
 }
 
