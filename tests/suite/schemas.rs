@@ -137,10 +137,10 @@ fn every_role_is_as_its_schema_says_and_a_broken_one_is_not() {
     assert!(valid(&broken).is_some());
     // What the comments say stands beside the keys.
     let said = |place: &str| schema.pointer(place).unwrap()["description"].as_str().unwrap_or_default().to_owned();
-    assert_eq!(said("/properties/enabled"), "Whether it is deployed.");
+    assert_eq!(said("/properties/enabled"), "Whether the role is deployed.");
     let service = "/properties/services/additionalProperties/properties";
     assert!(said(&format!("{service}/rolling")).starts_with("How many hosts at a time"), "{}", said(service));
-    assert_eq!(said("/properties/checks/items/properties/memory"), "MiB");
+    assert_eq!(said("/properties/checks/items/properties/memory"), "minimum, in MiB");
 }
 
 #[test]
