@@ -28,68 +28,68 @@ macro_rules! kinds {
 }
 
 kinds! {
-"Mistakes in what was written":
+"Mistakes in the input":
 Usage "usage"
-    "The command line asks for what cannot be done, or does not say that a loss of data is meant."
-    "`kolla COMMAND --help` tells what can be given.";
+    "The command line is not valid, or does not confirm a loss of data."
+    "`kolla COMMAND --help` lists options and arguments.";
 UnknownName "unknown-name"
     "There is no host, group, role, service, phase, file or topic of this name."
-    "Take the name that the hint offers; `kolla inventory` lists hosts and groups, `kolla docs` topics.";
+    "Use the name in the hint; `kolla inventory` lists hosts and groups, `kolla docs` lists topics.";
 UnreadableFile "unreadable-file"
-    "A file or folder is missing, may not be read, or is no text in UTF-8."
-    "Correct the path or the permissions; etc/ and inventory/ of the repository have files to begin with.";
+    "A file or folder is missing, cannot be read, or is not text in UTF-8."
+    "Correct the path or the permissions; etc/ and inventory/ of the repository have example files.";
 Syntax "syntax"
-    "A file or value is no YAML, JSON or INI, or no line of an inventory."
-    "Look at the place and the line above it: most often a quote, a bracket or the indentation. A value that begins with \
-     `{{` is quoted as a whole.";
+    "A file or value is not valid YAML, JSON or INI, or a line is not valid in an inventory."
+    "Check the place and the line above it: most often a quote, a bracket or the indentation is wrong. Quote a value that \
+     begins with `{{` as a whole.";
 DuplicateKey "duplicate-key"
-    "A mapping has the same key twice; Ansible warns and takes the last one."
+    "A mapping has the same key twice. Ansible warns and uses the last one."
     "Remove one of them.";
 UnknownKey "unknown-key"
-    "A mapping whose keys are fixed has another one."
-    "Take the key that the hint offers; `kolla docs role` shows all of a role.";
+    "A mapping has a key that is not allowed there."
+    "Use the key in the hint; `kolla docs role` shows all keys of a role.";
 MissingKey "missing-key"
-    "A mapping lacks a key that it must have."
+    "A mapping lacks a required key."
     "Add it; `kolla docs role` shows what it means.";
 WrongValue "wrong-value"
-    "A value is of another type than it must be, or out of its range."
-    "Write it as the message says; the hint tells where the variable behind it is set.";
+    "A value has the wrong type, or is out of range."
+    "Write it as the message says; the hint names the place where the variable is set.";
 UndefinedVariable "undefined-variable"
-    "A template prints a variable or a part of one that nothing sets."
+    "A template uses a variable, or a part of one, that is not set."
     "Correct its name, or set it in globals.yml or the inventory; a template may test it with `is defined` or give it a \
      `default`.";
 EmptySecret "empty-secret"
-    "A secret is needed that has no value in the file of passwords."
+    "A required secret has no value in passwords.yml."
     "Run `kolla genpwd`.";
 Template "template"
-    "A template is not written in Jinja's grammar, names a filter, test or lookup that there is not, or one of them failed."
-    "Correct the expression at the place; what stands behind `caused by` tells by which variables it was reached.";
+    "A template has a syntax error, names an unknown filter, test or lookup, or one of these failed."
+    "Correct the expression at the place; the lines `caused by` show which variables lead to it.";
 Cycle "cycle"
-    "Variables, groups, roles or operations refer to each other in a circle."
-    "Take out one link of those that the message lists.";
+    "Variables, groups, roles or operations depend on each other in a cycle."
+    "Remove one of the links that the message lists.";
 Inventory "inventory"
     "The inventory names no host, contradicts itself, or its script failed."
-    "Correct it at the place; `kolla inventory --graph` draws what it comes to.";
+    "Correct it at the place; `kolla inventory --graph` shows the resulting groups.";
 TooMuch "too-much"
-    "A file or an inventory is larger than that of any site: too deep, too many values, texts, aliases or hosts."
-    "Look for what repeats itself by mistake; else split it.";
+    "A file or an inventory exceeds a limit: its depth, or its number of values, texts, aliases or hosts."
+    "Look for unintended repetition; otherwise split it.";
 RoleRule "role"
-    "A role's file is in order, but not what it asks for: two kinds in one step, a variable of another role, a file without \
-     content."
+    "A role is valid YAML with valid keys, but contradicts itself: for example two kinds in one step, a variable of another \
+     role, or a file without content."
     "Follow the message; `kolla docs role` has an example of everything.";
 Encrypted "encrypted"
-    "A file or value is encrypted with Ansible Vault, and its password is missing or wrong, or it was damaged."
-    "Give the password by `--vault-password-file`, `--vault-id` or `--ask-vault-password`.";
+    "A file or value is encrypted with Ansible Vault, and the password is missing or wrong, or the file is damaged."
+    "Give the password with `--vault-password-file`, `--vault-id` or `--ask-vault-password`.";
 Unsupported "unsupported"
-    "Ansible or Kolla-Ansible knows this; this program does not."
-    "Do as the hint says, or leave it out.";
+    "Ansible or Kolla-Ansible supports this; `kolla` does not."
+    "Follow the hint, or remove it.";
 SavedPlan "saved-plan"
-    "Hosts, registry or site are not as they were when a plan was saved, or another version of this program saved it."
-    "Put back what the message names, or read a new plan with `kolla plan --save`.";
+    "Hosts, registry or site have changed since the plan was saved, or another version of `kolla` saved it."
+    "Revert the change that the message names, or save and review a new plan with `kolla plan --save`.";
 FixedSecret "fixed-secret"
-    "A secret has another value than what runs was deployed with, and is one by which services log in to each other: a part \
-     of them would be refused until all have the new one."
-    "Put the old value back. If it was changed in the service itself by hand, remove \
+    "The value of a secret differs from the deployed one, and services use this secret to log in to each other. During a \
+     change, some of them would be refused."
+    "Restore the old value. If you changed the secret in the service itself, remove \
      `/etc/kolla/.applied/secrets/*.NAME` on the hosts.";
 InUse "in-use"
     "A service would stop, or go, that others need which go on running."
@@ -97,44 +97,45 @@ InUse "in-use"
 
 "Warnings":
 Shadowed "shadowed-value"
-    "A variable is set in globals.yml and for a group or host. The more specific one wins here; in Kolla-Ansible globals.yml \
-     does."
-    "Remove the one that is not meant.";
+    "A variable is set in globals.yml and for a group or host. In `kolla` the more specific value wins, in Kolla-Ansible \
+     the value in globals.yml."
+    "Remove one of the values.";
 UnreadVariable "unread-variable"
     "A variable is set that no role, template or other variable reads."
     "Correct its name, or remove it.";
 UnreadFile "unread-file"
-    "A file in config/, `group_vars` or `host_vars`, or a template of a role, that nothing looks for."
-    "Move it to where the message says, or correct its name; `kolla config HOST SERVICE FILE --explain` lists which paths are looked for.";
+    "Nothing reads a file in config/, `group_vars` or `host_vars`, or a template of a role."
+    "Move it to the path in the message, or correct its name; `kolla config HOST SERVICE FILE --explain` lists the paths \
+     that are read.";
 OpenSecrets "open-secrets"
-    "A file of secrets can be read by others."
-    "`chmod 600` it.";
+    "Other users can read a file with secrets."
+    "Run `chmod 600` on it.";
 
 "Hosts":
 Unreachable "host-unreachable"
-    "A host's name or address cannot be reached."
-    "Check `ansible_host` and `ansible_port`, and that sshd runs.";
+    "The name or address of a host cannot be reached."
+    "Check `ansible_host` and `ansible_port`, and whether sshd runs.";
 NoService "host-no-service"
-    "A host answers, but a service that is asked through it does not."
-    "Look at the service with `kolla status` and `kolla logs`.";
+    "A host answers, but a service on it does not."
+    "Check the service with `kolla status` and `kolla logs`.";
 HostKeyUnknown "host-key-unknown"
-    "A host's key is not in `known_hosts`."
+    "The SSH key of a host is not in `known_hosts`."
     "Compare the fingerprint, then run again with `--accept-new-host-keys`.";
 HostKeyChanged "host-key-changed"
-    "A host's key differs from the recorded one."
-    "If the host was installed anew, remove the recorded key; else somebody may stand between.";
+    "The SSH key of a host differs from the recorded one."
+    "If the host was reinstalled, remove the recorded key; otherwise somebody may intercept the connection.";
 HostKeyRevoked "host-key-revoked"
-    "A host's key is marked as revoked."
+    "The SSH key of a host is marked as revoked."
     "Give the host another key.";
 LoginRefused "login-refused"
-    "No key was accepted."
+    "The host accepted no SSH key."
     "Set `ansible_user` and `ansible_ssh_private_key_file`, or load the key into an agent.";
 NoSudo "no-sudo"
-    "The login user may not become root without a password."
+    "The login user cannot become root without a password."
     "Allow it in sudoers, or log in as root.";
 SessionLost "session-lost"
-    "The SSH session ended while something was under way."
-    "Run again: what was done stays done.";
+    "The SSH session ended during an operation."
+    "Run again: finished operations are not repeated.";
 ForwardingRefused "forwarding-refused"
     "sshd does not forward to the container engine's socket."
     "Set `AllowStreamLocalForwarding yes` and `AllowTcpForwarding yes` in sshd_config.";
@@ -142,48 +143,48 @@ NoEngine "no-engine"
     "No container engine answers on a host."
     "Run `kolla bootstrap-servers`.";
 EngineForbidden "engine-forbidden"
-    "The container engine's socket is there, and the login user may not use it."
-    "Let `ansible_become` be true, or add the user to the group that owns the socket, as `docker`.";
+    "The container engine's socket exists, but the login user may not use it."
+    "Set `ansible_become: true`, or add the user to the group that owns the socket, for example `docker`.";
 NoEngineClient "no-engine-client"
-    "Root is reached by sudo, and no program on the host leads to the engine's socket: neither docker, podman nor socat."
+    "The login uses sudo, and the host has no program that connects to the engine's socket: docker, podman or socat."
     "Run `kolla bootstrap-servers`, which installs one; or log in as root.";
 Foreign "foreign"
-    "A host has a container or folder of the name of one of this site's that is not of this site; nothing was touched."
-    "Remove it if nobody needs it; with `--adopt` this site's own takes its place.";
+    "A host has a container or folder with a name of this site that another deployment created. Nothing was changed."
+    "Remove it if nobody needs it, or use `--adopt` to replace it.";
 Engine "engine"
-    "The container engine refused."
-    "Its own words say why.";
+    "The container engine refused a request."
+    "Its message says why.";
 Registry "registry"
-    "A registry cannot be reached, fails, does not know who asks, or does not have an image."
-    "Its own words say which: see that it runs, set `docker_registry_username`, or build and push the image.";
+    "A registry cannot be reached, fails, refuses the login, or does not have an image."
+    "Its message says which: start the registry, set `docker_registry_username`, or build and push the image.";
 CommandFailed "command-failed"
     "A command on a host failed."
-    "Its last lines on stderr say why.";
+    "The last lines of its stderr say why.";
 TimedOut "timed-out"
-    "A host was not heard of in time."
-    "Check its load and the network between.";
+    "A host did not answer in time."
+    "Check the load of the host and the network.";
 Leased "leased"
-    "Another run has the site's lease: only one at a time may change hosts, whichever it is limited to."
-    "Wait for it to end, or end it; the lease goes with it.";
+    "Another run has the site's lease: only one run at a time may change the site, whatever its `--limit`."
+    "Wait until it ends, or end it; this releases the lease.";
 NoMajority "no-majority"
-    "Too few of the hosts that grant the site's lease answer, so another run may be at work out of sight."
-    "Bring them back; `--without-majority` runs all the same.";
+    "Too few of the hosts that grant the site's lease answer, so another run may be active without being seen."
+    "Repair these hosts, or use `--without-majority` if no other run is active.";
 LeaseLost "lease-lost"
-    "The hosts that granted the site's lease were lost in the middle of a run: what was begun was finished."
-    "Run again: what was done stays done.";
+    "The run lost the hosts that granted the site's lease. It finished the operations in progress."
+    "Run again: finished operations are not repeated.";
 UnexpectedAnswer "unexpected-answer"
-    "A host or service answered what makes no sense."
-    "Look for what stands between, as a proxy; else report it.";
+    "A host or service gave an unexpected answer."
+    "Look for a proxy or another program in between; otherwise report it.";
 
 "Others":
 Operation "operation"
-    "An operation failed on a host; what depends on it was skipped, all else went on."
-    "Causes and the container's last log lines are shown; correct what they say and run again.";
+    "An operation failed on a host. Operations that depend on it were skipped, all others were carried out."
+    "The error shows the causes and the last log lines of the container; fix the cause and run again.";
 Local "local"
-    "Something on this machine failed: a file, a folder, a process."
+    "An operation on this machine failed: on a file, a folder or a process."
     "The message says which and why.";
 Interrupted "interrupted"
-    "The run was stopped by Ctrl-C, SIGTERM or a closed terminal: what was begun was finished, nothing new was started."
+    "Ctrl-C, SIGTERM or a closed terminal stopped the run. It finished the operations in progress and started no others."
     "Run again.";
 }
 
@@ -214,8 +215,8 @@ impl Serialize for Kind {
 pub fn page() -> String {
     let mut text = String::from(
         "# Errors and warnings\n\n\
-         Each has a kind, whose name stays as it is: the key `code` of `--output json` (see events.md). An error names its \
-         place\nand, as a hint, what helps in this case; here is what helps in general. This file is made by the program: \
+         Each error has a kind with a stable name: the key `code` of `--output json` (see events.md). An error names its \
+         place\nand a hint for its case; this page says what helps in general. The page is generated from the program; \
          `kolla docs\nerrors` prints it.\n",
     );
     let mut family = "";
