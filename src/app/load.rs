@@ -8,7 +8,7 @@ use indexmap::IndexSet;
 use super::App;
 use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::host::Facts;
-use crate::plan::{Input, Lookups, NAMED, Overrides, Plan, Selection, UnusedVariables};
+use crate::plan::{Call, Input, Lookups, NAMED, Overrides, Plan, Selection, UnusedVariables};
 use crate::role::{Role, Roles};
 use crate::shell::Mask;
 use crate::site::{Site, SiteOptions};
@@ -149,6 +149,18 @@ impl Loaded {
         hosts: &IndexSet<String>,
     ) -> Result<Plan> {
         Plan::whole(&Input { site: &self.site, roles: &self.roles, scopes, facts, overrides: &self.overrides, hosts })
+    }
+
+    /// The plan of an action.
+    pub(super) fn action(
+        &self,
+        call: &Call,
+        facts: &BTreeMap<String, Facts>,
+        scopes: &Scopes,
+        hosts: &IndexSet<String>,
+    ) -> Result<Plan> {
+        let Self { site, roles, overrides, .. } = self;
+        Plan::action(&Input { site, roles, scopes, facts, overrides, hosts }, call)
     }
 
     /// The plan without any host having been asked, to find mistakes and to draw it. An address that only the

@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+pub mod actions;
 mod agreement;
 pub mod build;
 pub mod config;

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result, nearest};
 use crate::host::Observer;
 use crate::op::{self, Op, Progress, ProgressSink, Want};
 use crate::plan::phase::{PHASES, named};
-use crate::plan::{Fixed, Node, Phase, Saved};
+use crate::plan::{Call, Fixed, Node, Phase, Saved};
 use crate::run::connect::{Connected, connect_with_lease};
 use crate::run::event::{Event, Sink, Summary};
 use crate::run::{RunContext, WalkOptions, foreign, walk};
@@ -28,6 +28,8 @@ pub struct Request {
     pub check: bool,
     /// Of `destroy`: also remove the images.
     pub include_images: bool,
+    /// Of `do`: what is asked for.
+    pub action: Option<Call>,
     /// Of `stop` and `destroy`: what is done about others that need what goes.
     pub dependents: Dependents,
     /// Write what would change to this file instead.
@@ -39,7 +41,15 @@ pub struct Request {
 impl Request {
     /// All of a phase.
     pub fn of(phase: &'static Phase) -> Self {
-        Self { phase, check: false, include_images: false, dependents: Dependents::default(), save: None, saved: None }
+        Self {
+            phase,
+            check: false,
+            include_images: false,
+            action: None,
+            dependents: Dependents::default(),
+            save: None,
+            saved: None,
+        }
     }
 }
 
@@ -104,7 +114,6 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
     for warning in loaded.warnings(&lookups) {
         sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
     }
-    drop(facts);
     if phase.want != Want::Running {
         dependents::ordered(&mut selection, request.dependents, (loaded, &whole, &connected), check, &**sink)?;
     }
@@ -129,7 +138,10 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
         want: phase.want,
     };
     let mut found = search.all();
-    let mut plan = whole.select(phase, &selection);
+    let mut plan = match &request.action {
+        Some(call) => loaded.action(call, &facts, &scopes, &hosts)?.select(phase, &selection),
+        None => whole.select(phase, &selection),
+    };
     if request.dependents == Dependents::Abort {
         plan.kill();
     }

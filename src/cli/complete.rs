@@ -144,6 +144,22 @@ pub(super) fn roles() -> Vec<CompletionCandidate> {
     Line::read().roles().0.values().map(|role| candidate(&role.name, &role.about)).collect()
 }
 
+/// The roles that have actions.
+pub(super) fn roles_with_actions() -> Vec<CompletionCandidate> {
+    let roles = Line::read().roles();
+    let roles = roles.0.values().filter(|role| !role.actions.is_empty());
+    roles.map(|role| candidate(&role.name, &role.about)).collect()
+}
+
+/// The actions of the role that stands on the line.
+pub(super) fn actions() -> Vec<CompletionCandidate> {
+    let line = Line::read();
+    let roles = line.roles();
+    let named = line.words.iter().find_map(|word| roles.0.get(word));
+    let actions = named.into_iter().flat_map(|role| &role.actions);
+    actions.map(|(name, action)| candidate(name, &action.about)).collect()
+}
+
 /// The services of all roles.
 pub(super) fn services() -> Vec<CompletionCandidate> {
     let roles = Line::read().roles();

@@ -3,6 +3,7 @@
 //! One file a command or family. A command takes an [`Invocation`] and never reads the environment, prints to
 //! a stream of its own or ends the process. It makes a request of its options, and text of what [`crate::app`] answers.
 
+mod actions;
 mod apply;
 mod build;
 mod complete;
@@ -97,6 +98,8 @@ pub enum Command {
     Plan(plan::Plan),
     /// Carry out a saved plan; refuse if the hosts have changed since
     Apply(apply::Apply),
+    /// Do what a role offers to do with its services, as `kolla do etcd defragment`
+    Do(actions::Do),
     /// Show the state of all services, clusters and agents
     Status(status::Status),
     /// Draw the dependency graph of a command's plan
@@ -138,6 +141,7 @@ impl Command {
             Self::Config(command) => command.run(at).await,
             Self::Plan(command) => command.run(at).await,
             Self::Apply(command) => command.run(at).await,
+            Self::Do(command) => command.run(at).await,
             Self::Status(command) => command.run(at).await,
             Self::Graph(command) => command.run(at).await,
             Self::History(command) => Ok(command.run(at)),
@@ -153,7 +157,10 @@ impl Command {
 
     /// An interrupt lets it finish what it has begun; others just end.
     fn finishes(&self) -> bool {
-        matches!(self, Self::Phase(_) | Self::Plan(_) | Self::Apply(_) | Self::InitRunonce(_) | Self::Quickstart(_))
+        matches!(
+            self,
+            Self::Phase(_) | Self::Do(_) | Self::Plan(_) | Self::Apply(_) | Self::InitRunonce(_) | Self::Quickstart(_)
+        )
     }
 }
 

@@ -162,7 +162,7 @@ async fn genconfig(at: &Invocation, dir: &Path) -> Result<Exit> {
 }
 
 /// Refuses unless it was said that this is meant.
-fn meant(command: &str, said: bool, effect: &str) -> Result<()> {
+pub(super) fn meant(command: &str, said: bool, effect: &str) -> Result<()> {
     if said {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! which it tells what is left to do; two `diff`s in a row change nothing; `attributes` differ where `diff` does; equal
 //! operations have equal JSON. `diff` holds an [`Observer`](crate::host::Observer) only, so a dry run cannot write.
 
+pub mod action;
 pub mod api;
 mod attribute;
 pub mod catalog;
@@ -161,6 +162,8 @@ pub enum Turn {
 /// What an operation is for: phases select by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
+    /// An operator asks for it by name.
+    Action,
     /// It only looks, before anything is deployed.
     Check,
     /// It prepares a host.
@@ -238,6 +241,8 @@ macro_rules! operations {
 }
 
 operations! {
+    /// A verb of a service that an operator asks for.
+    Action(action::Action) in Action,
     /// What Keystone is to know of a service.
     Catalog(catalog::Catalog) in Setting,
     /// Something that must hold.

@@ -3,6 +3,7 @@
 //! A [`Plan`] is a graph of operations, each on one host. [`Plan::whole`] makes the graph of everything a
 //! site wants; [`Plan::select`] keeps of it what a phase, tags and a limit ask for.
 
+mod actions;
 mod build;
 mod builder;
 mod checks;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
+pub use actions::Call;
 pub use builder::Input;
 pub use config::{FileLine, FileSource, ServiceFile, service_files};
 pub use fixed::Fixed;
@@ -113,6 +115,14 @@ impl Plan {
     /// Every mistake in roles, variables and templates that shows for any host, together.
     pub fn whole(input: &Input<'_>) -> Result<Self> {
         build::whole(input)
+    }
+
+    /// The plan of an action.
+    ///
+    /// # Errors
+    /// What is asked for is not there, or not as its role wants it.
+    pub fn action(input: &Input<'_>, call: &Call) -> Result<Self> {
+        actions::plan(input, call)
     }
 
     /// The database that steps of a phase ask for their receipts, and a host with such a step.

@@ -37,6 +37,7 @@ pub const PHASES: &[Phase] = &[
     Phase { name: "genconfig", keep: &[Class::Files], ..PLAIN },
     Phase { name: "deploy", keep: DEPLOY, ..PLAIN },
     Phase { name: "reconfigure", keep: RECONFIGURE, ..PLAIN },
+    Phase { name: "do", keep: &[Class::Action], ..PLAIN },
     Phase { name: "check", keep: &[Class::Ready], looks: true, ..PLAIN },
     Phase { name: "stop", keep: &[Class::Container], want: Want::Stopped, reverse: true, ..PLAIN },
     Phase {

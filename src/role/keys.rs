@@ -24,6 +24,7 @@ pub(super) const TOP: Keys = Keys {
         ("services", Shape::Named(&Shape::Keys(&SERVICE))),
         ("host", Shape::List(&Shape::Keys(&HOST_ITEM))),
         ("steps", Shape::List(&Shape::Keys(&STEP))),
+        ("actions", Shape::Named(&Shape::Keys(&ACTION))),
         ("checks", Shape::List(&Shape::Keys(&CHECK))),
         ("status", Shape::List(&Shape::Keys(&STATUS))),
     ],
@@ -39,6 +40,21 @@ const RULE: Shape = Shape::Either(
 );
 
 const RANGE: Keys = keys(&[("from", Shape::Decimal), ("to", Shape::Decimal)], &["from", "to"]);
+
+/// What `kolla do` can ask a service to do.
+const ACTION: Keys = keys(
+    &[
+        ("about", Shape::Name),
+        ("service", Shape::Name),
+        ("on", Shape::OneOf(&["first", "every", "host"])),
+        ("arguments", Shape::Named(&Shape::Name)),
+        ("guard", Probe::SHAPE),
+        ("command", Shape::Words),
+        ("done", Probe::SHAPE),
+        ("loses_data", Shape::Plain),
+    ],
+    &["about", "service", "command"],
+);
 
 const NUMBER: Keys = keys(&[("group", Shape::Name), ("from", Shape::Number)], &["group"]);
 

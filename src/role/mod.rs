@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use regex::Regex;
 
 pub use all::Roles;
 pub use file::{FileSpec, Merge, Source};
@@ -53,6 +54,8 @@ pub struct Role {
     pub host: Vec<HostItem>,
     /// What is done once a deployment.
     pub steps: Vec<Step>,
+    /// What its services can be asked to do, by name.
+    pub actions: IndexMap<String, Action>,
     /// What must hold before anything is deployed.
     pub checks: Vec<Check>,
     /// What `kolla status` tells beyond containers.
@@ -256,6 +259,52 @@ impl Step {
         match &self.written.data {
             Data::Map(map) => map.get("service")?.value.as_str(),
             _ => None,
+        }
+    }
+}
+
+/// Something that a service can be asked to do.
+#[derive(Debug, Clone)]
+pub struct Action {
+    /// Where it stands.
+    pub node: Node,
+    /// One sentence.
+    pub about: String,
+    /// In whose containers.
+    pub service: String,
+    /// On which hosts.
+    pub on: On,
+    /// What an operator gives by name, and what that must match.
+    pub arguments: Vec<(String, Regex)>,
+    /// Must hold before.
+    pub guard: Option<Node>,
+    /// Words of the program.
+    pub command: Node,
+    /// Holds once it is done.
+    pub done: Option<Node>,
+    /// The operator has to confirm that data are lost.
+    pub loses_data: bool,
+}
+
+/// On which hosts of a group something is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum On {
+    /// On the first that answers.
+    #[default]
+    First,
+    /// On each, one after the other.
+    Every,
+    /// On the one that the operator names.
+    Host,
+}
+
+impl On {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Every => "every",
+            Self::Host => "host",
         }
     }
 }

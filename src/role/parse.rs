@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use regex::Regex;
 
 use super::keys::{CHECK, HOST_ITEM, STEP, TOP};
 use super::parser::{Parser, pairs};
 use super::{
-    Balancer, Check, Cluster, FileSpec, Files, HostItem, Limits, Number, Permission, Role, Rule, Service, StatusItem,
-    StatusKind, Step, Templates,
+    Action, Balancer, Check, Cluster, FileSpec, Files, HostItem, Limits, Number, On, Permission, Role, Rule, Service,
+    StatusItem, StatusKind, Step, Templates,
 };
 use crate::error::{InputError, Kind};
 use crate::examples;
@@ -48,6 +49,8 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let steps = top.list("steps").iter().filter_map(|node| parser.step(node, &needs)).collect();
     let checks = top.list("checks").iter().filter_map(|node| parser.check(node)).collect();
     let status = top.list("status").iter().filter_map(|node| parser.status(node)).collect();
+    let actions =
+        top.map("actions").into_iter().filter_map(|(name, entry)| parser.action(name, &entry.value)).collect();
     let mut layer = parser.vars(name, &services, &vars);
     let numbers = parser.numbers(&mut layer, &top.map("numbers"));
     let values = parser.values(&layer, &top.map("values"));
@@ -74,6 +77,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
         services,
         host,
         steps,
+        actions,
         checks,
         status,
         templates,
@@ -264,6 +268,35 @@ impl Parser<'_> {
             word: words::STEPS[at],
             written: written.clone(),
         })
+    }
+
+    fn action(&mut self, name: &str, node: &Node) -> Option<(String, Action)> {
+        let mut fields = Fields::of(self.document, node);
+        let mut arguments = Vec::new();
+        for (name, entry) in fields.map("arguments") {
+            // The whole value is what the pattern says.
+            let pattern = entry.value.as_str().unwrap_or(".+");
+            match Regex::new(&format!("^(?:{pattern})$")) {
+                Ok(pattern) => arguments.push((name.to_owned(), pattern)),
+                Err(_) => self.fail(&entry.value, format!("`{pattern}` is no regular expression"), Kind::WrongValue),
+            }
+        }
+        let action = Action {
+            node: node.clone(),
+            about: fields.text("about").unwrap_or_default(),
+            service: fields.text("service").unwrap_or_default(),
+            on: match fields.text("on").as_deref() {
+                Some("every") => On::Every,
+                Some("host") => On::Host,
+                _ => On::First,
+            },
+            arguments,
+            guard: fields.take("guard").cloned(),
+            command: fields.take("command")?.clone(),
+            done: fields.take("done").cloned(),
+            loses_data: fields.flag("loses_data"),
+        };
+        Some((name.to_owned(), action))
     }
 
     fn check(&mut self, node: &Node) -> Option<Check> {
