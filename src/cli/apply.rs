@@ -10,11 +10,7 @@ use crate::app::run::{Request, phase};
 use crate::app::saved::saved_plan;
 use crate::error::Result;
 
-/// Carries out a saved plan. Give the same limit and tags as when the plan was saved.
-///
-/// Compares the hosts, the registry and the site with the saved plan first. It refuses to change anything if one of them
-/// matches neither the state when the plan was saved nor the state that the plan makes. The same command resumes a run that
-/// was killed.
+/// Carries out a saved plan.
 #[derive(Debug, Args)]
 pub struct Apply {
     /// The file that `kolla plan --save` wrote

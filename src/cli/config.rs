@@ -11,8 +11,7 @@ use crate::plan::{FileLine, ServiceFile};
 use crate::report::paint::Paint;
 use crate::report::{Table, columns};
 
-/// Shows the configuration files of a service's container on a host, without connecting to the host. The files of
-/// CONFIGDIR/config are merged into those of the role. Secrets are hidden.
+/// Shows the configuration files of a service's container on a host, without connecting to the host.
 #[derive(Debug, Args)]
 pub struct Config {
     /// The host

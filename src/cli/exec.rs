@@ -7,7 +7,7 @@ use super::{Exit, Invocation, complete};
 use crate::app::container::exec;
 use crate::error::{Error, Result};
 
-/// Runs a program in a service's container on a host, and exits with its exit code.
+/// Runs a program in a service's container on a host.
 #[derive(Debug, Args)]
 pub struct Exec {
     /// The host

@@ -7,7 +7,7 @@ use super::{Exit, Invocation};
 use crate::app::passwords;
 use crate::error::{Result, numbered};
 
-/// Generates a secret for each empty entry of the file that `-p/--passwords` names. An encrypted file stays encrypted.
+/// Generates a secret for each empty entry of the file that `-p/--passwords` names.
 #[derive(Debug, Args)]
 pub struct Genpwd {}
 

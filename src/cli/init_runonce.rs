@@ -16,8 +16,7 @@ use crate::cloud::demo::{External, Internal, Range};
 use crate::error::Result;
 use crate::run::event::Summary;
 
-/// Creates what a first server needs: image, flavors, key pair, networks, router, security group rules and quotas. Existing
-/// resources are kept.
+/// Creates what a first server needs: image, flavors, key pair, networks, router, security group rules and quotas.
 #[derive(Debug, Clone, Args)]
 pub struct InitRunonce {
     /// The image file, qcow2 or raw [default: a cirros*.img or guest.qcow2 in CONFIGDIR, else the file of `kolla build guest`]
@@ -26,7 +25,7 @@ pub struct InitRunonce {
     /// Also start a server `demo1` and wait until it has booted
     #[arg(long)]
     pub server: bool,
-    /// Create the external network
+    /// Whether to create the external network
     #[arg(long, env = "ENABLE_EXT_NET", hide_env_values = true, value_name = "0|1", default_value = "1")]
     #[arg(action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     pub enable_ext_net: bool,
@@ -45,7 +44,7 @@ pub struct InitRunonce {
     /// The address of the router in the internal network [default: 10.0.0.1]
     #[arg(long, env = "DEMO_NET_GATEWAY", hide_env_values = true, value_name = "ADDRESS")]
     pub demo_net_gateway: Option<Ipv4Addr>,
-    /// The DNS server for servers [default: 8.8.8.8]
+    /// The DNS server of the internal network [default: 8.8.8.8]
     #[arg(long, env = "DEMO_NET_DNS", hide_env_values = true, value_name = "ADDRESS")]
     pub demo_net_dns: Option<Ipv4Addr>,
 }

@@ -10,8 +10,7 @@ use crate::app::passwords;
 use crate::error::{Result, numbered};
 use crate::site::MergeFiles;
 
-/// Writes the new file with the values of the old file, followed by the names that only the old file has. An empty value of
-/// the old file replaces nothing. The result is encrypted if the old file is encrypted.
+/// Merges the secrets of an old file into a new one.
 #[derive(Debug, Args)]
 pub struct Mergepwd {
     /// The file with the secrets of the site

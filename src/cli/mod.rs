@@ -77,46 +77,82 @@ pub enum Command {
     #[allow(missing_docs)]
     Phase(phases::PhaseCommand),
     /// Write openrc scripts and clouds.yaml for the administrator
+    ///
+    /// Writes them to CONFIGDIR. They contain the administrator's password.
     PostDeploy(post_deploy::PostDeploy),
     /// Create an image, flavors, a key pair and networks for a first server
+    ///
+    /// Also creates a router, security group rules and quotas. Existing resources are kept.
     InitRunonce(init_runonce::InitRunonce),
     /// Generate a secret for each empty entry of passwords.yml
+    ///
+    /// `-p/--passwords` names another file. An encrypted file stays encrypted.
     Genpwd(genpwd::Genpwd),
     /// Merge the secrets of an old passwords.yml into a new one
+    ///
+    /// Writes the new file with the values of the old file, followed by the names that only the old file has. An empty value
+    /// of the old file replaces nothing. The result is encrypted if the old file is encrypted.
     Mergepwd(mergepwd::Mergepwd),
     /// List secrets that are empty, weak, unknown or unused
+    ///
+    /// Exits with code 1 if a secret that an enabled role reads is empty or missing.
+    ///
+    /// A secret is unknown if no role or variable reads it, and unused if no enabled role does. A secret is weak if it has
+    /// fewer than 8 characters, or fewer than 20 of one class (lower case, upper case, digits or punctuation); if it has
+    /// fewer than 5 different characters; or if it is a common password or its own name.
     Passwords(passwords::Passwords),
     /// Check inventory, variables, roles and templates without connecting to a host
+    ///
+    /// With `--output json`, prints one JSON object per finding, for editors. `kolla docs errors` lists the kinds of findings.
     Validate(validate::Validate),
     /// List hosts, their addresses and groups
     Inventory(inventory::Inventory),
     /// Show the variables of a host and where each value is set
     Vars(vars::Vars),
     /// Show the configuration files of a container and where each line comes from
+    ///
+    /// Does not connect to the host. The files of CONFIGDIR/config are merged into those of the role. Secrets are hidden.
     Config(config::Config),
     /// Show what a command would change, and optionally save the plan
+    ///
+    /// Connects to the hosts and changes nothing. `kolla apply` carries out a saved plan.
     Plan(plan::Plan),
     /// Carry out a saved plan; refuse if the hosts have changed since
+    ///
+    /// Give the same limit and tags as when the plan was saved. Before it changes anything, `apply` compares the hosts, the
+    /// registry and the site with the saved plan. It refuses if one of them matches neither the state when the plan was
+    /// saved nor the state that the plan makes. The same command resumes a run that was killed.
     Apply(apply::Apply),
     /// Do what a role offers to do with its services, as `kolla do etcd defragment`
     Do(actions::Do),
     /// Show the state of all services, clusters and agents
+    ///
+    /// Exits with code 1 if a service does not run, or a cluster or agent is not well. A container that differs from the site
+    /// is shown, and does not change the exit code.
     Status(status::Status),
     /// Draw the dependency graph of a command's plan
     Graph(graph::Graph),
     /// List past runs and their records
+    ///
+    /// Lists the runs of this machine and user, newest first, with the timeline of each. The last 50 runs are kept.
     History(history::History),
     /// Show the log of a service's container
     Logs(logs::Logs),
     /// Run a program in a service's container
+    ///
+    /// Exits with the exit code of the program.
     Exec(exec::Exec),
     /// Build container images and push them to a registry
+    ///
+    /// Builds each image after its parent. `--push` pushes the images.
     Build(build::Build),
     /// Run an image registry on this machine
     Registry(registry::Registry),
     /// Create test hosts as containers on this machine
     Lab(lab::Lab),
     /// Build images, create test hosts and deploy a cloud on this machine
+    ///
+    /// Also starts an image registry, and a server in the cloud. Reports first which packages it installs on this machine.
     Quickstart(quickstart::Quickstart),
     /// Print documentation, man pages and shell completions
     Docs(docs::Docs),

@@ -8,12 +8,7 @@ use crate::app::passwords::passwords;
 use crate::error::{Result, numbered};
 use crate::report::Table;
 
-/// Lists secrets that are empty, weak, unknown or unused. Exits with code 1 if a secret that an enabled role reads is empty
-/// or missing.
-///
-/// A secret is unknown if no role or variable reads it, and unused if no enabled role does. A secret is weak if it has fewer
-/// than 8 characters, or fewer than 20 of one class (lower case, upper case, digits or punctuation); if it has fewer than 5
-/// different characters; or if it is a common password.
+/// Lists secrets that are empty, weak, unknown or unused.
 #[derive(Debug, Args)]
 pub struct Passwords {}
 

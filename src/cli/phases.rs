@@ -28,16 +28,23 @@ pub enum PhaseCommand {
     /// Write the configuration of all services without restarting them
     Genconfig(Genconfig),
     /// Deploy all services; change only what differs from the site
+    ///
+    /// Keeps the old container of a service until the new one is ready, and restores it if the new one fails. Running the
+    /// command again resumes a run that was killed.
     Deploy,
     /// Write the configuration, then reload or replace only the containers that it changes
     Reconfigure,
     /// Ask every service whether it is ready; change nothing
+    ///
+    /// Runs the readiness probe of each container. `kolla deploy --check --diff` shows what differs from the site.
     Check,
     /// Stop all services and keep their data
     Stop(Stop),
     /// Remove all services and their data from the hosts
     Destroy(Destroy),
     /// Restart the MariaDB cluster after all of its members went down
+    ///
+    /// Starts from the member with the newest data. Changes nothing while a cluster serves.
     MariadbRecovery,
 }
 

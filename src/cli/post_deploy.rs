@@ -9,7 +9,7 @@ use crate::app::post_deploy::{access, write};
 use crate::error::Result;
 use crate::run::event::Summary;
 
-/// Writes openrc scripts and clouds.yaml to CONFIGDIR. They contain the administrator's password.
+/// Writes openrc scripts and clouds.yaml to CONFIGDIR.
 #[derive(Debug, Args)]
 pub struct PostDeploy {}
 

@@ -20,8 +20,7 @@ const FINE: &str = "running";
 /// Home, and clear to the end of the screen.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
-/// Shows the services of all hosts, and the state of clusters and agents. Exits with code 1 if a service does not run or a
-/// cluster or agent is not well. A container that differs from the site is shown, and does not change the exit code.
+/// Shows the services of all hosts, and the state of clusters and agents.
 #[derive(Debug, Args)]
 pub struct Status {
     /// Show one line per container, with its age and image

@@ -11,8 +11,7 @@ use crate::app::validate::validate;
 use crate::error::{Result, numbered};
 use crate::report::json::finding;
 
-/// Checks the inventory, variables, roles and templates of the site, or one role by itself. With `--output json`, prints one
-/// JSON object per finding, for editors; `kolla docs errors` lists the kinds of findings.
+/// Checks the inventory, variables, roles and templates of the site, or one role by itself.
 #[derive(Debug, Args)]
 pub struct Validate {
     /// Check only the role in this folder, without a site
