@@ -31,9 +31,9 @@ pub fn is_template(text: &str) -> bool {
 
 /// A template where text is taken as it is written.
 pub fn not_rendered(what: &str) -> InputError {
-    InputError::new(format!("{what} is taken as it is written: no template is rendered in it")).of(Kind::RoleRule).hint(
-        "write what the template would give; what varies goes into `command`, `env`, `when` or the content of a file",
-    )
+    InputError::new(format!("{what} must be plain text: templates are not rendered here"))
+        .of(Kind::RoleRule)
+        .hint("write the value itself; templates are for `command`, `env`, `when` and the content of files")
 }
 
 /// A parsed file.

@@ -309,7 +309,7 @@ fn name_in_set(
             (format!("two files of service {service} go to {to}"), "leave one of them out, or say `when` for both")
         } else {
             let message = format!("another file of service {service} is called `{name}`, too");
-            (message, "give this one a name of its own among the operator's files: `override: FILE`")
+            (message, "give the operator's file for this one another name: `override: FILE`")
         };
         let error = InputError::new(message).of(Kind::RoleRule).at(values.document.place(&spec.node));
         values.note(error.hint(hint));

@@ -202,15 +202,15 @@ impl UnusedVariable {
                 (format!("`{name}` is called `{to}` today"), format!("write `{to}`"))
             }
             Fault::Renamed { to, .. } => {
-                (format!("`{name}` is called `{to}` today, which is not supported here"), "take it out".into())
+                (format!("`{name}` is called `{to}` today, which is not supported here"), "remove it".into())
             }
             Fault::Unsupported { topic, .. } => (
                 format!("`{name}`, which Kolla-Ansible has for {topic}, is not supported here"),
-                if name.starts_with(ENABLE) { "set it to `false`" } else { "take it out" }.into(),
+                if name.starts_with(ENABLE) { "set it to `false`" } else { "remove it" }.into(),
             ),
             Fault::Unread => (
                 format!("nothing reads the variable `{name}`"),
-                "take it out, or name it in a file of config/ or in a variable that is read".into(),
+                "remove it, or use it in a file of config/ or in a variable that a role reads".into(),
             ),
         }
     }

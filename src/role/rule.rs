@@ -149,7 +149,7 @@ impl Rule {
                 Some(0 | 1000..=LONGEST) => (true, String::new()),
                 Some(1..1000) => (false, "at least a millisecond, or 0".to_owned()),
                 Some(_) => (false, "at most 2147483647 milliseconds, which is less than 25 days".to_owned()),
-                None => (false, "a length of time, as `500ms`, `30s`, `1m` or `6h`".to_owned()),
+                None => (false, "a duration such as `500ms`, `30s`, `1m` or `6h`".to_owned()),
             },
             Self::Url => (is_url(value), "a URL by HTTP, as `http://192.0.2.10:8099`".to_owned()),
             Self::OneOf(words) => {
@@ -173,7 +173,7 @@ impl Rule {
         (!holds).then(|| match (near, self) {
             (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
             (None, Self::OneOf(words)) if words.len() == 1 => {
-                error.hint(format!("nothing else is there yet: leave `{name}` out"))
+                error.hint(format!("other values are not supported yet: remove `{name}`"))
             }
             (None, Self::Duration) if time.is_some() => {
                 let right = if time > Some(LONGEST) { "`24d` or less" } else { "`1ms` or more" };
@@ -183,7 +183,7 @@ impl Rule {
                 error.hint(format!("nothing here serves TLS yet: write it with `http://`, or leave `{name}` out"))
             }
             (None, Self::Duration) => {
-                error.hint("write a whole number with a unit: us, ms, s, m, h or d; without one it is of milliseconds")
+                error.hint("write a whole number with a unit: us, ms, s, m, h or d; a number alone is in milliseconds")
             }
             (None, _) => error,
         })

@@ -197,7 +197,7 @@ impl<'a> Values<'a> {
         };
         let seconds = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
         seconds.unwrap_or_else(|| {
-            self.fail(node, format!("`{text}` is no length of time, as `30s` or `5m`"));
+            self.fail(node, format!("`{text}` is not a duration such as `30s` or `5m`"));
             0
         })
     }
@@ -218,7 +218,7 @@ impl<'a> Values<'a> {
         };
         let bytes = number.parse::<i64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
         bytes.unwrap_or_else(|| {
-            self.fail(node, format!("`{text}` is no size, as `512m` or `4g`"));
+            self.fail(node, format!("`{text}` is not a size such as `512m` or `4g`"));
             0
         })
     }

@@ -54,7 +54,7 @@ fn nothing_is_said_to_be_reached_by_https() {
     // What follows from a wrong protocol is not told beside it.
     for name in ["internal_protocol", "public_protocol"] {
         let told = told(&format!("{name}: https\n"));
-        let hint = format!("nothing else is there yet: leave `{name}` out");
+        let hint = format!("other values are not supported yet: remove `{name}`");
         assert_eq!(told, [format!("2:`{name}` must be http: `https`: {hint}")]);
     }
     assert_eq!(told("glance_public_endpoint: http://cloud.example.org\n"), [""; 0]);
