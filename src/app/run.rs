@@ -13,7 +13,7 @@ use super::{App, Listeners, Loaded, post_deploy, saved, strays};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::host::Observer;
 use crate::op::{self, Op, Progress, ProgressSink, Want};
-use crate::plan::phase::{PHASES, named};
+use crate::plan::phase::{ACTION, PHASES, named};
 use crate::plan::{Call, Fixed, Node, Phase, Saved};
 use crate::run::connect::{Connected, connect_with_lease};
 use crate::run::event::{Event, Sink, Summary};
@@ -50,6 +50,11 @@ impl Request {
             save: None,
             saved: None,
         }
+    }
+
+    /// An action.
+    pub fn action(call: Call) -> Self {
+        Self { action: Some(call), ..Self::of(&ACTION) }
     }
 }
 

@@ -8,7 +8,7 @@ use super::phases::{meant, walk};
 use super::{Exit, Invocation, complete};
 use crate::app::Loaded;
 use crate::app::actions::{loses_data, offered};
-use crate::app::run::{Request, phase};
+use crate::app::run::Request;
 use crate::error::{Error, Result};
 use crate::plan::Call;
 use crate::report::Table;
@@ -48,7 +48,7 @@ impl Do {
             let name = format!("do {} {}", call.role, call.action);
             meant(&name, self.yes_i_really_really_mean_it || at.global.check, "loses data")?;
         }
-        let request = Request { check: at.global.check, action: Some(call), ..Request::of(phase("do")?) };
+        let request = Request { check: at.global.check, ..Request::action(call) };
         walk(at, &request).await
     }
 

@@ -1,5 +1,7 @@
 //! The plan of an action: what a role says of it, for the hosts that it is for.
 
+use std::collections::BTreeMap;
+
 use super::builder::{Builder, Input};
 use super::instance::Instance;
 use super::overrides::Searched;
@@ -122,7 +124,8 @@ pub(super) fn plan(input: &Input<'_>, call: &Call) -> Result<Plan> {
 }
 
 fn operation(action: &Action, call: &Call, instance: &Instance<'_>, values: &mut Values<'_>) -> Op {
-    let arguments: Value = call.arguments.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let arguments: BTreeMap<&str, &str> = call.arguments.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let arguments = Value::from(minijinja::value::Serde(arguments));
     let scope = values.scope.with(vec![("arguments".to_owned(), arguments)]);
     let used_by = values.used_by.clone();
     let mut values = Values { scope: &scope, document: values.document, used_by, errors: &mut *values.errors };

@@ -29,6 +29,9 @@ const RECONFIGURE: &[Class] = &[Class::Files, Class::Cluster, Class::Setting, Cl
 const PLAIN: Phase =
     Phase { name: "", keep: &[], roles: &[], want: Want::Running, reverse: false, looks: false, recover: false };
 
+/// What an operator asks for by name: of a plan of its own.
+pub const ACTION: Phase = Phase { name: "do", keep: &[Class::Action], ..PLAIN };
+
 /// All phases.
 pub const PHASES: &[Phase] = &[
     Phase { name: "bootstrap-servers", keep: &[Class::Host], ..PLAIN },
@@ -37,7 +40,6 @@ pub const PHASES: &[Phase] = &[
     Phase { name: "genconfig", keep: &[Class::Files], ..PLAIN },
     Phase { name: "deploy", keep: DEPLOY, ..PLAIN },
     Phase { name: "reconfigure", keep: RECONFIGURE, ..PLAIN },
-    Phase { name: "do", keep: &[Class::Action], ..PLAIN },
     Phase { name: "check", keep: &[Class::Ready], looks: true, ..PLAIN },
     Phase { name: "stop", keep: &[Class::Container], want: Want::Stopped, reverse: true, ..PLAIN },
     Phase {

@@ -296,20 +296,44 @@ def etcd(lab):
     expect("leader of 3 members" in text, f"status does not tell the leader:\n{text}")
 
 
-def etcd_leader_killed(lab):
-    """the leader of etcd dies while a client writes: another one leads, nothing is lost"""
+def etcd_leader_hangs(lab):
+    """the leader of etcd hangs, then dies, while a client writes: another one leads, nothing is lost"""
     leader = etcd_leader(lab)
+
+    def another():
+        return any(state == "leader" for host, state in etcd_states(lab).items() if host != leader)
+
     with Etcd(lab) as writer:
-        lab.crash(leader, "etcd")
-        def another():
-            return any(state == "leader" for host, state in etcd_states(lab).items() if host != leader)
+        lab.engine(leader, "/containers/etcd/pause", method="POST")
         took = wait_until("another leader", 30, another, 0.05)
+        lab.engine(leader, "/containers/etcd/unpause", method="POST")
+        lab.crash(leader, "etcd")
         wait_until("all three", 60, lambda: None not in etcd_states(lab).values())
         count = len(writer.written)
         wait_until("more writes", 30, lambda: len(writer.written) > count + 50)
     say(f"another one of etcd led after {took:.2f} s")
-    writer.judge("leader of etcd killed", 10)
+    writer.judge("leader of etcd hung and died", 10)
     converged(lab)
+
+
+def etcd_actions(lab):
+    """kolla do lists what etcd can do, and does it: another member leads, all are defragmented"""
+    text = lab.kolla("do", "etcd")
+    expect("defragment" in text and "move-leader --to HOST" in text, f"the list:\n{text}")
+    chosen = next(host for host, state in etcd_states(lab).items() if state == "follower")
+    lab.kolla("do", "etcd", "move-leader", "--to", chosen, "--check")
+    expect(etcd_leader(lab) != chosen, "--check did it")
+    lab.kolla("do", "etcd", "move-leader", "--to", chosen)
+    expect(etcd_leader(lab) == chosen, f"{etcd_leader(lab)} leads, not {chosen}")
+    with Etcd(lab) as writer:
+        events = lab.events("do", "etcd", "defragment")
+    done = finished(events, "action defragment in etcd")
+    expect(sorted(done) == HOSTS, f"done on {done}")
+    writer.judge("defragmented", 10)
+    lab.kolla("do", "etcd", "move-leader", code=2)
+    lab.kolla("do", "etcd", "defrag", code=2)
+    text = lab.kolla("history", quiet=True)
+    expect("do etcd defragment" in text, f"it is not in the history:\n{text}")
 
 
 def etcd_leader_last(lab):
@@ -383,7 +407,7 @@ def standalone(lab):
     converged(lab)
 
 
-TESTS = [raised, leader_killed, leader_last, numbers_stay, member_replaced, etcd, etcd_leader_killed, etcd_leader_last,
+TESTS = [raised, leader_killed, leader_last, numbers_stay, member_replaced, etcd, etcd_leader_hangs, etcd_leader_last, etcd_actions,
          etcd_member_replaced, pseudo_distributed, standalone]
 
 

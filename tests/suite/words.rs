@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use kolla::op::Op;
+use kolla::plan::{Call, Plan};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -26,6 +27,8 @@ struct Case {
     /// Hosts of which nothing is known.
     #[serde(default)]
     unknown: Vec<String>,
+    /// The action that is asked for; the whole plan where it is absent.
+    action: Option<Asked>,
     /// Parts of operations, by their ids.
     #[serde(default)]
     plan: BTreeMap<String, Value>,
@@ -38,6 +41,15 @@ struct Case {
     /// What is said against it, with the hint.
     #[serde(default)]
     error: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    action: String,
+    #[serde(default)]
+    arguments: BTreeMap<String, String>,
+    to: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +76,19 @@ fn wrong(table: &Table, case: &Case) -> Option<String> {
     folder.write("globals.yml", &(globals + &case.globals));
     folder.write("roles/toy/role.yml", case.role.as_ref().unwrap_or(&table.role));
     folder.write("known.json", &serde_json::to_string(&(&case.kept, &case.unknown)).unwrap());
-    let plan = match folder.plan() {
+    let made = match &case.action {
+        None => folder.plan(),
+        Some(asked) => {
+            let call = Call {
+                role: "toy".into(),
+                action: asked.action.clone(),
+                arguments: asked.arguments.clone().into_iter().collect(),
+                to: asked.to.clone(),
+            };
+            folder.input(|input| Plan::action(input, &call))
+        }
+    };
+    let plan = match made {
         Ok(plan) => plan,
         Err(error) => {
             let said = kolla::report::text::error(&error, false);
