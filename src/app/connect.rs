@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::{App, Loaded};
 use crate::cloud::access::HOLDERS;
 use crate::error::Result;
-use crate::host::{LeaseNote, LookRequest, Observe, Observer, RegistryLogin};
+use crate::host::{LeaseNote, Login, LookRequest, Observe, Observer, RegistryLogin};
 use crate::op::word::HostContext;
 use crate::op::{Peer, PlainRegistry, Shared};
 use crate::report::time::rfc3339;
@@ -52,11 +52,12 @@ impl Loaded {
 
 /// How hosts are connected.
 pub(super) fn connect_options(app: &App, requests: Option<Observe>) -> ConnectOptions {
-    ConnectOptions {
+    let login = Login {
         accept_new_host_keys: app.options.accept_new_host_keys,
         agent_socket: app.control.agent_socket.clone(),
-        observe: requests,
-    }
+        ..Login::default()
+    };
+    ConnectOptions { login, observe: requests }
 }
 
 /// The lease of these hosts, with what other runs are told of this one while it has it.

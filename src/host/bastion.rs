@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::login::Login;
 use super::session::Session;
-use super::target::Target;
 use crate::error::HostCause;
+use crate::site::HostSpec;
 
 /// Sessions to jump hosts. Clones share them.
 #[derive(Clone, Default)]
@@ -18,10 +19,10 @@ type Who = (String, Vec<PathBuf>);
 type Cell = Arc<tokio::sync::Mutex<Option<Result<Arc<Session>, HostCause>>>>;
 
 impl Bastions {
-    /// The session to a target's jump host, if it has one. Made by whoever needs it first, and anew where it was lost; a
+    /// The session to a host's jump host, if it has one. Made by whoever needs it first, and anew where it was lost; a
     /// jump host that could not be reached is not tried for each of the hosts behind it.
-    pub(super) async fn session(&self, target: &Target) -> Result<Option<Arc<Session>>, HostCause> {
-        let Some(jump) = target.jump.as_deref() else { return Ok(None) };
+    pub(super) async fn session(&self, spec: &HostSpec, login: &Login) -> Result<Option<Arc<Session>>, HostCause> {
+        let Some(jump) = spec.jump.as_deref() else { return Ok(None) };
         let who = (format!("{}@{jump}", jump.user), jump.key_files.clone());
         let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(who).or_default().clone();
         let mut made = cell.lock().await;
@@ -31,8 +32,8 @@ impl Bastions {
             *made = None;
         }
         if made.is_none() {
-            let further = Box::pin(self.session(jump)).await?;
-            let opened = Session::open(jump, further).await;
+            let further = Box::pin(self.session(jump, login)).await?;
+            let opened = Session::open(jump, login, further).await;
             let opened = opened.map_err(|cause| HostCause::Unreachable(format!("jump host {jump}: {cause}")));
             *made = Some(opened.map(Arc::new));
         }

@@ -17,12 +17,12 @@ mod known_hosts;
 mod lease;
 pub mod limit;
 pub mod local;
+mod login;
 mod look;
 mod machine;
 mod output;
 mod session;
 pub mod ssh;
-mod target;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -40,9 +40,9 @@ use sha2::{Digest as _, Sha256};
 
 pub use bastion::Bastions;
 pub use lease::{Grant, Holder, Lease, LeaseNote};
+pub use login::Login;
 pub use machine::{Machine, Observer, ReadOnly, Remote};
 pub use output::Output;
-pub use target::Target;
 
 use crate::error::Error;
 

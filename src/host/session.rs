@@ -18,9 +18,10 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::channel::{self, ChannelIo};
 use super::known_hosts::{self, Known, Verdict};
-use super::target::Target;
+use super::login::Login;
 use super::wire::{self, Command, Duplex, OpenFailure, Reply, Stream};
 use crate::error::HostCause;
+use crate::site::HostSpec;
 
 /// sshd's `MaxSessions` is 10 by default; two are left to others on the same connection.
 const SESSION_CHANNELS: usize = 8;
@@ -164,10 +165,10 @@ fn words(error: &russh::Error) -> String {
 
 impl Session {
     /// One that is logged in, with more tries where the server drops connections that come too fast.
-    pub(super) async fn open(target: &Target, bastion: Option<Arc<Session>>) -> Result<Self, HostCause> {
+    pub(super) async fn open(spec: &HostSpec, login: &Login, bastion: Option<Arc<Session>>) -> Result<Self, HostCause> {
         let mut tries = 1;
         loop {
-            match Self::open_once(target, bastion.clone()).await {
+            match Self::open_once(spec, login, bastion.clone()).await {
                 Ok(session) => return Ok(session),
                 Err(NoSession { dropped: true, .. }) if tries < TRIES => {
                     // Hosts that were dropped together must not come back together.
@@ -180,16 +181,16 @@ impl Session {
         }
     }
 
-    /// Connects, checks the host's key and logs in, all within the target's time.
-    async fn open_once(target: &Target, bastion: Option<Arc<Session>>) -> Result<Self, NoSession> {
-        let late = || NoSession::from(HostCause::TimedOut(target.connect_timeout.as_secs()));
-        let made = tokio::time::timeout(target.connect_timeout, Self::make(target, bastion)).await;
+    /// Connects, checks the host's key and logs in, all within the time for that.
+    async fn open_once(spec: &HostSpec, login: &Login, bastion: Option<Arc<Session>>) -> Result<Self, NoSession> {
+        let late = || NoSession::from(HostCause::TimedOut(login.within.as_secs()));
+        let made = tokio::time::timeout(login.within, Self::make(spec, login, bastion)).await;
         made.map_err(|_| late())?
     }
 
-    async fn make(target: &Target, bastion: Option<Arc<Session>>) -> Result<Self, NoSession> {
-        let stream = dial(target, bastion.as_deref()).await?;
-        let known = Known::read(&target.known_hosts, &target.address, target.port);
+    async fn make(spec: &HostSpec, login: &Login, bastion: Option<Arc<Session>>) -> Result<Self, NoSession> {
+        let stream = dial(spec, bastion.as_deref()).await?;
+        let known = Known::read(&spec.known_hosts, &spec.address, spec.port);
         let defaults = Preferred::default();
         let config = client::Config {
             nodelay: true,
@@ -214,9 +215,9 @@ impl Session {
         let (keyed, told) = (Arc::new(AtomicBool::new(false)), Arc::new(Told::default()));
         let client = Client {
             known,
-            learn: target.known_hosts.first().filter(|_| target.accept_new_host_keys).cloned(),
-            address: target.address.clone(),
-            port: target.port,
+            learn: spec.known_hosts.first().filter(|_| login.accept_new_host_keys).cloned(),
+            address: spec.address.clone(),
+            port: spec.port,
             keyed: keyed.clone(),
             told: told.clone(),
         };
@@ -230,8 +231,8 @@ impl Session {
                 },
             }
         })?;
-        log_in(&mut handle, target).await?;
-        let streams = if target.sudo() { COMMAND_STREAMS } else { 0 };
+        log_in(&mut handle, spec, login).await?;
+        let streams = if spec.sudo() { COMMAND_STREAMS } else { 0 };
         Ok(Self {
             handle: Arc::new(handle),
             channels: Arc::new(Semaphore::new(SESSION_CHANNELS - streams)),
@@ -411,9 +412,9 @@ fn went_away(error: &russh::Error) -> bool {
 }
 
 /// A TCP connection, from here or from the bastion.
-async fn dial(target: &Target, bastion: Option<&Session>) -> Result<Box<dyn Duplex>, NoSession> {
+async fn dial(spec: &HostSpec, bastion: Option<&Session>) -> Result<Box<dyn Duplex>, NoSession> {
     if let Some(bastion) = bastion {
-        return bastion.open_tcp_to(&target.address, target.port).await.map_err(|failure| {
+        return bastion.open_tcp_to(&spec.address, spec.port).await.map_err(|failure| {
             let why = match failure {
                 OpenFailure::Refused => "it cannot connect to this host".to_owned(),
                 other => other.to_string(),
@@ -421,7 +422,7 @@ async fn dial(target: &Target, bastion: Option<&Session>) -> Result<Box<dyn Dupl
             HostCause::Unreachable(format!("through the jump host: {why}")).into()
         });
     }
-    let stream = TcpStream::connect((target.address.as_str(), target.port)).await.map_err(|error| {
+    let stream = TcpStream::connect((spec.address.as_str(), spec.port)).await.map_err(|error| {
         let text = match error.kind() {
             io::ErrorKind::ConnectionRefused => "connection refused".into(),
             io::ErrorKind::HostUnreachable => "no route to host".into(),
@@ -434,8 +435,8 @@ async fn dial(target: &Target, bastion: Option<&Session>) -> Result<Box<dyn Dupl
     Ok(Box::new(stream))
 }
 
-/// Tries the target's key files, then the agent's keys, until one is accepted.
-async fn log_in(handle: &mut Handle<Client>, target: &Target) -> Result<(), NoSession> {
+/// Tries the host's key files, then the agent's keys, until one is accepted.
+async fn log_in(handle: &mut Handle<Client>, spec: &HostSpec, login: &Login) -> Result<(), NoSession> {
     let mut tried = Vec::new();
     let gone = |error: &russh::Error| NoSession {
         dropped: went_away(error),
@@ -443,7 +444,7 @@ async fn log_in(handle: &mut Handle<Client>, target: &Target) -> Result<(), NoSe
     };
     let mut agent = None;
     let mut held = Vec::new();
-    if let Some(socket) = &target.agent_socket {
+    if let Some(socket) = &login.agent_socket {
         match AgentClient::connect_uds(socket).await {
             Ok(mut client) => {
                 held = client.request_identities().await.unwrap_or_default();
@@ -453,14 +454,14 @@ async fn log_in(handle: &mut Handle<Client>, target: &Target) -> Result<(), NoSe
         }
     }
     let mut used: Vec<PublicKey> = Vec::new();
-    for file in &target.key_files {
+    for file in &spec.key_files {
         match load(file).await {
             Ok(key) => {
                 tried.push(file.display().to_string());
                 used.push(key.public_key().clone());
                 let hash = rsa_hash(handle, key.public_key()).await;
                 let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
-                let answer = handle.authenticate_publickey(&target.user, key).await.map_err(|error| gone(&error))?;
+                let answer = handle.authenticate_publickey(&spec.user, key).await.map_err(|error| gone(&error))?;
                 if answer.success() {
                     return Ok(());
                 }
@@ -482,7 +483,7 @@ async fn log_in(handle: &mut Handle<Client>, target: &Target) -> Result<(), NoSe
                 continue;
             }
             let hash = rsa_hash(handle, &key).await;
-            let answer = handle.authenticate_publickey_with(&target.user, key, hash, agent).await;
+            let answer = handle.authenticate_publickey_with(&spec.user, key, hash, agent).await;
             // A key that the agent does not sign with (not confirmed, say) leaves the next one to be tried.
             if answer.is_ok_and(|answer| answer.success()) {
                 return Ok(());
@@ -493,7 +494,7 @@ async fn log_in(handle: &mut Handle<Client>, target: &Target) -> Result<(), NoSe
         }
     }
     let tried = if tried.is_empty() { "no key at all".into() } else { tried.join(", ") };
-    Err(HostCause::Refused { user: target.user.clone(), tried }.into())
+    Err(HostCause::Refused { user: spec.user.clone(), tried }.into())
 }
 
 async fn load(file: &Path) -> Result<russh::keys::PrivateKey, russh::keys::Error> {

@@ -8,34 +8,52 @@ use async_trait::async_trait;
 use super::bastion::Bastions;
 use super::connected::Connected;
 use super::docker::Access;
+use super::login::Login;
 use super::session::Session;
-use super::target::Target;
 use super::wire::{Command, OpenFailure, Reply, Stream, Wire};
 use super::{Machine, Observe};
-use crate::error::{HostCause, Result};
+use crate::error::{Error, HostCause, HostError, Result};
+use crate::site::HostSpec;
 
 /// Connects to one host and logs in, through its jump host where it has one.
 ///
 /// # Errors
 /// When it cannot be reached, its key is not the recorded one, or no key of ours is accepted.
-pub async fn connect(target: &Target, bastions: &Bastions, observe: Option<Observe>) -> Result<Arc<dyn Machine>> {
-    let bastion = bastions.session(target).await.map_err(|cause| target.error(cause))?;
-    let session = Session::open(target, bastion).await.map_err(|cause| target.error(cause))?;
+pub async fn connect(
+    spec: &HostSpec,
+    login: &Login,
+    bastions: &Bastions,
+    observe: Option<Observe>,
+) -> Result<Arc<dyn Machine>> {
+    let bastion = bastions.session(spec, login).await.map_err(|cause| failed(spec, cause))?;
+    let session = Session::open(spec, login, bastion).await.map_err(|cause| failed(spec, cause))?;
     let wire = Arc::new(Ssh {
-        target: target.clone(),
+        spec: spec.clone(),
+        login: login.clone(),
         bastions: bastions.clone(),
         session: Mutex::new(Some(Arc::new(session))),
         dead: tokio::sync::Mutex::default(),
         requests: AtomicU64::new(0),
     });
     // sshd opens sockets as the login user, who may not use the engine's.
-    let engine = Access::of_root(target.sudo(), &target.engine_socket);
-    Ok(Arc::new(Connected::new(&target.name, wire, engine, observe)?))
+    let engine = Access::of_root(spec.sudo(), &spec.engine_socket);
+    Ok(Arc::new(Connected::new(&spec.name, wire, engine, observe)?))
+}
+
+fn failed(spec: &HostSpec, cause: HostCause) -> Error {
+    Error::Host(Box::new(HostError {
+        host: spec.name.clone(),
+        address: Some(spec.to_string()),
+        act: "connect".into(),
+        cause,
+        hint: None,
+    }))
 }
 
 /// A host over SSH, with whatever session it has now: none while it rests.
 struct Ssh {
-    target: Target,
+    spec: HostSpec,
+    login: Login,
     bastions: Bastions,
     session: Mutex<Option<Arc<Session>>>,
     /// Held while it is made anew. Why that could not be: nothing is tried any more.
@@ -71,8 +89,8 @@ impl Ssh {
     }
 
     async fn renew(&self) -> Result<Arc<Session>, HostCause> {
-        let bastion = self.bastions.session(&self.target).await?;
-        Session::open(&self.target, bastion).await.map(Arc::new)
+        let bastion = self.bastions.session(&self.spec, &self.login).await?;
+        Session::open(&self.spec, &self.login, bastion).await.map(Arc::new)
     }
 }
 
@@ -103,7 +121,7 @@ impl Wire for Ssh {
     }
 
     fn sudo(&self) -> bool {
-        self.target.sudo()
+        self.spec.sudo()
     }
 
     fn requests(&self) -> u64 {

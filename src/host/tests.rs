@@ -19,10 +19,10 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::ssh;
-use super::target::{ENGINE_SOCKET, Target};
 use super::*;
 use crate::error::Result;
 use crate::error::{Error, HostCause};
+use crate::site::{ENGINE_SOCKET, HostSpec};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -91,19 +91,18 @@ impl Sshd {
         self.folder.path().join(name)
     }
 
-    /// This server under a host's name; its key is learned.
-    fn target(&self, name: &str) -> Target {
-        Target {
+    /// This server under a host's name.
+    fn spec(&self, name: &str) -> HostSpec {
+        HostSpec {
             port: self.port,
             key_files: vec![self.at("key")],
             known_hosts: vec![self.at("known_hosts")],
-            accept_new_host_keys: true,
-            ..Target::new(name, "127.0.0.1")
+            ..HostSpec::new(name, "127.0.0.1")
         }
     }
 
     async fn machine(&self, name: &str) -> Arc<dyn Machine> {
-        connect(&self.target(name)).await.unwrap()
+        connect(&self.spec(name)).await.unwrap()
     }
 
     /// How often somebody has logged in.
@@ -126,8 +125,13 @@ impl Sshd {
     }
 }
 
-async fn connect(target: &Target) -> Result<Arc<dyn Machine>> {
-    ssh::connect(target, &Bastions::default(), None).await
+/// Keys of hosts are learned.
+fn learning() -> Login {
+    Login { accept_new_host_keys: true, ..Login::default() }
+}
+
+async fn connect(spec: &HostSpec) -> Result<Arc<dyn Machine>> {
+    ssh::connect(spec, &learning(), &Bastions::default(), None).await
 }
 
 fn cause<T>(outcome: Result<T>) -> HostCause {
@@ -145,33 +149,33 @@ fn file(path: &Path, content: &str, mode: u32) -> PutFile {
 #[ignore = "needs root and sshd"]
 async fn host_keys_and_login_keys_are_checked() {
     let server = Sshd::new("");
-    let strict = Target { accept_new_host_keys: false, ..server.target("control01") };
-    let unknown = cause(connect(&strict).await);
+    let strict = async || ssh::connect(&server.spec("control01"), &Login::default(), &Bastions::default(), None).await;
+    let unknown = cause(strict().await);
     assert!(
         matches!(&unknown, HostCause::UnknownHostKey { fingerprint } if fingerprint.starts_with("SHA256:")),
         "{unknown}"
     );
 
     server.machine("control01").await;
-    connect(&strict).await.unwrap();
+    strict().await.unwrap();
 
     let other = server.at("other");
     keygen(&other);
     let line = fs::read_to_string(server.at("other.pub")).unwrap();
     fs::write(server.at("changed"), format!("# one\n[127.0.0.1]:{} {line}", server.port)).unwrap();
-    let changed = Target { known_hosts: vec![server.at("changed")], ..server.target("control01") };
+    let changed = HostSpec { known_hosts: vec![server.at("changed")], ..server.spec("control01") };
     let refused = cause(connect(&changed).await);
     assert!(
         matches!(&refused, HostCause::ChangedHostKey { recorded, .. } if recorded.ends_with("changed:2")),
         "{refused}"
     );
 
-    let stranger = Target { key_files: vec![server.at("none"), other], ..server.target("control01") };
+    let stranger = HostSpec { key_files: vec![server.at("none"), other], ..server.spec("control01") };
     let refused = cause(connect(&stranger).await);
     assert!(refused.to_string().contains("none: no such file, "), "{refused}");
     assert!(matches!(refused, HostCause::Refused { .. }));
 
-    let nobody = Target { port: 1, ..server.target("control01") };
+    let nobody = HostSpec { port: 1, ..server.spec("control01") };
     assert!(matches!(cause(connect(&nobody).await), HostCause::Unreachable(_)));
 }
 
@@ -188,9 +192,11 @@ async fn an_agent_and_a_jump_host_lead_to_the_same_machine() {
     }
     let added = Command::new("ssh-add").arg("-q").arg(server.at("key")).env("SSH_AUTH_SOCK", &socket).status().unwrap();
     assert!(added.success());
-    let jump = Target { key_files: Vec::new(), agent_socket: Some(socket), ..server.target("bastion") };
-    let inner = Target { jump: Some(Box::new(jump)), ..server.target("control01") };
-    assert_eq!(connect(&inner).await.unwrap().run("cat", b"hello").await.unwrap().text(), "hello");
+    let jump = HostSpec { key_files: Vec::new(), ..server.spec("bastion") };
+    let inner = HostSpec { jump: Some(Box::new(jump)), ..server.spec("control01") };
+    let login = Login { agent_socket: Some(socket), ..learning() };
+    let machine = ssh::connect(&inner, &login, &Bastions::default(), None).await.unwrap();
+    assert_eq!(machine.run("cat", b"hello").await.unwrap().text(), "hello");
     agent.kill().unwrap();
     agent.wait().unwrap();
 }
@@ -199,10 +205,10 @@ async fn an_agent_and_a_jump_host_lead_to_the_same_machine() {
 #[ignore = "needs root and sshd"]
 async fn hosts_behind_a_jump_host_share_one_session_to_it() {
     let (outer, inner) = (Sshd::new("LogLevel VERBOSE"), Sshd::new(""));
-    let bastions = Bastions::default();
-    let behind = |name: &str| Target { jump: Some(Box::new(outer.target("bastion"))), ..inner.target(name) };
+    let (login, bastions) = (learning(), Bastions::default());
+    let behind = |name: &str| HostSpec { jump: Some(Box::new(outer.spec("bastion"))), ..inner.spec(name) };
     let targets = [behind("control01"), behind("control02"), behind("compute01")];
-    let connecting = targets.iter().map(|target| ssh::connect(target, &bastions, None));
+    let connecting = targets.iter().map(|target| ssh::connect(target, &login, &bastions, None));
     let machines: Vec<_> =
         futures_util::future::join_all(connecting).await.into_iter().map(|machine| machine.unwrap()).collect();
     assert_eq!(outer.logins(), 1);
@@ -215,12 +221,12 @@ async fn hosts_behind_a_jump_host_share_one_session_to_it() {
     assert_eq!(outer.logins(), 2);
 
     // Which of the two is down is told.
-    let down = Target { port: 1, ..outer.target("down") };
-    let nowhere = Target { jump: Some(Box::new(down)), ..inner.target("control01") };
-    let refused = cause(ssh::connect(&nowhere, &bastions, None).await);
+    let down = HostSpec { port: 1, ..outer.spec("down") };
+    let nowhere = HostSpec { jump: Some(Box::new(down)), ..inner.spec("control01") };
+    let refused = cause(ssh::connect(&nowhere, &login, &bastions, None).await);
     assert!(refused.to_string().contains("jump host 127.0.0.1:1: "), "{refused}");
-    let closed = Target { port: 1, ..behind("control01") };
-    let refused = cause(ssh::connect(&closed, &bastions, None).await);
+    let closed = HostSpec { port: 1, ..behind("control01") };
+    let refused = cause(ssh::connect(&closed, &login, &bastions, None).await);
     assert!(refused.to_string().ends_with("through the jump host: it cannot connect to this host"), "{refused}");
 }
 
@@ -228,7 +234,7 @@ async fn hosts_behind_a_jump_host_share_one_session_to_it() {
 #[ignore = "needs root and sshd"]
 async fn a_server_that_drops_connections_is_tried_again() {
     let server = Sshd::new("MaxStartups 2:100:2");
-    let targets: Vec<Target> = (0..6).map(|number| server.target(&format!("host{number}"))).collect();
+    let targets: Vec<HostSpec> = (0..6).map(|number| server.spec(&format!("host{number}"))).collect();
     for machine in futures_util::future::join_all(targets.iter().map(connect)).await {
         machine.unwrap();
     }
@@ -300,7 +306,8 @@ async fn a_lost_session_is_made_anew_for_reads_and_told_for_writes() {
         let line = format!("{}: {}: {:?}", record.host, record.what, record.outcome.map_err(ToString::to_string));
         seen.lock().unwrap().push(line);
     });
-    let machine = ssh::connect(&server.target("control01"), &Bastions::default(), Some(observe)).await.unwrap();
+    let machine =
+        ssh::connect(&server.spec("control01"), &learning(), &Bastions::default(), Some(observe)).await.unwrap();
     let began = server.at("began");
     let script = format!("touch {}; exec sleep 60", began.display());
     let (write, ()) = tokio::join!(machine.run(&script, b"secret"), async {
@@ -451,7 +458,7 @@ async fn tcp_as_the_host_sees_it() {
     assert_eq!(machine.reach("127.0.0.1", server.port, SOON).await.unwrap(), Reach::Unknown);
     assert!(matches!(cause(machine.http(&ask, SOON).await), HostCause::ForwardingRefused(_)));
     assert!(matches!(cause(machine.look(&LookRequest::default()).await), HostCause::ForwardingRefused(_)));
-    let bare = Target { engine_socket: "/run/no-engine.sock".into(), ..server.target("bare") };
+    let bare = HostSpec { engine_socket: "/run/no-engine.sock".into(), ..server.spec("bare") };
     let bare = connect(&bare).await.unwrap();
     assert!(!bare.look(&LookRequest::default()).await.unwrap().facts.engine);
     assert!(matches!(cause(bare.containers().await), HostCause::NoEngine(_)));

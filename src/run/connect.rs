@@ -1,7 +1,6 @@
 //! Connects the hosts of a site and takes the one look at each that everything after it goes by.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,11 +9,9 @@ use indexmap::IndexMap;
 
 use super::event::{Event, Sink};
 use super::lease::{LeaseWish, SiteLease, Votes};
-use crate::error::{Error, HostCause, HostError, Result};
-use crate::host::{
-    Bastions, ContainerState, Grant, LeaseNote, Look, LookRequest, Machine, Observe, Target, here, limit, ssh,
-};
-use crate::site::{HostSpec, Site};
+use crate::error::{Error, HostCause, Result};
+use crate::host::{Bastions, ContainerState, Grant, LeaseNote, Login, Look, LookRequest, Machine, Observe, here, ssh};
+use crate::site::Site;
 
 /// Connections opened at once: sshd's are many, but their logins cost processor time here.
 const STARTS: usize = 64;
@@ -25,10 +22,8 @@ const KEPT: usize = 256;
 /// How hosts are connected.
 #[derive(Clone, Default)]
 pub struct ConnectOptions {
-    /// Record keys of hosts that are not known.
-    pub accept_new_host_keys: bool,
-    /// Socket of an SSH agent.
-    pub agent_socket: Option<PathBuf>,
+    /// How this machine logs in.
+    pub login: Login,
     /// Told of each request.
     pub observe: Option<Observe>,
 }
@@ -161,53 +156,5 @@ async fn one(site: &Site, name: &str, bastions: &Bastions, options: &ConnectOpti
     if spec.local {
         return here::connect(name, spec.become_root, &spec.engine_socket, options.observe.clone());
     }
-    ssh::connect(&target(spec, options)?, bastions, options.observe.clone()).await
-}
-
-fn target(spec: &HostSpec, options: &ConnectOptions) -> Result<Target> {
-    let jump = match &spec.jump {
-        None => None,
-        Some(text) => Some(Box::new(jump(spec, text, options)?)),
-    };
-    Ok(Target {
-        name: spec.name.clone(),
-        address: spec.address.clone(),
-        port: spec.port,
-        user: spec.user.clone(),
-        become_root: spec.become_root,
-        key_files: spec.key_files.clone(),
-        known_hosts: spec.known_hosts.clone(),
-        accept_new_host_keys: options.accept_new_host_keys,
-        jump,
-        agent_socket: options.agent_socket.clone(),
-        engine_socket: spec.engine_socket.clone(),
-        connect_timeout: limit::LOGIN,
-    })
-}
-
-/// `user@host:port`, with the host's own user and port 22 where they are left out.
-fn jump(spec: &HostSpec, text: &str, options: &ConnectOptions) -> Result<Target> {
-    let (user, rest) = text.split_once('@').map_or((spec.user.as_str(), text), |(user, rest)| (user, rest));
-    let (address, port) = match rest.rsplit_once(':') {
-        Some((address, port)) => (address, port.parse().ok()),
-        None => (rest, Some(22)),
-    };
-    let Some(port) = port else {
-        return Err(Error::Host(Box::new(HostError {
-            host: spec.name.clone(),
-            address: None,
-            act: "connect".into(),
-            cause: HostCause::Unreachable(format!("`{text}` is no jump host")),
-            hint: Some("write it as `user@host:port`".into()),
-        })));
-    };
-    Ok(Target {
-        port,
-        user: user.to_owned(),
-        key_files: spec.key_files.clone(),
-        known_hosts: spec.known_hosts.clone(),
-        accept_new_host_keys: options.accept_new_host_keys,
-        agent_socket: options.agent_socket.clone(),
-        ..Target::new(address, address)
-    })
+    ssh::connect(spec, &options.login, bastions, options.observe.clone()).await
 }

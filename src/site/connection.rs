@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{HostSpec, SiteOptions, words};
+use super::{ENGINE_SOCKET, HostSpec, SiteOptions, words};
 use crate::error::{InputError, Names, nearest};
 use crate::template::{Scope, Value};
 
@@ -72,12 +72,12 @@ impl Connection<'_> {
             ssh.known_hosts.extend(self.options.home.iter().map(|home| home.join(".ssh/known_hosts")));
             ssh.known_hosts.push(PathBuf::from("/etc/ssh/ssh_known_hosts"));
         }
-        let jump = self.text("kolla_ssh_jump").or(ssh.jump);
+        let jump = self.text("kolla_ssh_jump").map(|jump| ("kolla_ssh_jump", jump)).or(ssh.jump);
         let engine_socket = self.text("kolla_engine_socket").unwrap_or_else(|| {
             let podman = self.text("kolla_container_engine").is_some_and(|engine| engine == "podman");
-            if podman { "/run/podman/podman.sock" } else { "/var/run/docker.sock" }.to_owned()
+            if podman { "/run/podman/podman.sock" } else { ENGINE_SOCKET }.to_owned()
         });
-        HostSpec {
+        let mut spec = HostSpec {
             name: self.host.to_owned(),
             address: self.either("ansible_host", "ansible_ssh_host").unwrap_or_else(|| self.host.to_owned()),
             port: self.port(),
@@ -86,9 +86,32 @@ impl Connection<'_> {
             key_files: ssh.key_files,
             known_hosts: ssh.known_hosts,
             local,
-            jump,
+            jump: None,
             engine_socket,
-        }
+        };
+        spec.jump = jump.and_then(|(name, text)| self.jump(name, &text, &spec)).map(Box::new);
+        spec
+    }
+
+    /// `user@host:port`, with the host's own user and port 22 where they are left out.
+    fn jump(&mut self, name: &str, text: &str, of: &HostSpec) -> Option<HostSpec> {
+        let (user, rest) = text.split_once('@').unwrap_or((&of.user, text));
+        let (address, port) = match rest.rsplit_once(':') {
+            Some((address, port)) => (address, port.parse().ok()),
+            None => (rest, Some(22)),
+        };
+        let Some(port) = port else {
+            let message = format!("`{text}` is no jump host of {}", self.host);
+            self.fail(name, message, Some("write it as `user@host:port`".into()));
+            return None;
+        };
+        Some(HostSpec {
+            port,
+            user: user.to_owned(),
+            key_files: of.key_files.clone(),
+            known_hosts: of.known_hosts.clone(),
+            ..HostSpec::new(address, address)
+        })
     }
 
     fn value(&mut self, name: &str) -> Option<Value> {
@@ -189,14 +212,14 @@ impl Connection<'_> {
                     let (key, value) = option.split_once(['=', ' ']).unwrap_or((&option, ""));
                     let value = value.trim();
                     match key.trim().to_lowercase().as_str() {
-                        "proxyjump" => found.jump = Some(value.to_owned()),
+                        "proxyjump" => found.jump = Some((name, value.to_owned())),
                         "identityfile" => found.key_files.push(self.path(value)),
                         "userknownhostsfile" if value != "/dev/null" => {
                             found.known_hosts.extend(value.split_whitespace().map(|file| self.path(file)));
                         }
                         "proxycommand" => {
                             if let Some(jump) = jump_of(value) {
-                                found.jump = Some(jump);
+                                found.jump = Some((name, jump));
                             } else {
                                 let message = format!("`ProxyCommand` of {} is no jump through ssh", self.host);
                                 self.fail(name, message, Some("use `-o ProxyJump=user@host`".into()));
@@ -205,7 +228,7 @@ impl Connection<'_> {
                         _ => {}
                     }
                 } else if let Some(jump) = argument("-J") {
-                    found.jump = Some(jump);
+                    found.jump = Some((name, jump));
                 } else if let Some(file) = argument("-i") {
                     found.key_files.push(self.path(&file));
                 }
@@ -219,7 +242,8 @@ impl Connection<'_> {
 struct SshOptions {
     key_files: Vec<PathBuf>,
     known_hosts: Vec<PathBuf>,
-    jump: Option<String>,
+    /// What names it, and how.
+    jump: Option<(&'static str, String)>,
 }
 
 /// The jump host of `ssh -W %h:%p [-q] user@host`.

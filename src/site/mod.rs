@@ -25,6 +25,7 @@ mod words;
 mod yaml;
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -66,12 +67,15 @@ pub struct SiteOptions {
     pub vault: VaultKeys,
 }
 
+/// Where the engine listens unless it is told otherwise.
+pub const ENGINE_SOCKET: &str = "/var/run/docker.sock";
+
 /// How a host is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostSpec {
     /// Its name in the inventory.
     pub name: String,
-    /// Where to connect to: `ansible_host`, or the name.
+    /// Where to connect to: `ansible_host`, or the name. Also what its key is recorded by.
     pub address: String,
     /// sshd's port.
     pub port: u16,
@@ -79,16 +83,50 @@ pub struct HostSpec {
     pub user: String,
     /// Root is reached by passwordless sudo.
     pub become_root: bool,
-    /// Private keys to try; default ones need not exist.
+    /// Private keys to try, in this order; those that are missing or encrypted are passed over.
     pub key_files: Vec<PathBuf>,
-    /// Files of known host keys; they need not exist.
+    /// Files of known host keys; they need not exist. New ones are written to the first.
     pub known_hosts: Vec<PathBuf>,
     /// It is this machine.
     pub local: bool,
-    /// A jump host, as `user@host:port`; user and port may be missing.
-    pub jump: Option<String>,
+    /// The host to go through.
+    pub jump: Option<Box<HostSpec>>,
     /// The container engine's socket.
     pub engine_socket: String,
+}
+
+impl HostSpec {
+    /// A host with its defaults: port 22, root, no key.
+    pub fn new(name: impl Into<String>, address: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            address: address.into(),
+            port: 22,
+            user: "root".into(),
+            become_root: false,
+            key_files: Vec::new(),
+            known_hosts: Vec::new(),
+            local: false,
+            jump: None,
+            engine_socket: ENGINE_SOCKET.into(),
+        }
+    }
+
+    /// Root is reached by `sudo`.
+    pub fn sudo(&self) -> bool {
+        self.become_root && self.user != "root"
+    }
+}
+
+/// Its address and port.
+impl fmt::Display for HostSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.address.contains(':') {
+            write!(f, "[{}]:{}", self.address, self.port)
+        } else {
+            write!(f, "{}:{}", self.address, self.port)
+        }
+    }
 }
 
 /// A loaded site.

@@ -1,9 +1,16 @@
 //! How hosts are reached.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::super::HostSpec;
 use super::Folder;
+
+const KEYS: &[&str] = &["/home/me/.ssh/id_ed25519", "/home/me/.ssh/id_ecdsa", "/home/me/.ssh/id_rsa"];
+const KNOWN: &[&str] = &["/home/me/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"];
+
+fn paths(names: &[&str]) -> Vec<PathBuf> {
+    names.iter().map(PathBuf::from).collect()
+}
 
 #[test]
 fn connection_variables_mean_what_they_mean_in_ansible() {
@@ -20,11 +27,15 @@ fn connection_variables_mean_what_they_mean_in_ansible() {
         port: 22,
         user: "me".into(),
         become_root: true,
-        key_files: ["id_ed25519", "id_ecdsa", "id_rsa"].map(|key| Path::new("/home/me/.ssh").join(key)).to_vec(),
-        known_hosts: vec!["/home/me/.ssh/known_hosts".into(), "/etc/ssh/ssh_known_hosts".into()],
+        key_files: paths(KEYS),
+        known_hosts: paths(KNOWN),
         local: false,
         jump: None,
         engine_socket: "/var/run/docker.sock".into(),
+    };
+    let bastion = |user: &str, keys: &[&str], known: &[&str]| {
+        let (key_files, known_hosts) = (paths(keys), paths(known));
+        Some(Box::new(HostSpec { user: user.into(), key_files, known_hosts, ..HostSpec::new("bastion", "bastion") }))
     };
     for expected in [
         HostSpec { address: "10.0.0.1".into(), port: 2222, user: "kolla".into(), ..base("c1") },
@@ -40,10 +51,10 @@ fn connection_variables_mean_what_they_mean_in_ansible() {
         HostSpec {
             key_files: vec!["/k".into()],
             known_hosts: vec!["/home/me/kh".into()],
-            jump: Some("j@bastion:22".into()),
+            jump: bastion("j", &["/k"], &["/home/me/kh"]),
             ..base("c6")
         },
-        HostSpec { address: "fd00::7".into(), jump: Some("bastion".into()), ..base("c7") },
+        HostSpec { address: "fd00::7".into(), jump: bastion("me", KEYS, KNOWN), ..base("c7") },
         HostSpec { address: "10.0.0.8".into(), port: 2200, user: "joe".into(), ..base("c8") },
     ] {
         assert_eq!(site.hosts[&expected.name], expected);
@@ -54,7 +65,7 @@ fn connection_variables_mean_what_they_mean_in_ansible() {
 fn wrong_connection_variables_are_input_errors() {
     let text = "[control]\nc1 ansible_port=ssh\nc2 ansible_connection=ssl\nc3 ansible_become=maybe\n\
                 c4 ansible_ssh_common_args='-o ProxyCommand=\"nc %h %p\"'\nc5 ansible_host='{{ addres }}'\n\
-                c6 ansible_host='{{ addres }}'\n[control:vars]\naddress=x\n";
+                c6 ansible_host='{{ addres }}'\nc7 kolla_ssh_jump=me@bastion:ssh\n[control:vars]\naddress=x\n";
     assert_eq!(
         Folder::new(&[("hosts", text)]).errors(),
         [
@@ -62,8 +73,9 @@ fn wrong_connection_variables_are_input_errors() {
             "hosts:3:23: unknown connection `ssl` of c2 (did you mean `ssh`?)",
             "hosts:4:19: `ansible_become` of c3 must be true or false, found `maybe`",
             "hosts:5:28: `ProxyCommand` of c4 is no jump through ssh (use `-o ProxyJump=user@host`)",
-            "hosts:6:21: undefined variable `addres` (`address` is defined in hosts:9)",
-            "hosts:7:21: undefined variable `addres` (`address` is defined in hosts:9)",
+            "hosts:6:21: undefined variable `addres` (`address` is defined in hosts:10)",
+            "hosts:7:21: undefined variable `addres` (`address` is defined in hosts:10)",
+            "hosts:8:19: `me@bastion:ssh` is no jump host of c7 (write it as `user@host:port`)",
         ]
     );
 }
