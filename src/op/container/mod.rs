@@ -70,7 +70,8 @@ pub struct Container {
     /// While this holds, it is replaced after the other members.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Probe>,
-    /// Another container that this one takes over from: stopped before it starts, removed once it is ready.
+    /// Another container that this one takes over from: stopped before it starts, removed once it is ready. The older name is
+    /// that in plans which were saved before.
     #[serde(alias = "retires", skip_serializing_if = "Option::is_none")]
     pub takes_over_from: Option<String>,
     /// How it is wanted.
