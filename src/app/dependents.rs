@@ -6,6 +6,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use super::Loaded;
 use crate::error::{Error, InputError, Kind, Result, numbered};
+use crate::host::ContainerState;
 use crate::op::Op;
 use crate::plan::{Plan, Selection};
 use crate::role::Role;
@@ -33,7 +34,7 @@ fn running<'a>(whole: &'a Plan, connected: &Connected) -> Running<'a> {
     for node in &whole.nodes {
         let Some(Op::Container(container)) = &node.op else { continue };
         let look = connected.looks.get(&node.host);
-        if look.and_then(|look| look.containers.get(&container.spec.name)).is_some_and(|state| state.alive()) {
+        if look.and_then(|look| look.containers.get(&container.spec.name)).is_some_and(ContainerState::alive) {
             running.entry(&node.role).or_default().insert(&node.host);
         }
     }

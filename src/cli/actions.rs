@@ -67,9 +67,10 @@ impl Do {
         }
         let mut table = Table::new(["role", "action", "about"]);
         for each in offered {
-            let arguments = each.arguments.iter().map(|name| format!(" {name}=VALUE")).collect::<String>();
-            let to = if each.on == On::Host { " --to HOST" } else { "" };
-            table.row([each.role, format!("{}{arguments}{to}", each.action), each.about]);
+            let arguments = each.arguments.iter().map(|name| format!("{name}=VALUE"));
+            let to = (each.on == On::Host).then(|| "--to HOST".to_owned());
+            let words: Vec<String> = [each.action].into_iter().chain(arguments).chain(to).collect();
+            table.row([each.role, words.join(" "), each.about]);
         }
         at.screen.out(&table.render());
         Ok(Exit::DONE)

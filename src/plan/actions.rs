@@ -34,11 +34,15 @@ impl Call {
     pub fn find<'a>(&self, roles: &'a Roles) -> Result<(&'a Role, &'a Action)> {
         let with_actions = || roles.0.values().filter(|role| !role.actions.is_empty()).map(|role| role.name.as_str());
         let Some(role) = roles.0.get(&self.role) else {
-            return unknown(format!("there is no role `{}`", self.role), &self.role, with_actions().collect());
+            return unknown(
+                format!("there is no role `{}`", self.role),
+                &self.role,
+                &with_actions().collect::<Vec<_>>(),
+            );
         };
         let Some(action) = role.actions.get(&self.action) else {
-            let names = role.actions.keys().map(String::as_str).collect();
-            return unknown(format!("role {} has no action `{}`", role.name, self.action), &self.action, names);
+            let names: Vec<&str> = role.actions.keys().map(String::as_str).collect();
+            return unknown(format!("role {} has no action `{}`", role.name, self.action), &self.action, &names);
         };
         let mut errors = Vec::new();
         let mut wrong = |message: String, kind: Kind| errors.push(InputError::new(message).of(kind));
@@ -58,7 +62,7 @@ impl Call {
         }
         match (&self.to, action.on) {
             (None, On::Host) => {
-                wrong(format!("{} is for one host: name it with `--to`", self.action), Kind::MissingKey)
+                wrong(format!("{} is for one host: name it with `--to`", self.action), Kind::MissingKey);
             }
             (Some(_), On::First | On::Every) => {
                 wrong(format!("{} is not for a host of your choice: leave out `--to`", self.action), Kind::Usage);
@@ -69,7 +73,7 @@ impl Call {
     }
 }
 
-fn unknown<T>(message: String, name: &str, names: Vec<&str>) -> Result<T> {
+fn unknown<T>(message: String, name: &str, names: &[&str]) -> Result<T> {
     let hint = match nearest(name, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None if names.is_empty() => "it has none".to_owned(),

@@ -17,7 +17,7 @@ import urllib.request
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NodeExistsError
 
-from lab import NAME, REGISTRY_PORT, Failed, Lab, expect, run, say, wait_until
+from lab import REGISTRY_PORT, Lab, expect, run, say, wait_until
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 HOSTS = ["control01", "control02", "control03"]
@@ -45,7 +45,7 @@ def zookeeper_leader(lab):
 
 
 class Writer:
-    """Writes one key after the other until it is told to end; what was acknowledged, and the longest time without that."""
+    """Writes one key after the other until it is told to end; what was acknowledged, the longest time without that."""
 
     def __init__(self):
         self.written, self.failed, self.times = [], 0, [time.monotonic()]
@@ -79,7 +79,8 @@ class Writer:
 
     def judge(self, what, longest):
         lost = sorted(set(self.written) - self.stored())
-        say(f"{what}: {len(self.written)} writes, {self.failed} refused, {len(lost)} lost, longest gap {self.gap():.2f} s")
+        say(f"{what}: {len(self.written)} writes, {self.failed} refused, {len(lost)} lost, "
+            f"longest gap {self.gap():.2f} s")
         expect(not lost, f"writes were lost: {lost[:10]}")
         expect(self.gap() < longest, f"nothing could be written for {self.gap():.1f} s")
 
@@ -188,7 +189,8 @@ def raised(lab):
     """a site of ZooKeeper alone, without a database: from bare hosts to three members, one of which leads"""
     if not lab.stands:
         lab.kolla("registry", "up", "--port", str(REGISTRY_PORT))
-        lab.kolla("build", "--push", "--registry", f"127.0.0.1:{REGISTRY_PORT}", "cron", "zookeeper", "etcd", within=1500)
+        images = "cron", "zookeeper", "etcd"
+        lab.kolla("build", "--push", "--registry", f"127.0.0.1:{REGISTRY_PORT}", *images, within=1500)
         lab.lab("up", "--hosts", "3", "--infra-only", "--state-dir", lab.site, "--registry-port", str(REGISTRY_PORT))
     lab.option("alone", kept=True, **NOTHING_ELSE, enable_zookeeper=True)
     lab.kolla("bootstrap-servers")
@@ -208,8 +210,8 @@ def leader_killed(lab):
     leader = zookeeper_leader(lab)
     with all_zookeepers(lab) as writer:
         lab.crash(leader, "zookeeper")
-        others = [host for host in HOSTS if host != leader]
-        took = wait_until("another leader", 30, lambda: any(srvr(lab.address(host)) == "leader" for host in others), 0.05)
+        others = [lab.address(host) for host in HOSTS if host != leader]
+        took = wait_until("another leader", 30, lambda: any(srvr(other) == "leader" for other in others), 0.05)
         wait_until("writes after that", 30, lambda: writer.times[-1] > time.monotonic() - 0.5)
         wait_until("all three", 60, lambda: None not in modes(lab).values())
         time_of_all = len(writer.written)
@@ -376,6 +378,9 @@ def pseudo_distributed(lab):
     def each():
         return {port: srvr(address, port) for port in ports}
 
+    def leads(*ports):
+        return any(srvr(address, port) == "leader" for port in ports)
+
     expect(sorted(each().values()) == ["follower", "follower", "leader"], f"modes: {each()}")
     names = {name for name in lab.containers("control01") if name.startswith("zookeeper")}
     expect(names == {"zookeeper_1", "zookeeper_2", "zookeeper_3"}, f"containers: {names}")
@@ -383,7 +388,7 @@ def pseudo_distributed(lab):
     leader = next(port for port, mode in each().items() if mode == "leader")
     with ZooKeeper([f"{address}:{port}" for port in ports]) as writer:
         lab.crash("control01", f"zookeeper_{leader - 2180}")
-        wait_until("another leader", 30, lambda: any(mode == "leader" for port, mode in each().items() if port != leader), 0.05)
+        wait_until("another leader", 30, lambda: leads(*(port for port in ports if port != leader)), 0.05)
         wait_until("all three", 60, lambda: None not in each().values())
         count = len(writer.written)
         wait_until("more writes", 30, lambda: len(writer.written) > count + 50)
@@ -407,8 +412,8 @@ def standalone(lab):
     converged(lab)
 
 
-TESTS = [raised, leader_killed, leader_last, numbers_stay, member_replaced, etcd, etcd_leader_hangs, etcd_leader_last, etcd_actions,
-         etcd_member_replaced, pseudo_distributed, standalone]
+TESTS = [raised, leader_killed, leader_last, numbers_stay, member_replaced, etcd, etcd_leader_hangs,
+         etcd_leader_last, etcd_actions, etcd_member_replaced, pseudo_distributed, standalone]
 
 
 if __name__ == "__main__":

@@ -767,10 +767,10 @@ def killed_deploy(lab):
         expect(all_synced(lab), "not all members are Synced")
 
 
-TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, status, own_role, ordered_stop, two_runs, messages,
-         writer_killed, power_cut, moved_address, all_crash, all_off,
-         stop_orders, older_member, outside_member, cut_off, rotated, identity, stop_and_start,
-         killed_reconfigure, killed_at_a_stop, destroyed, killed_deploy]
+TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, status, own_role, ordered_stop,
+         two_runs, messages, writer_killed, power_cut, moved_address, all_crash, all_off, stop_orders,
+         older_member, outside_member, cut_off, rotated, identity, stop_and_start, killed_reconfigure,
+         killed_at_a_stop, destroyed, killed_deploy]
 
 
 if __name__ == "__main__":

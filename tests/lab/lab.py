@@ -99,7 +99,7 @@ class Lab:
         return outcomes
 
     def write(self, path, text, kept=False):
-        """A file of the site that is not there without a test; no text removes it. One that is kept stays after a failure."""
+        """A file of the site that is not there without a test; no text removes it. A kept one outlives a failure."""
         path = os.path.join(self.site, path)
         if text:
             os.makedirs(os.path.dirname(path), exist_ok=True)
