@@ -7,10 +7,8 @@ import pathlib
 import re
 import shlex
 import subprocess
-import sys
 import tempfile
 import time
-import traceback
 
 import flat
 
@@ -242,16 +240,6 @@ class Lab:
         return None
 
 
-def run(tests, lab):
-    """Runs those tests that are wanted, then takes down what was raised for them."""
-    chosen = os.environ.get("KOLLA_TEST_ONLY", "").split()
-    try:
-        main([test for test in tests if not chosen or test.__name__ in chosen], lab)
-    finally:
-        if not lab.stands:
-            take_down(lab)
-
-
 def take_down(lab):
     lab.lab("down", quiet=True, code=None)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -262,29 +250,3 @@ def take_down(lab):
     ours = [name for name in names if name.startswith(f"127.0.0.1:{REGISTRY_PORT}/")]
     if ours:
         subprocess.run(["docker", "rmi", *ours], check=False, **quiet)
-
-
-def main(tests, lab):
-    """Runs tests in order, each on what the ones before it left; the number that failed."""
-    passed, failed = 0, []
-    for test in tests:
-        say(f"-- {test.__doc__.splitlines()[0]}")
-        begin = time.monotonic()
-        try:
-            test(lab)
-            passed += 1
-            say(f"ok in {time.monotonic() - begin:.0f} s")
-        except Exception as error:  # whatever a client of what was broken on purpose throws
-            failed.append((test, error))
-            say(f"FAILED: {error}")
-            if not isinstance(error, Failed):
-                traceback.print_exc()
-            lab.evidence()
-            if getattr(test, "needed", False):
-                say("the others need it: stopping")
-                break
-            lab.settle()
-    for test, error in failed:
-        say(f"failed: {test.__doc__.splitlines()[0]}: {error}")
-    print(f"\n{passed} passed, {len(failed)} failed", flush=True)
-    sys.exit(1 if failed else 0)

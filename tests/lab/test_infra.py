@@ -1,8 +1,6 @@
-#!/usr/bin/python3
 """The main job on real parts: from nothing to a deployed infrastructure, and all that an operator does to it.
 
-Usage: deployment.py PROGRAM. The lab is named `test` (KOLLA_TEST_LAB), with a registry on port 4001, so
-that it stands beside any other. KOLLA_TEST_KILLS says at how many moments the program is killed, in each of two tests.
+KOLLA_TEST_KILLS says at how many moments the program is killed, in each of two tests.
 """
 
 import itertools
@@ -14,15 +12,15 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 
 import pika
 import pymysql
+import pytest
 from api import Calls
 
-from lab import NAME, REGISTRY_PORT, Lab, expect, run, say, wait_until
+from lab import NAME, REGISTRY_PORT, expect, say, wait_until
 
 KILLS = int(os.environ.get("KOLLA_TEST_KILLS", "4"))
 
@@ -52,8 +50,15 @@ def all_synced(lab):
     return all(galera(lab, host) == ("Synced", 3) for host in lab.hosts)
 
 
+@pytest.fixture(scope="module")
+def lab(bare):
+    """What the README's first command ends with, without OpenStack."""
+    if not bare.stands:
+        quickstart(bare)
+    return bare
+
+
 def quickstart(lab):
-    """the README's first command ends with a deployed infrastructure"""
     lab.kolla("quickstart", "--infra-only", "--name", NAME, "--state-dir", lab.site,
               "--registry-port", str(REGISTRY_PORT), within=2400)
     say(f"quickstart took {lab.took:.0f} s")
@@ -61,10 +66,8 @@ def quickstart(lab):
     lab.kolla("check")
 
 
-quickstart.needed = True
 
-
-def nothing_to_do(lab):
+def test_nothing_to_do(lab):
     """the same deploy again changes nothing, in two requests a host"""
     before = lab.everything()
     events = lab.events("deploy")
@@ -80,7 +83,7 @@ def nothing_to_do(lab):
     expect(told, f"-v does not tell:\n{text}")
 
 
-def one_option(lab):
+def test_one_option(lab):
     """a changed option is told by --check --diff, then touches just its containers"""
     lab.option("cache", memcached_max_memory=300)
     before = lab.everything()
@@ -100,7 +103,7 @@ def one_option(lab):
     lab.kolla("reconfigure", "--tags", "memcached")
 
 
-def balancer_reload(lab):
+def test_balancer_reload(lab):
     """a changed load balancer takes its file over without dropping a connection or its container"""
     connection = sql(lab)
     before = {host: lab.containers(host)["haproxy"] for host in lab.hosts}
@@ -121,7 +124,7 @@ def balancer_reload(lab):
     lab.kolla("check")
 
 
-def put_back(lab):
+def test_put_back(lab):
     """the old container comes back when the new one fails"""
     host = "control01"
     before = lab.containers(host)["memcached"]
@@ -141,7 +144,7 @@ def put_back(lab):
     expect(names == ours, f"something is left over: {names - ours}")
 
 
-def status(lab):
+def test_status(lab):
     """a stopped member is told by its own container and by the others; afterwards all is well again"""
     wait_until("a clean status", 60, lambda: lab.healthy("status"))
     host = lab.hosts[-1]
@@ -176,7 +179,7 @@ services:
     return "--roles", os.path.dirname(role)
 
 
-def own_role(lab):
+def test_own_role(lab):
     """a role in a folder of one's own deploys a service, behind the load balancer, without a change of the program"""
     lab.kolla("deploy", *toy(lab))
 
@@ -192,7 +195,7 @@ def own_role(lab):
     expect(all("toy" not in lab.containers(host) for host in lab.hosts), "it is still there")
 
 
-def ordered_stop(lab):
+def test_ordered_stop(lab):
     """what others need is not stopped under them: refused with their names, or stopped after them, or killed"""
     def running():
         names = [{name for name, state in lab.containers(host).items() if state[1] == "running"} for host in lab.hosts]
@@ -219,7 +222,7 @@ def ordered_stop(lab):
     lab.kolla("deploy", "--prune")
 
 
-def two_runs(lab):
+def test_two_runs(lab):
     """a second run is refused while one has the lease, also on other hosts, and goes on once the first is killed"""
     lab.option("cache", memcached_max_memory=301)
     limits = ",".join(lab.controllers[:2]), lab.controllers[2]
@@ -302,7 +305,7 @@ def serves(lab, host):
     return any(row.startswith(f"mariadb,{host},") and ",UP," in row for row in rows.splitlines())
 
 
-def writer_killed(lab):
+def test_writer_killed(lab):
     """the MariaDB that takes the writes is killed: writes succeed again within 10 s, none is lost"""
     inserts = Inserts(lab)
     time.sleep(2)
@@ -322,7 +325,7 @@ def writer_killed(lab):
     expect(inserts.lost() == [], f"lost {inserts.lost()[:5]}")
 
 
-def messages(lab):
+def test_messages(lab):
     """10,000 confirmed messages to a quorum queue while a RabbitMQ node is killed: none is lost"""
     credentials = pika.PlainCredentials("openstack", lab.password("rabbitmq_password"))
 
@@ -369,7 +372,7 @@ def messages(lab):
     expect(not confirmed - got, f"lost {sorted(confirmed - got)[:5]}")
 
 
-def power_cut(lab):
+def test_power_cut(lab):
     """the host with the virtual address loses its power: the address answers within 3 s"""
     holder = lab.holder(lab.vip)
     expect(holder is not None, "nobody holds the address")
@@ -400,7 +403,7 @@ def power_cut(lab):
     lab.kolla("deploy")
 
 
-def moved_address(lab):
+def test_moved_address(lab):
     """clients that wait for an answer when the virtual address moves are told: in a minute, on its own host at once"""
     holder = lab.holder(lab.vip)
     elsewhere = next(host for host in lab.hosts if host != holder)
@@ -427,7 +430,7 @@ def moved_address(lab):
     lab.kolla("deploy")
 
 
-def all_crash(lab):
+def test_all_crash(lab):
     """all MariaDB are killed at once in the middle of inserts: mariadb-recovery brings every committed row back"""
     inserts = Inserts(lab)
     wait_until("rows", 20, lambda: len(inserts.committed) > 200)
@@ -448,7 +451,7 @@ def all_crash(lab):
     lab.kolla("deploy")
 
 
-def all_off(lab):
+def test_all_off(lab):
     """all hosts lose their power at once: with it back, the cluster finds itself again with every committed row"""
     inserts = Inserts(lab)
     wait_until("rows", 20, lambda: len(inserts.committed) > 200)
@@ -486,7 +489,7 @@ def rows(lab):
     return {row[0] for row in ask(lab, "SELECT id FROM proof.rows")}
 
 
-def stop_orders(lab):
+def test_stop_orders(lab):
     """the members of the database are stopped in every order: the last one starts the cluster, with every row"""
     stored(lab)
     written = []
@@ -506,7 +509,7 @@ def stop_orders(lab):
     lab.kolla("deploy")
 
 
-def older_member(lab):
+def test_older_member(lab):
     """a member with older data that says it stopped last is not what the cluster starts from when the others crashed"""
     stored(lab)
     older, *others = lab.hosts
@@ -533,7 +536,7 @@ def leave(lab, host):
     ask(lab, "SET GLOBAL wsrep_cluster_address = ''", lab.address(host))
 
 
-def outside_member(lab):
+def test_outside_member(lab):
     """a member that lost the cluster is told by status, left alone by a recovery, and joins with the next change"""
     stored(lab)
     outside, *others = reversed(lab.hosts)
@@ -558,7 +561,7 @@ def outside_member(lab):
     wait_until("a clean status", 60, lambda: lab.healthy("status"))
 
 
-def cut_off(lab):
+def test_cut_off(lab):
     """members that serve, and that the program cannot reach: nobody starts a second cluster, whatever was chosen"""
     stored(lab)
     alone, *others = lab.hosts
@@ -586,7 +589,7 @@ def cut_off(lab):
     wait_until("three members Synced", 60, lambda: all_synced(lab))
 
 
-def rotated(lab):
+def test_rotated(lab):
     """a changed password of the database's checkers reaches them, one host after the other; those by which services log
     in to each other are refused before anything is touched, and neither the old nor the new one is shown"""
     path = os.path.join(lab.site, "passwords.yml")
@@ -616,7 +619,7 @@ def rotated(lab):
     expect((again["changed"], again["failed"]) == (0, 0), f"it did not converge: {again}")
 
 
-def identity(lab):
+def test_identity(lab):
     """Keystone is added to what runs, and takes over a changed option while clients log in: no log-in fails"""
     lab.option("identity", enable_keystone=True)
     lab.kolla("build", "--push", "--registry", f"127.0.0.1:{REGISTRY_PORT}", within=2400)
@@ -639,7 +642,7 @@ def identity(lab):
     lab.kolla("deploy", "--prune")
 
 
-def stop_and_start(lab):
+def test_stop_and_start(lab):
     """stop wants its flag; the whole infrastructure stops in order and starts with its data, also when it was killed"""
     stored(lab)
     rows = ask(lab, "SELECT COUNT(*) FROM proof.rows")
@@ -658,7 +661,7 @@ def stop_and_start(lab):
     expect(ask(lab, "SELECT COUNT(*) FROM proof.rows") == rows, "rows are lost")
 
 
-def killed_reconfigure(lab):
+def test_killed_reconfigure(lab):
     """kill -9 of the program at random moments of a reconfigure: the rerun converges, no row is lost"""
     def change(number):
         lab.option("change", memcached_max_memory=310 + number, mariadb_binlog_expire_seconds=1209000 + number,
@@ -682,7 +685,7 @@ def killed_reconfigure(lab):
     expect(not lost, f"lost {lost[:5]}")
 
 
-def killed_at_a_stop(lab):
+def test_killed_at_a_stop(lab):
     """kill -9 of the program while a member of the database stops: the rerun turns to that one first, all get up"""
     lab.option("change", mariadb_binlog_expire_seconds=1209500)
     host = kill_at_a_stop(lab, "reconfigure")
@@ -743,7 +746,7 @@ def kill_at_random(lab, command, longest):
     say(f"kolla {command} {ended} of {longest:.1f} s: the rerun converged")
 
 
-def destroyed(lab):
+def test_destroyed(lab):
     """destroy refuses without its flag, and leaves no container, volume, address or file of ours"""
     lab.kolla("destroy", code=2)
     lab.kolla("destroy", "--yes-i-really-really-mean-it")
@@ -756,7 +759,7 @@ def destroyed(lab):
         expect(lab.vip not in lab.on(host, "ip -o addr"), f"{host} holds the address")
 
 
-def killed_deploy(lab):
+def test_killed_deploy(lab):
     """kill -9 of the program at random moments of a first deploy: the rerun converges"""
     lab.kolla("destroy", "--yes-i-really-really-mean-it", quiet=True)
     lab.kolla("deploy")
@@ -765,13 +768,3 @@ def killed_deploy(lab):
         lab.kolla("destroy", "--yes-i-really-really-mean-it", quiet=True)
         kill_at_random(lab, "deploy", longest)
         expect(all_synced(lab), "not all members are Synced")
-
-
-TESTS = [quickstart, nothing_to_do, one_option, balancer_reload, put_back, status, own_role, ordered_stop,
-         two_runs, messages, writer_killed, power_cut, moved_address, all_crash, all_off, stop_orders,
-         older_member, outside_member, cut_off, rotated, identity, stop_and_start, killed_reconfigure,
-         killed_at_a_stop, destroyed, killed_deploy]
-
-
-if __name__ == "__main__":
-    run(TESTS, Lab(sys.argv[1]))

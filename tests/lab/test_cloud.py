@@ -1,24 +1,21 @@
-#!/usr/bin/python3
 """The cloud on real parts: from the README's first command to a server that answers, and what must not disturb it.
 
-Usage: cloud.py PROGRAM. As deployment.py, it raises a lab named `test` (KOLLA_TEST_LAB) with a registry on port 4001
-(KOLLA_TEST_REGISTRY), and takes it down again; KOLLA_TEST_SITE names the folder of one that stands already, which
-stays. KOLLA_TEST_ONLY names the tests to run; KOLLA_TEST_PICTURE is where the picture of the dashboard goes.
+KOLLA_TEST_PICTURE is where the picture of the dashboard goes.
 """
 
 import contextlib
 import os
 import re
 import secrets
-import sys
 import threading
 import time
 
 import leaks
+import pytest
 from api import ROUND, Api, Calls, Ping, answers_ping
 from client import Client
 
-from lab import NAME, REGISTRY_PORT, Lab, expect, run, say, wait_until
+from lab import NAME, REGISTRY_PORT, expect, say, wait_until
 
 # What the small guest prints, or CirrOS.
 LEASE = r"guest: lease|lease of \S+ obtained"
@@ -53,11 +50,18 @@ def up(lab, act, computes):
               "--hosts", "3", "--computes", str(computes), within=5400)
 
 
-def quickstart(lab):
+@pytest.fixture(scope="module")
+def lab(bare):
+    """What the README's first command ends with."""
+    bare.arguments = leaks.Arguments()
+    if not bare.stands:
+        up(bare, ["quickstart"], computes=1)
+        say(f"quickstart took {bare.took:.0f} s; its runs:\n{bare.kolla('history', quiet=True)}")
+    return bare
+
+
+def test_quickstart(lab):
     """the README's first command ends with a server that has a lease and metadata and answers from outside"""
-    if not lab.stands:
-        up(lab, ["quickstart"], computes=1)
-        say(f"quickstart took {lab.took:.0f} s; its runs:\n{lab.kolla('history', quiet=True)}")
     api = Api(lab)
     demo = api.demo()
     expect(demo["status"] == "ACTIVE", f"demo1 is {demo['status']}: {demo.get('fault')}")
@@ -68,10 +72,8 @@ def quickstart(lab):
     lab.kolla("status", quiet=True)
 
 
-quickstart.needed = True
 
-
-def nothing_to_do(lab):
+def test_nothing_to_do(lab):
     """the same deploy again changes nothing and restarts nothing"""
     before = lab.everything()
     end = lab.events("deploy")[-1]
@@ -83,7 +85,7 @@ def nothing_to_do(lab):
         expect(files[host] == before[1][host], f"{host}: files are not as they were")
 
 
-def client(lab):
+def test_client(lab):
     """the real client: users, roles, images, networks, servers; a quota and a wrong password are refused"""
     name, password = f"check-{secrets.token_hex(3)}", secrets.token_hex(8)
     api = Api(lab)
@@ -142,7 +144,7 @@ def client(lab):
         expect("Quota exceeded for cores" in refused, f"a server beyond the quota: {refused}")
 
 
-def replies(lab):
+def test_replies(lab):
     """1,000 calls through all APIs of one host at once all get their replies: no queue for these has two consumers"""
     host = lab.controllers[0]
     first = Api(lab, host=host)
@@ -204,7 +206,7 @@ def replies(lab):
     expect(not shared, f"more than one service waits for replies in {sorted(shared)}")
 
 
-def dashboard(lab):
+def test_dashboard(lab):
     """an administrator logs in to the dashboard in a real browser, and finds the server"""
     import horizon  # it needs packages that no other test needs
 
@@ -213,7 +215,7 @@ def dashboard(lab):
     say(f"picture: {picture}")
 
 
-def under_load(lab):
+def test_under_load(lab):
     """a changed option of one service is taken over while clients call all APIs: no call fails"""
     for path, (text, containers) in OPTIONS.items():
         before = {host: lab.containers(host) for host in lab.hosts}
@@ -230,7 +232,7 @@ def under_load(lab):
         expect(touched == containers, f"{path}: touched {touched}, expected {containers}")
 
 
-def agents_replaced(lab):
+def test_agents_replaced(lab):
     """agents and libvirt are replaced on all hosts: a server goes on, and so does what comes to it from outside"""
     address = Api(lab).floating(Api(lab).demo())
     qemu = lab.on("compute01", "cat $(find /etc/kolla -name qemu.conf | head -n 1)")
@@ -252,7 +254,30 @@ def agents_replaced(lab):
     wait_until("a clean status", 60, lambda: lab.healthy("status"), every=3)
 
 
-def powered_off(lab):
+def test_no_leaks(lab):
+    """no secret of passwords.yml is in a log, in a process's arguments, in a run's record or in an engine's events"""
+    values = leaks.secret_values(os.path.join(lab.site, "passwords.yml"))
+    expect(len(values) > 10, f"only {len(values)} secrets")
+    # A change beside secrets, of a service with many containers: the hunks have something to hide.
+    with leaks.EngineEvents(lab) as events:
+        lab.write("config/nova.conf", "[oslo_messaging_rabbit]\nkombu_reconnect_delay = 1.1\n")
+        said = lab.kolla("deploy", "--check", "--diff", "-vv", quiet=True)
+        said += lab.kolla("reconfigure", "--diff", "-vv", quiet=True)
+        lab.write("config/nova.conf", None)
+        said += lab.kolla("deploy", "-vv", quiet=True)
+    # What sees nothing finds nothing.
+    expect("mariadbd" in lab.arguments.programs(), "this machine does not see the processes of its lab's hosts")
+    expect(all("Action" in text for text in events.texts.values()), "an engine told no event")
+    found = {f"{name} in what the program says" for name in leaks.names_in(said, values)}
+    found |= events.found(values) | lab.arguments.found(values)
+    for folder in os.path.join(lab.folder, "kolla/runs"), "/var/log/kolla-runs":
+        found |= leaks.in_files(folder, values)
+    for host in lab.hosts:
+        found |= leaks.in_logs(lab, host, values)
+    expect(not found, "; ".join(sorted(found)))
+
+
+def test_powered_off(lab):
     """each controller in turn loses its power: calls fail for 10 s at most, servers go on and can be made; it heals"""
     api = Api(lab)
     address = api.floating(api.demo())
@@ -279,30 +304,7 @@ def powered_off(lab):
         expect(not changed, f"{host}: what did not heal by itself: {changed}")
 
 
-def no_leaks(lab):
-    """no secret of passwords.yml is in a log, in a process's arguments, in a run's record or in an engine's events"""
-    values = leaks.secret_values(os.path.join(lab.site, "passwords.yml"))
-    expect(len(values) > 10, f"only {len(values)} secrets")
-    # A change beside secrets, of a service with many containers: the hunks have something to hide.
-    with leaks.EngineEvents(lab) as events:
-        lab.write("config/nova.conf", "[oslo_messaging_rabbit]\nkombu_reconnect_delay = 1.1\n")
-        said = lab.kolla("deploy", "--check", "--diff", "-vv", quiet=True)
-        said += lab.kolla("reconfigure", "--diff", "-vv", quiet=True)
-        lab.write("config/nova.conf", None)
-        said += lab.kolla("deploy", "-vv", quiet=True)
-    # What sees nothing finds nothing.
-    expect("mariadbd" in lab.arguments.programs(), "this machine does not see the processes of its lab's hosts")
-    expect(all("Action" in text for text in events.texts.values()), "an engine told no event")
-    found = {f"{name} in what the program says" for name in leaks.names_in(said, values)}
-    found |= events.found(values) | lab.arguments.found(values)
-    for folder in os.path.join(lab.folder, "kolla/runs"), "/var/log/kolla-runs":
-        found |= leaks.in_files(folder, values)
-    for host in lab.hosts:
-        found |= leaks.in_logs(lab, host, values)
-    expect(not found, "; ".join(sorted(found)))
-
-
-def new_compute(lab):
+def test_new_compute(lab):
     """one more compute host: no container of another host is touched, and it takes a server"""
     computes = len([host for host in lab.hosts if host.startswith("compute")])
     new = f"compute{computes + 1:02}"
@@ -322,12 +324,3 @@ def new_compute(lab):
         expect(api.server(server)["OS-EXT-SRV-ATTR:host"].split(".")[0] == new, "the server is elsewhere")
         wait_until("its lease", 180, lambda: re.search(LEASE, api.console(server)), every=2)
     wait_until("a clean status", 60, lambda: lab.healthy("status"), every=3)
-
-
-TESTS = [quickstart, nothing_to_do, client, replies, dashboard, under_load, agents_replaced, no_leaks, powered_off,
-         new_compute]
-
-if __name__ == "__main__":
-    cloud = Lab(sys.argv[1])
-    cloud.arguments = leaks.Arguments()
-    run(TESTS, cloud)

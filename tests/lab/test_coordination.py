@@ -1,23 +1,19 @@
-#!/usr/bin/python3
-"""Ensembles that need no database: a site of ZooKeeper alone in its three forms, then etcd; under clients that write.
-
-Usage: coordination.py PROGRAM. As deployment.py it raises a lab of its own, named `test`, with a registry on port 4001.
-"""
+"""Ensembles that need no database: ZooKeeper alone in its three forms, and etcd, under clients that write."""
 
 import base64
 import json
 import re
 import socket
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
 
+import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NodeExistsError
 
-from lab import REGISTRY_PORT, Lab, expect, run, say, wait_until
+from lab import REGISTRY_PORT, expect, say, wait_until
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 HOSTS = ["control01", "control02", "control03"]
@@ -185,27 +181,31 @@ def with_group(lab, name, hosts):
         file.write(text + f"\n[{name}]\n" + "".join(f"{host}\n" for host in hosts))
 
 
-def raised(lab):
-    """a site of ZooKeeper alone, without a database: from bare hosts to three members, one of which leads"""
-    if not lab.stands:
-        lab.kolla("registry", "up", "--port", str(REGISTRY_PORT))
+@pytest.fixture(scope="module")
+def lab(bare):
+    """A site of ZooKeeper alone: from bare hosts to three members."""
+    if not bare.stands:
+        bare.kolla("registry", "up", "--port", str(REGISTRY_PORT))
         images = "cron", "zookeeper", "etcd"
-        lab.kolla("build", "--push", "--registry", f"127.0.0.1:{REGISTRY_PORT}", *images, within=1500)
-        lab.lab("up", "--hosts", "3", "--infra-only", "--state-dir", lab.site, "--registry-port", str(REGISTRY_PORT))
-    lab.option("alone", kept=True, **NOTHING_ELSE, enable_zookeeper=True)
-    lab.kolla("bootstrap-servers")
-    lab.kolla("prechecks")
-    lab.kolla("deploy")
+        bare.kolla("build", "--push", "--registry", f"127.0.0.1:{REGISTRY_PORT}", *images, within=1500)
+        bare.lab("up", "--hosts", "3", "--infra-only", "--state-dir", bare.site, "--registry-port", str(REGISTRY_PORT))
+    bare.option("alone", kept=True, **NOTHING_ELSE, enable_zookeeper=True)
+    bare.kolla("bootstrap-servers")
+    bare.kolla("prechecks")
+    bare.kolla("deploy")
+    return bare
+
+
+def test_alone(lab):
+    """a site of ZooKeeper alone, without a database: three members, one of which leads"""
     expect(set(lab.containers("control01")) == {"cron", "zookeeper"}, f"containers: {lab.containers('control01')}")
     expect(sorted(modes(lab).values()) == ["follower", "follower", "leader"], f"modes: {modes(lab)}")
     text = converged(lab)
     expect(len(re.findall(r"Mode: (?:leader|follower)", text)) == 2, f"status does not tell the modes:\n{text}")
 
 
-raised.needed = True
 
-
-def leader_killed(lab):
+def test_leader_killed(lab):
     """the leader of ZooKeeper dies while a client writes: another one leads, nothing is lost"""
     leader = zookeeper_leader(lab)
     with all_zookeepers(lab) as writer:
@@ -221,7 +221,7 @@ def leader_killed(lab):
     converged(lab)
 
 
-def leader_last(lab):
+def test_leader_last(lab):
     """a changed option replaces one member after the other, the leader last, while a client writes"""
     leader = zookeeper_leader(lab)
     lab.option("tick", zookeeper_tick_time=1900)
@@ -234,7 +234,7 @@ def leader_last(lab):
     converged(lab)
 
 
-def numbers_stay(lab):
+def test_numbers_stay(lab):
     """where a host leaves, the numbers of the others are not counted anew"""
     def file(host, name):
         return lab.kolla("config", host, "zookeeper", name, quiet=True)
@@ -251,7 +251,7 @@ def numbers_stay(lab):
     converged(lab)
 
 
-def member_replaced(lab):
+def test_member_replaced(lab):
     """a member whose data are lost is made anew, with its number, and takes all data from the others"""
     leader = zookeeper_leader(lab)
     victim = next(host for host in HOSTS if host != leader)
@@ -289,16 +289,25 @@ def etcd_leader(lab):
     return next((host for host, state in etcd_states(lab).items() if state == "leader"), None)
 
 
+@pytest.fixture(scope="module")
 def etcd(lab):
-    """three members of etcd beside ZooKeeper"""
+    """Three members of etcd beside ZooKeeper."""
     lab.option("etcd", kept=True, enable_etcd=True)
     lab.kolla("deploy")
+    yield
+    lab.option("etcd")
+
+
+@pytest.mark.usefixtures("etcd")
+def test_etcd(lab):
+    """three members of etcd beside ZooKeeper, one of which leads"""
     expect(sorted(etcd_states(lab).values()) == ["follower", "follower", "leader"], f"states: {etcd_states(lab)}")
     text = converged(lab)
     expect("leader of 3 members" in text, f"status does not tell the leader:\n{text}")
 
 
-def etcd_leader_hangs(lab):
+@pytest.mark.usefixtures("etcd")
+def test_etcd_leader_hangs(lab):
     """the leader of etcd hangs, then dies, while a client writes: another one leads, nothing is lost"""
     leader = etcd_leader(lab)
 
@@ -318,7 +327,8 @@ def etcd_leader_hangs(lab):
     converged(lab)
 
 
-def etcd_actions(lab):
+@pytest.mark.usefixtures("etcd")
+def test_etcd_actions(lab):
     """kolla do lists what etcd can do, and does it: another member leads, all are defragmented"""
     text = lab.kolla("do", "etcd")
     expect("defragment" in text and "move-leader --to HOST" in text, f"the list:\n{text}")
@@ -338,7 +348,8 @@ def etcd_actions(lab):
     expect("do etcd defragment" in text, f"it is not in the history:\n{text}")
 
 
-def etcd_leader_last(lab):
+@pytest.mark.usefixtures("etcd")
+def test_etcd_leader_last(lab):
     """a changed option replaces one member of etcd after the other, the leader last, while a client writes"""
     leader = etcd_leader(lab)
     lab.option("level", etcd_log_level="info")
@@ -351,7 +362,8 @@ def etcd_leader_last(lab):
     converged(lab)
 
 
-def etcd_member_replaced(lab):
+@pytest.mark.usefixtures("etcd")
+def test_etcd_member_replaced(lab):
     """a member of etcd whose data are lost joins as a learner, and is counted once it has all data"""
     leader = etcd_leader(lab)
     victim = next(host for host in HOSTS if host != leader)
@@ -365,7 +377,7 @@ def etcd_member_replaced(lab):
     converged(lab)
 
 
-def pseudo_distributed(lab):
+def test_pseudo_distributed(lab):
     """three servers on one host: ports, folders and numbers of their own; the leader of them dies"""
     lab.kolla("destroy", "--yes-i-really-really-mean-it")
     lab.option("etcd")
@@ -395,7 +407,7 @@ def pseudo_distributed(lab):
     writer.judge("leader of three on one host killed", 10)
 
 
-def standalone(lab):
+def test_standalone(lab):
     """one server, on one host; what it kept stays when it is replaced"""
     lab.kolla("destroy", "--yes-i-really-really-mean-it")
     lab.option("alone", kept=True, **NOTHING_ELSE, enable_zookeeper=True)
@@ -410,11 +422,3 @@ def standalone(lab):
     lab.option("tick")
     lab.kolla("deploy")
     converged(lab)
-
-
-TESTS = [raised, leader_killed, leader_last, numbers_stay, member_replaced, etcd, etcd_leader_hangs,
-         etcd_leader_last, etcd_actions, etcd_member_replaced, pseudo_distributed, standalone]
-
-
-if __name__ == "__main__":
-    run(TESTS, Lab(sys.argv[1]))
