@@ -172,13 +172,13 @@ pub enum Class {
     Image,
     /// It keeps data.
     Volume,
-    /// It writes what services read.
+    /// It writes what services read: also of `genconfig`, `reconfigure` and `destroy`.
     Files,
     /// It decides who starts a cluster.
     Cluster,
-    /// It makes services known to each other: a changed password is a changed configuration.
+    /// It makes services known to each other: also of `reconfigure`, because a changed password is a changed configuration.
     Setting,
-    /// It runs a program once.
+    /// It runs a program once: of `deploy` alone.
     Program,
     /// It runs a service.
     Container,

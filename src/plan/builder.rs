@@ -205,7 +205,9 @@ impl<'a> Builder<'a> {
                 let hosts = self.hosts_of(&service.group);
                 let Some(first) = hosts.first().cloned() else { continue };
                 let used_by = format!("proxy of service {}", service.name);
-                let proxy = self.values(role, &first, used_by, |values| values.value(node));
+                let Some(proxy) = self.values(role, &first, used_by, |values| values.some_value(node)) else {
+                    continue;
+                };
                 // All members of the group, also those that do not answer now: they may be back any time.
                 let all: Vec<String> = self.input.site.group(&service.group).into_iter().map(str::to_owned).collect();
                 let members: Vec<serde_json::Value> = all

@@ -127,7 +127,12 @@ impl<'a> Values<'a> {
 
     /// A value of any kind.
     pub fn value(&mut self, node: &Node) -> Value {
-        self.kept(node, self.scope.eval(self.document, node)).unwrap_or_default()
+        self.some_value(node).unwrap_or_default()
+    }
+
+    /// The same; nothing where it failed, so that nobody complains of what is not in it.
+    pub fn some_value(&mut self, node: &Node) -> Option<Value> {
+        self.kept(node, self.scope.eval(self.document, node))
     }
 
     /// The text under a key; nothing where it is absent.

@@ -37,6 +37,9 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.when == "call":
         say(f"{report.outcome} in {report.duration:.0f} s")
+    if report.when == "setup" and report.failed:
+        # Nothing can be tested without its lab.
+        item.session.shouldstop = "what it needs could not be raised"
     if report.when == "call" and report.failed:
         # So that the others are not blamed for it.
         lab = item.funcargs["lab"]

@@ -1,5 +1,7 @@
 //! What dpkg leaves out of images, by its own rules: of those that fit a path the last one counts, and `*` fits slashes, too.
 
+use kolla::role::Roles;
+use kolla::source::Node;
 use regex::Regex;
 
 use super::folder::repository;
@@ -49,4 +51,19 @@ fn unit_tests_are_left_out_and_what_is_needed_at_work_is_not() {
     ] {
         assert!(!kept(path), "{path} is not left out");
     }
+}
+
+/// What a built-in role names can be built, with its default variables.
+#[test]
+fn every_service_has_an_image() {
+    let mut missing = Vec::new();
+    for role in Roles::load(&[]).unwrap().0.values() {
+        for service in role.services.values() {
+            let image = service.image.as_ref().and_then(Node::as_str).unwrap_or(&service.name);
+            if !image.contains("{{") && !repository("images").join(image).join("Dockerfile").is_file() {
+                missing.push(format!("{} of role {}: images/{image}", service.name, role.name));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "\n{}", missing.join("\n"));
 }

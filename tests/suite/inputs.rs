@@ -98,7 +98,7 @@ fn broken_inputs_are_refused_with_their_place_and_what_to_do() {
             let _ = writeln!(wrong, "no case is of the kind `{}`", kind.name());
         }
     }
-    assert!(wrong.is_empty(), "\n{wrong}");
+    assert!(wrong.is_empty(), "\n{wrong}\nKOLLA_BLESS=1 writes these anew; read what changed in them");
 }
 
 #[test]

@@ -140,17 +140,31 @@ fn a_step_waits_for_what_it_names_and_names_only_needs_of_its_role() {
     assert_eq!(errors[0].message, "the step needs `rabbitmq`, which is not among the role's own `needs`");
 }
 
-/// `KOLLA_BLESS=1` writes the graph as it is now; read what changed in it.
 #[test]
 fn the_graph_of_the_built_in_roles_is_the_reviewed_one() {
-    let text = drawn(&Folder::new(INVENTORY).plan().unwrap());
-    let file = repository("tests/cases/plans/three-hosts.txt");
+    reviewed("three-hosts.txt", &drawn(&Folder::new(INVENTORY).plan().unwrap()));
+}
+
+/// Those that are off by default.
+#[test]
+fn the_graph_of_optional_roles_is_the_reviewed_one() {
+    let folder = Folder::new(INVENTORY);
+    let optional = ["etcd", "zookeeper"];
+    let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap();
+    folder.write("globals.yml", &optional.iter().fold(globals, |text, role| text + &format!("enable_{role}: true\n")));
+    let plan = folder.plan().unwrap();
+    reviewed("optional.txt", &optional.map(|role| of_role(&plan, role)).concat());
+}
+
+/// `KOLLA_BLESS=1` writes the graph as it is now; read what changed in it.
+fn reviewed(name: &str, text: &str) {
+    let file = repository("tests/cases/plans").join(name);
     if std::env::var_os("KOLLA_BLESS").is_some() {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, &text).unwrap();
+        std::fs::write(&file, text).unwrap();
     }
     let expected = std::fs::read_to_string(&file).unwrap_or_default();
-    let changed: Vec<String> = similar::TextDiff::from_lines(&expected, &text)
+    let changed: Vec<String> = similar::TextDiff::from_lines(&expected, text)
         .unified_diff()
         .context_radius(2)
         .to_string()
