@@ -188,7 +188,7 @@ def lab(bare):
         bare.kolla("registry", "up", "--port", str(REGISTRY_PORT))
         images = "cron", "zookeeper", "etcd"
         bare.kolla("build", "--push", "--registry", f"127.0.0.1:{REGISTRY_PORT}", *images, within=1500)
-        bare.lab("up", "--hosts", "3", "--infra-only", "--registry-port", str(REGISTRY_PORT))
+        bare.lab("up", "--hosts", "3", "--infra-only")
     bare.option("alone", kept=True, **NOTHING_ELSE, enable_zookeeper=True)
     bare.kolla("bootstrap-servers")
     bare.kolla("prechecks")
