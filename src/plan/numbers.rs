@@ -61,7 +61,7 @@ fn written(scopes: &Scopes, host: &str, name: &str) -> Option<u32> {
     let scope = scopes.host(host);
     let origin = scope.explain(name).into_iter().next()?;
     let value = scope.get(name).ok().filter(|_| !origin.layer.starts_with("role "))?;
-    u32::try_from(i64::try_from(value).ok()?).ok()
+    u32::try_from(value).ok()
 }
 
 impl<'a> Builder<'a> {
@@ -69,14 +69,13 @@ impl<'a> Builder<'a> {
     pub(super) fn numbers(&mut self, role: &'a Role) -> BTreeMap<String, Vec<usize>> {
         let mut nodes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (name, number) in &role.numbers {
-            let mut of: BTreeMap<i64, String> = BTreeMap::new();
+            let mut of: BTreeMap<u32, String> = BTreeMap::new();
             for host in self.hosts_of(&number.group) {
                 let used_by = format!("number of role {} on {host}", role.name);
                 let found = self.values(role, &host, used_by, |values| values.number_of(name));
-                let Some(found) = found else { continue };
-                let Ok(number) = u32::try_from(found) else { continue };
-                if let Some(other) = of.insert(found, host.clone()) {
-                    let message = format!("`{name}` is {found} on {other} and on {host}");
+                let Some(number) = found else { continue };
+                if let Some(other) = of.insert(number, host.clone()) {
+                    let message = format!("`{name}` is {number} on {other} and on {host}");
                     let hint = "each host has one of its own; set it in the inventory where one was copied";
                     self.errors.push(InputError::new(message).of(Kind::WrongValue).hint(hint));
                 }

@@ -50,17 +50,9 @@ impl<'a> Builder<'a> {
 
     fn step(&mut self, role: &'a Role, enabled: &[&'a Role], step: &'a Step) -> Option<(String, Op)> {
         let word = &step.word.means;
-        let mut offers = Vec::new();
-        for offer in word.uses {
-            let Some((role_of, service)) = offered_by(offer, enabled) else {
-                self.unmet(role, &step.node, offer);
-                return None;
-            };
-            offers.push((offer.key.0, role_of, service));
-        }
         // It is done on the first host that answers.
         let service = match word.at {
-            At::Offer(offer) => offered_by(offer, enabled)?.1,
+            At::Offer(offer) => self.met(offer, role, enabled, step)?.1,
             At::Service | At::Container => {
                 let name = step.service()?;
                 let Some(found) = role.services.get(name) else {
@@ -75,13 +67,18 @@ impl<'a> Builder<'a> {
         if !self.values(role, &host, used_by.clone(), |values| values.flag(step.when.as_ref(), true)) {
             return None;
         }
+        // One that is not wanted needs nothing.
+        let mut offers = Vec::new();
+        for offer in word.uses {
+            offers.push((offer.key.0, self.met(offer, role, enabled, step)?));
+        }
         let container = match word.at {
             At::Container => self.service_on_hosts(role, service, std::slice::from_ref(&host)).pop()?.container.spec,
             _ => ContainerSpec { name: service.container.clone(), ..ContainerSpec::default() },
         };
         let offered: Vec<Offered<'_>> = offers
             .into_iter()
-            .filter_map(|(key, role, service)| {
+            .filter_map(|(key, (role, service))| {
                 Some(Offered {
                     key,
                     document: &role.document,
@@ -94,6 +91,21 @@ impl<'a> Builder<'a> {
             (word.resolve)(&step.written, &mut StepContext { values, offered: &offered, container })
         });
         Some((host, op))
+    }
+
+    /// The service that offers what a step uses, and its role; that there is none is noted.
+    fn met(
+        &mut self,
+        offer: &Offer,
+        role: &'a Role,
+        enabled: &[&'a Role],
+        step: &'a Step,
+    ) -> Option<(&'a Role, &'a Service)> {
+        let found = offered_by(offer, enabled);
+        if found.is_none() {
+            self.unmet(role, &step.node, offer);
+        }
+        found
     }
 }
 

@@ -110,11 +110,11 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The whole number that a variable has; none where it has none.
-    pub fn number_of(&mut self, name: &str) -> Option<i64> {
+    /// The whole number from 0 on that a variable has; none where it has none.
+    pub fn number_of(&mut self, name: &str) -> Option<u32> {
         let found = self.scope.get(name);
         let number = found.and_then(|value| {
-            i64::try_from(value.clone())
+            u32::try_from(value.clone())
                 .map_err(|_| InputError::new(format!("`{name}` is `{value}`, and must be a whole number")))
         });
         number.map_err(|error| self.note(error)).ok()
