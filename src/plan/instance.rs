@@ -34,8 +34,10 @@ impl<'a> Instance<'a> {
             let wanted = values.flag(service.when.as_ref(), true);
             return wanted.then(|| Self::new(service, None)).into_iter().collect();
         };
-        let list = values.value(each);
-        let Ok(items) = list.try_iter().map(Iterator::collect::<Vec<Value>>) else {
+        let Some(list) = values.some_value(each) else { return Vec::new() };
+        // The letters of a text are no list.
+        let items = list.try_iter().ok().filter(|_| list.as_str().is_none());
+        let Some(items) = items.map(Iterator::collect::<Vec<Value>>) else {
             values.fail(each, "`each` must be a list");
             return Vec::new();
         };
@@ -43,6 +45,14 @@ impl<'a> Instance<'a> {
         for item in items {
             let instance = Self::new(service, Some(item));
             let wanted = instance.with(values, |values| values.flag(service.when.as_ref(), true));
+            let named = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+            if !instance.name.chars().all(named) {
+                let message =
+                    format!("`{}` is no name of a container: letters, digits, `.`, `_` and `-` are", instance.name);
+                let error = InputError::new(message).of(Kind::RoleRule).at(values.document.place(each));
+                values.note(error.hint("give the element a `name`"));
+                continue;
+            }
             if found.iter().any(|other| other.name == instance.name) {
                 let message = format!("two elements of `each` are called `{}`", instance.name);
                 let error = InputError::new(message).of(Kind::RoleRule).at(values.document.place(each));
