@@ -7,7 +7,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::Loaded;
 use crate::error::{Error, InputError, Kind, Result, numbered};
 use crate::host::ContainerState;
-use crate::op::Op;
+use crate::op::{Op, Want};
 use crate::plan::{Plan, Selection};
 use crate::role::Role;
 use crate::run::connect::Connected;
@@ -19,7 +19,7 @@ pub enum Dependents {
     /// While some run, nothing is stopped.
     #[default]
     Refuse,
-    /// They stop first, in order.
+    /// They stop, or go, first, in order.
     Cascade,
     /// Nobody is asked, and what stops is killed.
     Abort,
@@ -80,7 +80,7 @@ pub(super) fn ordered(
     selection: &mut Selection,
     dependents: Dependents,
     (loaded, whole, connected): (&Loaded, &Plan, &Connected),
-    check: bool,
+    (want, check): (Want, bool),
     sink: &dyn Sink,
 ) -> Result<()> {
     if dependents == Dependents::Abort {
@@ -91,7 +91,8 @@ pub(super) fn ordered(
         let added: IndexSet<&str> = harmed(&enabled, &running, selection).into_values().flatten().collect();
         selection.tags.extend(added.into_iter().map(str::to_owned));
     }
-    let errors: Vec<InputError> = harmed(&enabled, &running, selection).into_iter().map(refused).collect();
+    let errors: Vec<InputError> =
+        harmed(&enabled, &running, selection).into_iter().map(|harmed| refused(harmed, want)).collect();
     if errors.is_empty() {
         return Ok(());
     }
@@ -105,11 +106,13 @@ pub(super) fn ordered(
     Ok(())
 }
 
-fn refused((role, others): (&str, Vec<&str>)) -> InputError {
+fn refused((role, others): (&str, Vec<&str>), want: Want) -> InputError {
+    let cascade =
+        if want == Want::Absent { "removes these first, with their data" } else { "stops these first, in order" };
     let (number, verb) = (numbered(others.len(), "role"), if others.len() == 1 { "needs" } else { "need" });
     InputError::new(format!("{number} that {verb} {role} would go on running without it: {}", others.join(", ")))
         .of(Kind::InUse)
-        .hint("`--cascade` stops these first, in order; `--abort` kills it under them")
+        .hint(format!("`--cascade` {cascade}; `--abort` kills it under them"))
 }
 
 #[cfg(test)]

@@ -120,7 +120,13 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
         sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
     }
     if phase.want != Want::Running {
-        dependents::ordered(&mut selection, request.dependents, (loaded, &whole, &connected), check, &**sink)?;
+        dependents::ordered(
+            &mut selection,
+            request.dependents,
+            (loaded, &whole, &connected),
+            (phase.want, check),
+            &**sink,
+        )?;
     }
     let warnings = sink.clone();
     shared.sink = ProgressSink::new(move |progress| {

@@ -62,15 +62,7 @@ pub struct Stop {
     /// Confirm that all services go down; not needed with `--tags`
     #[arg(long)]
     pub yes_i_really_really_mean_it: bool,
-    /// What others do that need what stops
-    #[command(flatten)]
-    pub dependents: DependentsArgs,
-}
-
-/// What is done about others that need what stops or goes.
-#[derive(Debug, Default, Args)]
-pub struct DependentsArgs {
-    /// Stop roles that need those of `--tags` first, in order, instead of refusing while they run
+    /// First stop, in order, the roles that need those of `--tags`, instead of refusing while they run
     #[arg(long, conflicts_with = "abort")]
     pub cascade: bool,
     /// Kill containers at once, whoever needs them
@@ -78,18 +70,9 @@ pub struct DependentsArgs {
     pub abort: bool,
 }
 
-impl DependentsArgs {
-    fn dependents(&self) -> Dependents {
-        match self {
-            Self { abort: true, .. } => Dependents::Abort,
-            Self { cascade: true, .. } => Dependents::Cascade,
-            _ => Dependents::Refuse,
-        }
-    }
-}
-
 /// `kolla destroy`.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Destroy {
     /// Confirm that all data is lost
     #[arg(long)]
@@ -97,9 +80,20 @@ pub struct Destroy {
     /// Also remove the images
     #[arg(long)]
     pub include_images: bool,
-    /// What others do that need what goes
-    #[command(flatten)]
-    pub dependents: DependentsArgs,
+    /// First remove, with all their data, the roles that need those of `--tags`, instead of refusing while they run
+    #[arg(long, conflicts_with = "abort")]
+    pub cascade: bool,
+    /// Kill containers at once, whoever needs them
+    #[arg(long)]
+    pub abort: bool,
+}
+
+fn dependents(cascade: bool, abort: bool) -> Dependents {
+    match (cascade, abort) {
+        (_, true) => Dependents::Abort,
+        (true, _) => Dependents::Cascade,
+        _ => Dependents::Refuse,
+    }
 }
 
 impl PhaseCommand {
@@ -133,7 +127,9 @@ impl PhaseCommand {
             Self::MariadbRecovery => "mariadb-recovery",
         };
         let dependents = match &self {
-            Self::Stop(Stop { dependents, .. }) | Self::Destroy(Destroy { dependents, .. }) => dependents.dependents(),
+            Self::Stop(Stop { cascade, abort, .. }) | Self::Destroy(Destroy { cascade, abort, .. }) => {
+                dependents(*cascade, *abort)
+            }
             _ => Dependents::default(),
         };
         Ok(Request {
@@ -197,7 +193,8 @@ mod tests {
             PhaseCommand::Destroy(Destroy {
                 yes_i_really_really_mean_it,
                 include_images: true,
-                dependents: DependentsArgs::default(),
+                cascade: false,
+                abort: false,
             })
         };
         let refused = destroy(false).request(&at(false)).unwrap_err();
