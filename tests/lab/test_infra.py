@@ -217,6 +217,8 @@ def test_ordered_stop(lab):
     lab.kolla("deploy", *roles)
     lab.kolla("stop", "--tags", "memcached", "--abort", *roles)
     expect(running() == {"toy": 3, "memcached": 0}, f"running: {running()}")
+    codes = {lab.engine(host, "/containers/memcached/json")["State"]["ExitCode"] for host in lab.hosts}
+    expect(codes == {137}, f"ended with {codes}")
     lab.kolla("deploy", "--prune")
 
 

@@ -17,6 +17,10 @@ pub(in crate::op) async fn stop(name: &str, timeout: u32, at: &View, host: &Remo
     if let Some(state) = &alive {
         put(stopping(name), format!("{}\n", state.id), at, host).await?;
     }
+    if timeout == 0 {
+        // The engine's own stop begins with SIGTERM also without time. One that is not running needs no kill.
+        let _ = host.act().kill(name, "SIGKILL").await;
+    }
     host.act().stop(name, timeout).await?;
     drop_note(name, at, host).await
 }
