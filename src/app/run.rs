@@ -78,7 +78,11 @@ pub fn phase(name: &str) -> Result<&'static Phase> {
 /// # Errors
 /// Whatever stops the run as a whole; failures of operations are in the summary.
 pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &Listeners) -> Result<Summary> {
-    let (phase, sink) = (request.phase, &listeners.events);
+    let sink = &listeners.events;
+    let phase = match &request.action {
+        Some(call) => call.phase(&loaded.roles)?,
+        None => request.phase,
+    };
     let limit = loaded.limit(app)?;
     let mut selection = loaded.tags(app)?;
     selection.hosts = app.options.limit.is_some().then(|| limit.clone());
@@ -137,7 +141,7 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
     if prepares {
         shared.containers = whole.containers();
     }
-    // Of what writes files and starts containers with them, a database's recovery, too: a stop needs no new secret.
+    // Of what writes files and starts containers with them, a recovery of a cluster, too: a stop needs no new secret.
     let deploys = [op::Class::Files, op::Class::Container].iter().all(|class| phase.keep.contains(class));
     let deploys = deploys && phase.want == Want::Running;
     let prunes = app.options.prune && phase.name == "deploy";

@@ -57,8 +57,7 @@ pub fn saved_plan(file: &Path) -> Result<Saved> {
         return Err(InputError::new(what).of(Kind::SavedPlan).hint(ANEW).into());
     }
     let saved: Saved = serde_json::from_value(value).map_err(is_none)?;
-    // What a recovery finds out decides what it does.
-    let applies = |phase: &Phase| phase.want == Want::Running && !phase.looks && !phase.recover;
+    let applies = |phase: &Phase| phase.want == Want::Running && !phase.looks;
     if !named(&saved.phase).is_some_and(applies) {
         return Err(InputError::new(format!("a saved plan of `{}` cannot be applied", saved.phase))
             .of(Kind::SavedPlan)

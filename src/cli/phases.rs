@@ -11,6 +11,7 @@ use crate::app::dependents::Dependents;
 use crate::app::run::{Request, phase, run};
 use crate::app::{self, Loaded};
 use crate::error::{InputError, Kind, Result};
+use crate::plan::Call;
 use crate::run::event::Summary;
 
 /// The word that commands which lose data want to hear.
@@ -124,7 +125,10 @@ impl PhaseCommand {
                 meant("destroy", said, "removes every service and all data")?;
                 "destroy"
             }
-            Self::MariadbRecovery => "mariadb-recovery",
+            Self::MariadbRecovery => {
+                let call = Call { role: "mariadb".into(), action: "recovery".into(), ..Call::default() };
+                return Ok(Request { check, ..Request::action(call) });
+            }
         };
         let dependents = match &self {
             Self::Stop(Stop { cascade, abort, .. }) | Self::Destroy(Destroy { cascade, abort, .. }) => {

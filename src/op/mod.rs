@@ -9,6 +9,7 @@ pub mod api;
 mod attribute;
 pub mod catalog;
 pub mod check;
+pub mod cluster;
 pub mod container;
 pub mod database;
 pub mod exec;
@@ -16,7 +17,6 @@ pub mod file;
 pub mod file_set;
 pub mod fixed;
 mod foreign;
-pub mod galera;
 pub mod host_file;
 mod hunks;
 pub mod image;
@@ -247,6 +247,8 @@ operations! {
     Catalog(catalog::Catalog) in Setting,
     /// Something that must hold.
     Check(check::Check) in Check,
+    /// The decision who starts a cluster.
+    Cluster(cluster::Cluster) in Cluster,
     /// A container.
     Container(container::Container) in Container,
     /// A database and its user.
@@ -257,8 +259,6 @@ operations! {
     FileSet(file_set::FileSet) in Files,
     /// A file of the host.
     HostFile(host_file::HostFile) in Host,
-    /// The decision who starts a Galera cluster.
-    Galera(galera::Galera) in Cluster,
     /// An image on a host.
     Image(image::Image) in Image,
     /// A virtual host of the message queue and its user.

@@ -151,7 +151,7 @@ pub struct Shared {
     told: Mutex<BTreeSet<String>>,
     databases: Mutex<Arc<OnceCell<Arc<Inventory>>>>,
     changed: AtomicBool,
-    positions: Mutex<BTreeMap<String, String>>,
+    positions: Mutex<BTreeMap<String, (String, i64)>>,
     /// What was seen in which state, and since when.
     seen: Mutex<BTreeMap<String, (&'static str, Instant)>>,
 }
@@ -210,14 +210,14 @@ impl Shared {
         *self.databases.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
     }
 
-    /// Notes how far the data of a database's member got; empty where it has none.
-    pub fn note_position(&self, host: &str, position: String) {
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), position);
+    /// Notes how far the data of a cluster's member got, in the history of which cluster; of none where that is empty.
+    pub fn note_position(&self, member: &str, cluster: String, position: i64) {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).insert(member.to_owned(), (cluster, position));
     }
 
     /// What was noted of a member in this run.
-    pub fn position(&self, host: &str) -> Option<String> {
-        self.positions.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned()
+    pub fn position(&self, member: &str) -> Option<(String, i64)> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).get(member).cloned()
     }
 
     /// Since when this run has seen something in a state, by whoever looked: what one operation has waited for, the next one

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use super::builder::{Builder, Input};
 use super::instance::Instance;
 use super::overrides::Searched;
+use super::phase::{ACTION, RECOVERY};
 use super::steps::no_service;
-use super::{Plan, ordered};
+use super::{Phase, Plan, Selection, ordered};
 use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::op::action::Action as Op;
 use crate::op::probe::Probe;
-use crate::role::{Action, On, Role, Roles};
+use crate::role::{Action, Does, On, Role, Roles};
+use crate::source::Node;
 use crate::template::{Value, Values};
 
 /// An action that an operator asks for.
@@ -71,6 +73,17 @@ impl Call {
         }
         if errors.is_empty() { Ok((role, action)) } else { Err(Error::Input(errors)) }
     }
+
+    /// What of a plan it is.
+    ///
+    /// # Errors
+    /// It cannot be asked for so.
+    pub fn phase(&self, roles: &Roles) -> Result<&'static Phase> {
+        Ok(match self.find(roles)?.1.does {
+            Does::Command(_) => &ACTION,
+            Does::Recovers => &RECOVERY,
+        })
+    }
 }
 
 fn unknown<T>(message: String, name: &str, names: &[&str]) -> Result<T> {
@@ -91,6 +104,14 @@ pub(super) fn plan(input: &Input<'_>, call: &Call) -> Result<Plan> {
         let error = InputError::new(format!("role {} is not enabled", role.name)).of(Kind::UnknownName);
         return Err(error.hint("`kolla do` lists the actions of roles that are").into());
     }
+    let phase = format!("do {} {}", call.role, call.action);
+    let command = match &action.does {
+        Does::Command(command) => command,
+        Does::Recovers => {
+            let of_role = Selection { tags: vec![role.name.clone()], ..Selection::default() };
+            return Ok(Plan { phase, ..Plan::whole(input)?.select(&RECOVERY, &of_role) });
+        }
+    };
     let Some(service) = role.services.get(&action.service) else {
         return Err(no_service(role, &action.node, &action.service).into());
     };
@@ -112,8 +133,9 @@ pub(super) fn plan(input: &Input<'_>, call: &Call) -> Result<Plan> {
         let used_by = format!("action {} on {host}", call.action);
         let ops = builder.values(role, &host, used_by, |values| {
             let instances = Instance::all(service, values);
-            let op =
-                |instance: &Instance<'_>| instance.with(values, |values| operation(action, call, instance, values));
+            let op = |instance: &Instance<'_>| {
+                instance.with(values, |values| operation(action, command, call, instance, values))
+            };
             instances.iter().map(op).collect::<Vec<_>>()
         });
         for op in ops {
@@ -124,10 +146,10 @@ pub(super) fn plan(input: &Input<'_>, call: &Call) -> Result<Plan> {
     if !errors.is_empty() {
         return Err(Error::Input(errors));
     }
-    Ok(Plan { phase: format!("do {} {}", call.role, call.action), nodes: ordered(nodes)?, ..Plan::default() })
+    Ok(Plan { phase, nodes: ordered(nodes)?, ..Plan::default() })
 }
 
-fn operation(action: &Action, call: &Call, instance: &Instance<'_>, values: &mut Values<'_>) -> Op {
+fn operation(action: &Action, command: &Node, call: &Call, instance: &Instance<'_>, values: &mut Values<'_>) -> Op {
     let arguments: BTreeMap<&str, &str> = call.arguments.iter().map(|(name, value)| (&**name, &**value)).collect();
     let arguments = Value::from(minijinja::value::Serde(arguments));
     let scope = values.scope.with(vec![("arguments".to_owned(), arguments)]);
@@ -136,7 +158,7 @@ fn operation(action: &Action, call: &Call, instance: &Instance<'_>, values: &mut
     Op {
         name: call.action.clone(),
         container: instance.container.clone(),
-        command: values.words(&action.command),
+        command: values.words(command),
         guard: action.guard.as_ref().map(|node| Probe::resolve(Some(node), &mut values)),
         done: action.done.as_ref().map(|node| Probe::resolve(Some(node), &mut values)),
     }

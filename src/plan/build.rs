@@ -13,17 +13,14 @@ use super::overrides::Searched;
 use super::service::ServiceOnHost;
 use super::{Gate, Plan, ordered};
 use crate::error::{self, Error, InputError, Result};
+use crate::op::cluster::{Cluster, Spec, Stage};
 use crate::op::container::Container;
-use crate::op::database;
-use crate::op::galera::{CHOICE, Galera, Stage};
 use crate::op::image::Image;
 use crate::op::probe::Ready;
-use crate::op::sql::Sql;
 use crate::op::volume::Volume;
 use crate::op::word::HostContext;
 use crate::op::{Kind, Want, names};
-use crate::role::{Cluster, Role, Service};
-use crate::source::Data;
+use crate::role::{Action, Does, Role, Service};
 use crate::template::values::Values;
 
 /// A service on a host, and the nodes that make what its container needs.
@@ -162,7 +159,8 @@ impl<'a> Builder<'a> {
         containers: &[OnHostAfter],
         before: usize,
     ) -> Option<usize> {
-        let Some(Cluster::Galera { bootstrap }) = &service.cluster else { return None };
+        let written = service.cluster.as_ref()?;
+        let recovery = recovery(role, service).unwrap_or_default();
         let all: Vec<String> = self.input.site.group(&service.group).into_iter().map(str::to_owned).collect();
         let members: IndexMap<String, String> =
             all.into_iter().map(|host| (host.clone(), self.api_address(role, &host))).collect();
@@ -173,32 +171,23 @@ impl<'a> Builder<'a> {
             for (on, _) in containers {
                 let host = &on.host;
                 let used_by = format!("cluster of {} on {host}", service.name);
-                let (first_start, sql, port, chosen) = self.values(role, host, used_by, |values| {
-                    let sql = service.offers.get(database::OFFER.key.0);
-                    let port = service.proxy.as_ref().and_then(|proxy| match &proxy.data {
-                        Data::Map(map) => map.get("port"),
-                        _ => None,
-                    });
-                    (
-                        values.environment(bootstrap).into_iter().collect(),
-                        sql.map(|node| Sql::offered(node, &service.container, values)).unwrap_or_default(),
-                        port.map(|entry| values.port(&entry.value)),
-                        chosen(values),
-                    )
+                let (spec, chosen) = self.values(role, host, used_by, |values| {
+                    let spec = Spec::resolve(written, values);
+                    let chosen = chosen(&spec.choice, &recovery, values);
+                    (spec, chosen)
                 });
-                let op = Galera {
+                let op = Cluster {
                     stage,
+                    spec,
                     members: members.clone(),
-                    port,
                     volume: on.volumes.first().cloned().unwrap_or_default(),
-                    sql,
                     member: Container {
                         takes_over_from: Some(names::seed(&service.container)),
                         ..on.container.clone()
                     },
                     recover: false,
+                    recovery: recovery.clone(),
                     chosen,
-                    first_start,
                 };
                 let after: Vec<usize> = match stage {
                     Stage::Position => last.clone(),
@@ -213,18 +202,26 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// The command that recovers the cluster of a service.
+fn recovery(role: &Role, service: &Service) -> Option<String> {
+    let recovers = |action: &Action| matches!(action.does, Does::Recovers) && action.service == service.name;
+    let (name, _) = role.actions.iter().find(|(_, action)| recovers(action))?;
+    Some(format!("kolla do {} {name}", role.name))
+}
+
 /// Whom the operator chose to start a cluster from, in this run: set for all runs, it would one day start an old one.
-fn chosen(values: &mut Values<'_>) -> Option<String> {
-    let origin = values.scope.explain(CHOICE).into_iter().next()?;
-    let name = values.variable(CHOICE);
+fn chosen(variable: &str, recovery: &str, values: &mut Values<'_>) -> Option<String> {
+    let origin = values.scope.explain(variable).into_iter().next()?;
+    let name = values.variable(variable);
     if name.is_empty() {
         return None;
     }
     if origin.layer == "-e" {
         return Some(name);
     }
-    let error = InputError::new(format!("`{CHOICE}` is set for all runs")).of(error::Kind::WrongValue).at(origin.place);
-    let once = format!("remove it, and choose with `kolla mariadb-recovery -e {CHOICE}={name}` when that is needed");
+    let error =
+        InputError::new(format!("`{variable}` is set for all runs")).of(error::Kind::WrongValue).at(origin.place);
+    let once = format!("remove it, and choose with `{recovery} -e {variable}={name}` when that is needed");
     values.note(error.hint(once));
     None
 }

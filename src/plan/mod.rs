@@ -43,6 +43,7 @@ pub use unread::NAMED;
 pub use unused_variables::{Fault, UnusedVariable, UnusedVariables};
 
 use crate::error::{Error, Kind, Result};
+use crate::op::cluster::Stage;
 use crate::op::sql::Sql;
 use crate::op::{Op, Want};
 
@@ -222,12 +223,11 @@ impl Plan {
 fn kept(node: &Node, phase: &Phase, selection: &Selection) -> bool {
     let Some(op) = &node.op else { return true };
     let stage = match op {
-        Op::Galera(galera) => phase.recover || galera.stage == crate::op::galera::Stage::Seed,
+        Op::Cluster(cluster) => phase.recover || cluster.stage == Stage::Seed,
         _ => true,
     };
     phase.keep.contains(&op.kind().class())
         && stage
-        && (phase.roles.is_empty() || phase.roles.contains(&node.role.as_str()))
         && selection.has(&node.role)
         && selection.hosts.as_ref().is_none_or(|hosts| hosts.contains(&node.host))
 }
@@ -239,7 +239,7 @@ fn toward(mut op: Op, want: Want, recover: bool) -> Op {
         Op::FileSet(set) if set.want != want => Arc::make_mut(set).want = want,
         Op::Number(number) if number.want != want => Arc::make_mut(number).want = want,
         Op::Volume(volume) if volume.want != want => Arc::make_mut(volume).want = want,
-        Op::Galera(galera) if galera.recover != recover => Arc::make_mut(galera).recover = recover,
+        Op::Cluster(cluster) if cluster.recover != recover => Arc::make_mut(cluster).recover = recover,
         _ => {}
     }
     op

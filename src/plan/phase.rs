@@ -9,8 +9,6 @@ pub struct Phase {
     pub name: &'static str,
     /// What the operations that it keeps are for.
     pub keep: &'static [Class],
-    /// Roles it keeps; all where it is empty.
-    pub roles: &'static [&'static str],
     /// How it wants them.
     pub want: Want,
     /// Last things first.
@@ -26,11 +24,18 @@ const DEPLOY: &[Class] =
 
 const RECONFIGURE: &[Class] = &[Class::Files, Class::Cluster, Class::Setting, Class::Container];
 
-const PLAIN: Phase =
-    Phase { name: "", keep: &[], roles: &[], want: Want::Running, reverse: false, looks: false, recover: false };
+const PLAIN: Phase = Phase { name: "", keep: &[], want: Want::Running, reverse: false, looks: false, recover: false };
 
 /// What an operator asks for by name: of a plan of its own.
 pub const ACTION: Phase = Phase { name: "do", keep: &[Class::Action], ..PLAIN };
+
+/// The same, of a cluster whose members all went down.
+pub const RECOVERY: Phase = Phase {
+    // What starts takes the files of now: those of the last start may be gone.
+    keep: &[Class::Files, Class::Cluster, Class::Container],
+    recover: true,
+    ..ACTION
+};
 
 /// All phases.
 pub const PHASES: &[Phase] = &[
@@ -47,14 +52,6 @@ pub const PHASES: &[Phase] = &[
         keep: &[Class::Container, Class::Volume, Class::Files],
         want: Want::Absent,
         reverse: true,
-        ..PLAIN
-    },
-    Phase {
-        name: "mariadb-recovery",
-        // What starts takes the files of now: those of the last start may be gone.
-        keep: &[Class::Files, Class::Cluster, Class::Container],
-        roles: &["mariadb"],
-        recover: true,
         ..PLAIN
     },
 ];

@@ -106,12 +106,12 @@ impl<'a> Builder<'a> {
                 values.flag(item.when.as_ref(), true).then(|| Asked::Address(values.text(node)))
             })?,
             StatusKind::Api(node) => {
-                let Some((keystone, service)) = offered_by(&catalog::OFFER, enabled) else {
+                let Some((offering, service)) = offered_by(&catalog::OFFER, enabled) else {
                     self.unmet(role, &item.node, &catalog::OFFER);
                     return None;
                 };
                 let written = service.offers.get(catalog::OFFER.key.0)?;
-                let identity = self.values(keystone, host, used_by.clone(), |values| {
+                let identity = self.values(offering, host, used_by.clone(), |values| {
                     Identity::offered(written, &service.container, values)
                 });
                 self.values(role, host, used_by.clone(), |values| {

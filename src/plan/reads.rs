@@ -2,37 +2,11 @@
 //! depend on what is enabled; [`Trace`](crate::site::Trace) follows it through values.
 
 use super::overrides::Overrides;
+use crate::op::cluster;
 use crate::role::{Merge, Role, Source};
+use crate::site::READ_HERE;
 use crate::source::{Data, Shape};
 use crate::template::Mentions;
-
-/// Variables that the program reads itself: a test holds it against the names in its code.
-pub const READ_HERE: &[&str] = &[
-    "api_address",
-    "docker_image_name_prefix",
-    "docker_namespace",
-    "docker_registry",
-    "docker_registry_insecure",
-    "docker_registry_password",
-    "docker_registry_username",
-    "keystone_admin_password",
-    "keystone_admin_project",
-    "keystone_admin_user",
-    "keystone_internal_url",
-    "keystone_public_url",
-    "kolla_admin_openrc_cacert",
-    "kolla_container_engine",
-    "kolla_engine_socket",
-    "kolla_external_vip_address",
-    "kolla_internal_vip_address",
-    "kolla_site_name",
-    "kolla_ssh_jump",
-    "mariadb_recover_inventory_name",
-    "node_config",
-    "node_custom_config",
-    "openstack_region_name",
-    "openstack_tag",
-];
 
 /// What the program reads itself.
 pub fn by_program() -> Mentions {
@@ -56,6 +30,8 @@ pub fn by_role(role: &Role) -> Vec<Mentions> {
         let service = service.replace('-', "_");
         names.extend([format!("{service}_tag"), format!("{service}_image_full")]);
     }
+    let clusters = role.services.values().filter_map(|service| service.cluster.as_ref());
+    names.extend(clusters.filter_map(cluster::Spec::choice).map(str::to_owned));
     let variables = role.checks.iter().filter(|check| matches!(check.word.key.1, Shape::Variable));
     names.extend(variables.filter_map(|check| check.written.as_str().map(str::to_owned)));
     found.push(Mentions::names(names));

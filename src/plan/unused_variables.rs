@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use indexmap::IndexSet;
 
 use super::overrides::Overrides;
-use super::reads::{self, READ_HERE};
+use super::reads;
 use super::upstream;
 use crate::error::{InputError, Kind, Names, Place, numbered};
 use crate::role::{ENABLE, Roles};
-use crate::site::{Read, Site, Trace, misspelt, place_of};
+use crate::site::{READ_HERE, Read, Site, Trace, misspelt, place_of};
 use crate::source::Data;
 use crate::template::{Mentions, Sourced};
 

@@ -2,7 +2,7 @@
 
 use crate::op::api::Listing;
 use crate::op::probe::Probe;
-use crate::op::{file, words};
+use crate::op::{cluster, file, words};
 use crate::source::{Key, Keys, Shape};
 
 const fn keys(all: &'static [Key], needed: &'static [&'static str]) -> Keys {
@@ -42,19 +42,21 @@ const RULE: Shape = Shape::Either(
 const RANGE: Keys = keys(&[("from", Shape::Decimal), ("to", Shape::Decimal)], &["from", "to"]);
 
 /// What `kolla do` can ask a service to do.
-const ACTION: Keys = keys(
-    &[
+const ACTION: Keys = Keys {
+    what: "an action",
+    all: &[
         ("about", Shape::Name),
         ("service", Shape::Name),
         ("on", Shape::OneOf(&["first", "every", "host"])),
         ("arguments", Shape::Named(&Shape::Name)),
         ("guard", Probe::SHAPE),
-        ("command", Shape::Words),
         ("done", Probe::SHAPE),
         ("loses_data", Shape::Plain),
     ],
-    &["about", "service", "command"],
-);
+    needed: &["about", "service"],
+    any_of: &[],
+    one_of: &[&("command", Shape::Words), &("recovers", Shape::OneOf(&["cluster"]))],
+};
 
 const NUMBER: Keys = keys(&[("group", Shape::Name), ("from", Shape::Number)], &["group"]);
 
@@ -96,7 +98,7 @@ const SERVICE: Keys = Keys {
         ("command", Shape::Text),
         ("rolling", Shape::Number),
         ("last", Shape::Either(&Shape::Flag, &Probe::SHAPE)),
-        ("cluster", Shape::Keys(&keys(&[("galera", Shape::Keys(&keys(&[("bootstrap", VALUES)], &[])))], &["galera"]))),
+        ("cluster", Shape::Keys(&cluster::KEYS)),
         ("files", Shape::List(&file::SHAPE)),
         (
             "permissions",

@@ -124,7 +124,7 @@ pub struct Service {
     /// True, or a question that holds, on a host that is to be replaced after all others.
     pub last: Option<Node>,
     /// The cluster its containers form: its members are then created one after the other.
-    pub cluster: Option<Cluster>,
+    pub cluster: Option<Node>,
     /// Its files.
     pub files: Vec<FileSpec>,
     /// Ownership to set in the container at each start.
@@ -194,16 +194,6 @@ pub struct Limits {
     pub stop_timeout: u32,
     /// The engine's own health check.
     pub health: Option<Node>,
-}
-
-/// A cluster whose forming needs decisions that depend on what runs.
-#[derive(Debug, Clone)]
-pub enum Cluster {
-    /// MariaDB with Galera.
-    Galera {
-        /// Environment of the one-shot container that makes the first member's data.
-        bootstrap: Vec<(String, Node)>,
-    },
 }
 
 /// Ownership set at each start.
@@ -278,12 +268,21 @@ pub struct Action {
     pub arguments: Vec<(String, Regex)>,
     /// Must hold before.
     pub guard: Option<Node>,
-    /// Words of the program.
-    pub command: Node,
+    /// What is done.
+    pub does: Does,
     /// Holds once it is done.
     pub done: Option<Node>,
     /// The operator has to confirm that data are lost.
     pub loses_data: bool,
+}
+
+/// What an action does.
+#[derive(Debug, Clone)]
+pub enum Does {
+    /// A program, by its words.
+    Command(Node),
+    /// It starts the cluster that the service forms, after all of its members went down.
+    Recovers,
 }
 
 /// On which hosts of a group something is done.

@@ -10,7 +10,7 @@ use regex::Regex;
 use super::keys::{CHECK, HOST_ITEM, STEP, TOP};
 use super::parser::{Parser, pairs};
 use super::{
-    Action, Balancer, Check, Cluster, FileSpec, Files, HostItem, Limits, Number, On, Permission, Role, Rule, Service,
+    Action, Balancer, Check, Does, FileSpec, Files, HostItem, Limits, Number, On, Permission, Role, Rule, Service,
     StatusItem, StatusKind, Step, Templates,
 };
 use crate::error::{InputError, Kind};
@@ -49,8 +49,11 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let steps = top.list("steps").iter().filter_map(|node| parser.step(node, &needs)).collect();
     let checks = top.list("checks").iter().filter_map(|node| parser.check(node)).collect();
     let status = top.list("status").iter().filter_map(|node| parser.status(node)).collect();
-    let actions =
-        top.map("actions").into_iter().filter_map(|(name, entry)| parser.action(name, &entry.value)).collect();
+    let mut actions = IndexMap::new();
+    for (action, entry) in top.map("actions") {
+        actions.insert(action.to_owned(), parser.action(&entry.value));
+    }
+    parser.recoveries(&services, &actions);
     let mut layer = parser.vars(name, &services, &vars);
     let numbers = parser.numbers(&mut layer, &top.map("numbers"));
     let values = parser.values(&layer, &top.map("values"));
@@ -145,17 +148,6 @@ impl Parser<'_> {
 
     fn service(&mut self, name: &str, node: &Node) -> Service {
         let mut fields = Fields::of(self.document, node);
-        let cluster = fields.take("cluster").and_then(|node| {
-            let mut kinds = Fields::of(self.document, node);
-            let galera = kinds.need("galera").map(|node| {
-                let mut galera = Fields::of(self.document, node);
-                let bootstrap = pairs(galera.map("bootstrap"));
-                self.errors.extend(galera.finish());
-                Cluster::Galera { bootstrap }
-            });
-            self.errors.extend(kinds.finish());
-            galera
-        });
         let balancer = fields.take("balancer").map(|node| {
             let mut programs = Fields::of(self.document, node);
             let balancer = Balancer { ask: programs.words("ask"), tell: programs.words("tell") };
@@ -181,7 +173,7 @@ impl Parser<'_> {
             command: fields.take("command").cloned(),
             rolling: fields.number("rolling").unwrap_or(0),
             last: fields.take("last").cloned(),
-            cluster,
+            cluster: fields.take("cluster").cloned(),
             files,
             permissions,
             volumes: fields.list("volumes").to_vec(),
@@ -270,7 +262,7 @@ impl Parser<'_> {
         })
     }
 
-    fn action(&mut self, name: &str, node: &Node) -> Option<(String, Action)> {
+    fn action(&mut self, node: &Node) -> Action {
         let mut fields = Fields::of(self.document, node);
         let mut arguments = Vec::new();
         for (name, entry) in fields.map("arguments") {
@@ -281,7 +273,16 @@ impl Parser<'_> {
                 Err(_) => self.fail(&entry.value, format!("`{pattern}` is no regular expression"), Kind::WrongValue),
             }
         }
-        let action = Action {
+        let does = match fields.take("command") {
+            Some(command) => Does::Command(command.clone()),
+            None => Does::Recovers,
+        };
+        if let Does::Recovers = does {
+            for key in ["on", "arguments", "guard", "done"].into_iter().filter(|key| fields.take(key).is_some()) {
+                self.fail(node, format!("an action that recovers a cluster has no `{key}`"), Kind::RoleRule);
+            }
+        }
+        Action {
             node: node.clone(),
             about: fields.text("about").unwrap_or_default(),
             service: fields.text("service").unwrap_or_default(),
@@ -292,11 +293,28 @@ impl Parser<'_> {
             },
             arguments,
             guard: fields.take("guard").cloned(),
-            command: fields.take("command")?.clone(),
+            does,
             done: fields.take("done").cloned(),
             loses_data: fields.flag("loses_data"),
-        };
-        Some((name.to_owned(), action))
+        }
+    }
+
+    /// Each cluster has an action that recovers it, because a deployment that may start nothing sends operators there.
+    fn recoveries(&mut self, services: &IndexMap<String, Service>, actions: &IndexMap<String, Action>) {
+        let recovers = || actions.values().filter(|action| matches!(action.does, Does::Recovers));
+        for action in recovers() {
+            if services.get(&action.service).is_some_and(|service| service.cluster.is_none()) {
+                self.fail(&action.node, format!("service {} forms no `cluster`", action.service), Kind::RoleRule);
+            }
+        }
+        for (name, service) in services {
+            if let Some(cluster) = &service.cluster
+                && !recovers().any(|action| action.service == *name)
+            {
+                let message = format!("no action has `recovers: cluster` with `service: {name}`");
+                self.fail(cluster, message, Kind::RoleRule);
+            }
+        }
     }
 
     fn check(&mut self, node: &Node) -> Option<Check> {

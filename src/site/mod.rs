@@ -16,6 +16,7 @@ pub mod merge;
 mod own;
 mod passwords;
 mod pattern;
+mod reads;
 mod script;
 mod sources;
 mod trace;
@@ -34,6 +35,7 @@ use indexmap::{IndexMap, IndexSet};
 pub use connection::misspelt;
 pub use listing::Listing;
 pub use passwords::{MergeFiles, Merged, Password, genpwd, key_pair, mergepwd};
+pub use reads::READ_HERE;
 pub use trace::{Read, Trace, place_of};
 pub use vault::{DEFAULT_ID, VaultKey, VaultKeys};
 

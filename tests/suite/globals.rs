@@ -6,10 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use kolla::error::InputError;
-use kolla::plan::reads::READ_HERE;
 use kolla::plan::{Fault, Overrides, UnusedVariables};
 use kolla::role::Roles;
-use kolla::site::{Site, SiteOptions};
+use kolla::site::{READ_HERE, Site, SiteOptions};
 use serde_json::json;
 
 use super::folder::repository;

@@ -1,10 +1,10 @@
 mod bootstrap;
 mod cloud;
+mod cluster;
 mod complete;
 mod embedded;
 mod folder;
 mod fuzz;
-mod galera;
 mod globals;
 mod images;
 mod inputs;

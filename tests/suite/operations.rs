@@ -75,7 +75,8 @@ impl Site {
         }
         let shared = Arc::new(Shared::new("kolla", self.hunks, self.adopt, None));
         for (host, position) in &self.positions {
-            shared.note_position(host, position.clone());
+            let (cluster, seqno) = position.rsplit_once(':').expect("CLUSTER:SEQNO");
+            shared.note_position(&format!("mariadb of {host}"), cluster.to_owned(), seqno.parse().unwrap());
         }
         View { me: peers["control01"].clone(), peers: Arc::new(peers), shared }
     }

@@ -7,7 +7,7 @@ use indexmap::IndexSet;
 use kolla::error::Error;
 use kolla::op::{Attributes, Diff, Op};
 use kolla::plan::phase::named;
-use kolla::plan::{Plan, Saved, Selection};
+use kolla::plan::{Call, Plan, Saved, Selection};
 use serde_json::Value;
 
 use super::folder::{Folder, repository};
@@ -206,7 +206,8 @@ fn units_of_hosts_take_turns_and_are_those_of_the_engine() {
 
 #[test]
 fn phases_select_what_they_say() {
-    let whole = Folder::new(INVENTORY).plan().unwrap();
+    let folder = Folder::new(INVENTORY);
+    let whole = folder.plan().unwrap();
     let select = |phase: &str, selection: &Selection| whole.select(named(phase).unwrap(), selection);
     let all = Selection::default();
     let kinds = |plan: &Plan| -> Vec<String> {
@@ -231,12 +232,14 @@ fn phases_select_what_they_say() {
     turned.reverse();
     assert_eq!(turned, containers(&reconfigure));
 
-    let recovery = select("mariadb-recovery", &all);
+    let call = Call { role: "mariadb".into(), action: "recovery".into(), ..Call::default() };
+    let recovery = folder.input(|input| Plan::action(input, &call)).unwrap();
+    let recovery = recovery.select(folder.input(|input| call.phase(input.roles)).unwrap(), &all);
     assert_eq!(recovery.roles(), ["mariadb"]);
-    assert!(ids(&recovery).contains(&"control01/galera position of mariadb"));
-    assert!(!ids(&select("deploy", &all)).contains(&"control01/galera position of mariadb"));
+    assert!(ids(&recovery).contains(&"control01/cluster position of mariadb"));
+    assert!(!ids(&select("deploy", &all)).contains(&"control01/cluster position of mariadb"));
     // What starts in it has the files of now.
-    let position = recovery.nodes.iter().find(|node| node.id == "control02/galera position of mariadb").unwrap();
+    let position = recovery.nodes.iter().find(|node| node.id == "control02/cluster position of mariadb").unwrap();
     assert!(position.after.iter().any(|other| recovery.nodes[*other].id == "control02/files mariadb"));
 
     let narrow = Selection {
@@ -375,7 +378,7 @@ fn who_starts_a_cluster_is_chosen_for_one_run() {
     let chosen = |extra: &[&str]| -> BTreeMap<String, Option<String>> {
         let plan = folder.input_with(extra, Plan::whole).unwrap();
         let galera = plan.nodes.into_iter().filter_map(|node| match node.op {
-            Some(Op::Galera(galera)) => Some((node.id, galera.chosen.clone())),
+            Some(Op::Cluster(cluster)) => Some((node.id, cluster.chosen.clone())),
             _ => None,
         });
         galera.collect()

@@ -14,6 +14,7 @@ use kolla::op::{Op, Want};
 use kolla::plan::{Gate, Plan, Saved};
 
 use super::cloud::Cloud;
+use super::cluster::spec;
 use super::world::teach;
 
 /// What is in the file of a service.
@@ -217,8 +218,8 @@ async fn stopped_database() -> Cloud {
         fake.machine().pull("reg:4000/db:1", None, &|_, _| {}).await.unwrap();
         got_to(fake, 7 + last);
         let op = serde_json::json!({
-            "kind": "galera", "stage": "seed", "members": { "a": "10.0.0.1", "b": "10.0.0.2" }, "port": 3306,
-            "volume": "mariadb", "sql": { "container": "mariadb", "argv": ["mariadb"] }, "recover": false, "chosen": null,
+            "kind": "cluster", "stage": "seed", "members": { "a": "10.0.0.1", "b": "10.0.0.2" }, "spec": spec(),
+            "volume": "mariadb", "recover": false, "recovery": "kolla mariadb-recovery", "chosen": null,
             "member": {
                 "role": "mariadb", "service": "mariadb", "ready": { "ask": "running", "within": 5 },
                 "spec": { "name": "mariadb", "image": "reg:4000/db:1" },
@@ -244,10 +245,10 @@ fn got_to(fake: &Fake, position: u32) {
 async fn another_member_that_would_start_the_cluster_is_refused() {
     let cloud = stopped_database().await;
     let saved = cloud.look().await;
-    assert_eq!(saved.changes().into_iter().collect::<Vec<_>>(), ["a/galera seed of mariadb"]);
+    assert_eq!(saved.changes().into_iter().collect::<Vec<_>>(), ["a/cluster seed of mariadb"]);
     got_to(&cloud.fakes["b"], 9);
     let would = "run (starts the cluster: its data got furthest, to 9)";
-    let line = format!("b galera seed of mariadb was as wanted, and now there is something to do: {would}");
+    let line = format!("b cluster seed of mariadb was as wanted, and now there is something to do: {would}");
     assert_eq!(refused(&cloud, &saved).await, [line]);
     got_to(&cloud.fakes["b"], 7);
     let (summary, lines) = cloud.apply(&saved).await.unwrap();
@@ -263,7 +264,7 @@ async fn a_cluster_that_went_down_is_refused() {
     let saved = cloud.look().await;
     assert!(saved.changes().is_empty());
     cloud.fakes["a"].machine().stop("mariadb_seed", 1).await.unwrap();
-    assert_eq!(refused(&cloud, &saved).await, ["a galera seed of mariadb: cluster was `up`, and is now `down`"]);
+    assert_eq!(refused(&cloud, &saved).await, ["a cluster seed of mariadb: cluster was `up`, and is now `down`"]);
 }
 
 /// Wherever a run is killed, the same command goes on from there, and changes nothing that the plan does not say.

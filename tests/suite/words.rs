@@ -21,6 +21,9 @@ struct Case {
     inventory: Option<String>,
     /// Of the role `toy`; that of the table where it is absent.
     role: Option<String>,
+    /// Parts of the role that are something else.
+    #[serde(default)]
+    replace: BTreeMap<String, String>,
     /// What hosts keep of an earlier run, by host and variable.
     #[serde(default)]
     kept: BTreeMap<String, BTreeMap<String, u32>>,
@@ -74,7 +77,12 @@ fn wrong(table: &Table, case: &Case) -> Option<String> {
     let folder = Folder::new(case.inventory.as_ref().unwrap_or(&table.inventory));
     let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap();
     folder.write("globals.yml", &(globals + &case.globals));
-    folder.write("roles/toy/role.yml", case.role.as_ref().unwrap_or(&table.role));
+    let mut role = case.role.as_ref().unwrap_or(&table.role).clone();
+    for (from, to) in &case.replace {
+        assert!(role.contains(from), "{}: the role has no `{from}`", case.name);
+        role = role.replace(from, to);
+    }
+    folder.write("roles/toy/role.yml", &role);
     folder.write("known.json", &serde_json::to_string(&(&case.kept, &case.unknown)).unwrap());
     let made = match &case.action {
         None => folder.plan(),

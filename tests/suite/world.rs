@@ -25,7 +25,8 @@ pub(super) fn teach(fake: &Fake) {
     let made = Mutex::new(BTreeSet::new());
     fake.on_exec(move |_, _, argv, stdin| {
         if argv.first().is_some_and(|program| program == "mariadb") {
-            return Some(database.lock().unwrap().answer(&String::from_utf8_lossy(stdin)));
+            let statements = format!("{}{}", String::from_utf8_lossy(stdin), argv.join(" "));
+            return Some(database.lock().unwrap().answer(&statements));
         }
         match argv.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["touch", path] => {
@@ -77,6 +78,11 @@ fn script_effect(world: &mut World, script: &str) -> bool {
         }
         return true;
     }
+    if let Some(found) = Regex::new(r"(?s)^cp -p (\S+) \S+ && printf %s '(.*)' > \S+ && sync").unwrap().captures(script)
+    {
+        world.put(&unquoted(&found[1]), FakeFile::new(found[2].as_bytes(), 0o660, "root:root"));
+        return true;
+    }
     if script.contains("cp -p") {
         let named = |pattern: &str| unquoted(&Regex::new(pattern).unwrap().captures(script).unwrap()[1]);
         let (to, from) = (named(r"mkdir -p (\S+)"), named(r"cd (\S+)"));
@@ -96,14 +102,6 @@ fn script_effect(world: &mut World, script: &str) -> bool {
             let pattern = Regex::new(&format!("^{pattern}(/.*)?$")).unwrap();
             world.files.retain(|path, _| !pattern.is_match(path));
         }
-        return true;
-    }
-    if let Some(found) =
-        Regex::new(r"s/\^safe_to_bootstrap:\.\*/safe_to_bootstrap: 1/' (\S+)").unwrap().captures(script)
-    {
-        let text = world.content(&unquoted(&found[1])).expect("Galera's file is there");
-        let text = String::from_utf8_lossy(&text).replace("safe_to_bootstrap: 0", "safe_to_bootstrap: 1");
-        world.put(&unquoted(&found[1]), FakeFile::new(text.as_bytes(), 0o660, "root:root"));
         return true;
     }
     false

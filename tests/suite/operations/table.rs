@@ -207,8 +207,8 @@ impl Host {
         }
         for name in self.outside.clone() {
             let started = fake.world().containers[&name].started;
-            fake.on_exec(move |world, container, _, stdin| {
-                let asked = container == name && String::from_utf8_lossy(stdin).contains("wsrep_cluster_status");
+            fake.on_exec(move |world, container, argv, _| {
+                let asked = container == name && argv.iter().any(|word| word.contains("wsrep_cluster_status"));
                 let status =
                     "wsrep_cluster_status\tnon-Primary\nwsrep_cluster_size\t1\nwsrep_cluster_state_uuid\ta-b\n";
                 let outside = asked && world.containers.get(container)?.started == started;

@@ -1,14 +1,33 @@
-//! Members of a Galera cluster in one run: what they wait for together.
+//! Clusters: what the built-in role says of Galera, and what members wait for together in one run.
 
 use std::time::Duration;
 
 use kolla::host::Output;
 use kolla::host::fake::Fake;
-use serde_json::json;
+use kolla::op::Op;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::cloud::Cloud;
+use super::folder::{Folder, repository};
 use super::world::teach;
+
+/// What the built-in role says of MariaDB's cluster.
+pub(super) fn spec() -> Value {
+    let plan = Folder::new("[control]\nc1\n").plan().unwrap();
+    let found = plan.nodes.iter().find_map(|node| match &node.op {
+        Some(Op::Cluster(cluster)) => Some(serde_json::to_value(&cluster.spec).unwrap()),
+        _ => None,
+    });
+    found.expect("MariaDB forms a cluster")
+}
+
+#[test]
+fn the_table_of_operations_has_what_the_role_says() {
+    let text = std::fs::read_to_string(repository("tests/cases/op/cluster.yml")).unwrap();
+    let table: Value = serde_yaml::from_str(&text).unwrap();
+    assert_eq!(table["base"]["spec"], spec());
+}
 
 /// A member that runs, and what its database says: `outside` of the cluster of the others until it starts again.
 async fn runs(fake: &Fake, outside: bool) {
@@ -37,9 +56,9 @@ fn decides(cloud: &mut Cloud, recover: bool) {
         let mut done = Vec::new();
         for host in ["a", "b", "c"].into_iter().filter(|_| recover || stage == "seed") {
             let op = json!({
-                "kind": "galera", "stage": stage, "port": 3306, "volume": "mariadb", "recover": recover, "chosen": null,
+                "kind": "cluster", "stage": stage, "spec": spec(), "volume": "mariadb", "recover": recover,
+                "recovery": "kolla mariadb-recovery", "chosen": null,
                 "members": { "a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3" },
-                "sql": { "container": "mariadb", "argv": ["mariadb"] },
                 "member": {
                     "role": "mariadb", "service": "mariadb", "ready": { "ask": "running", "within": 5 },
                     "spec": { "name": "mariadb", "image": "reg:4000/db:1" },
@@ -63,7 +82,7 @@ async fn one_that_is_outside_is_waited_for_once_a_run() {
         let began = Instant::now();
         let (summary, lines) = cloud.deploy().await;
         assert_eq!((summary.changed, summary.failed), (1, 0), "{lines:#?}");
-        let joined = lines.iter().any(|line| line.starts_with("c/galera seed of mariadb: ran starts again, to join"));
+        let joined = lines.iter().any(|line| line.starts_with("c/cluster seed of mariadb: ran starts again, to join"));
         assert!(joined, "{lines:#?}");
         // It gets its 30 s to come by itself, but not before each member's turn.
         let took = began.elapsed();

@@ -1,12 +1,12 @@
-//! The operation behind a Galera cluster: each member has it, all see the same members and come to the same decision,
+//! The operation behind a cluster whose members cannot start alone: each member has it, all see the same members and come to the same decision,
 //! so only one acts. It starts a *seed*: a second container of the same files and volume that forms a new cluster. The
 //! members' own containers then join one after the other, the seed's host last: it stops the seed once the others hold
 //! the data. Whatever was interrupted, what runs and what the volumes say is enough to decide again.
 
 mod decision;
 mod member;
+mod spec;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,18 +14,16 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use self::decision::{Case, Decision, History, Member, Undecided, decide};
+use self::decision::{Case, Decision, History, Member, Position, Undecided, Words, decide};
+use self::spec::Edit;
+pub use self::spec::{KEYS, Spec};
 use super::container::{Container, stop, told_to_stop};
 use super::file::run;
-use super::sql::Sql;
 use super::task::run_once;
 use super::{Attribute, Attributes, Diff, Operation, ProgressSink, View, Want, names};
 use crate::error::{Error, Result};
-use crate::host::Remote;
-use crate::shell::join;
-
-/// The variable by which the operator chooses for a run who starts.
-pub const CHOICE: &str = "mariadb_recover_inventory_name";
+use crate::host::{ContainerSpec, Remote};
+use crate::shell::{join, quote};
 
 /// Seconds a member gets to stop in order.
 const STOP_TIMEOUT: u32 = 60;
@@ -54,47 +52,56 @@ pub enum Stage {
 
 /// The decision at one member.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Galera {
+pub struct Cluster {
     /// What is to be done.
     pub stage: Stage,
+    /// What the role says of it.
+    pub spec: Spec,
     /// The members by their inventory names, in order, with the addresses at which others reach them.
     pub members: IndexMap<String, String>,
-    /// The port at which a member's database serves.
-    pub port: Option<u16>,
     /// Volume with the data.
     pub volume: String,
-    /// The member's own container and its client.
-    pub sql: Sql,
     /// The member's own container.
     pub member: Container,
     /// A recovery: members are stopped and asked how far their data got, where that has to be known.
     pub recover: bool,
+    /// The command that recovers it.
+    pub recovery: String,
     /// The member to start from, chosen by the operator for this run.
     pub chosen: Option<String>,
-    /// Secret environment of the first start.
-    #[serde(skip)]
-    pub first_start: BTreeMap<String, String>,
 }
 
-impl Galera {
-    fn seed_name(&self) -> String {
-        names::seed(&self.sql.container)
+impl Cluster {
+    /// The member's own container.
+    fn container(&self) -> &str {
+        &self.member.spec.name
     }
 
-    /// As the member's own container, but that it forms a new cluster.
+    fn seed_name(&self) -> String {
+        names::seed(self.container())
+    }
+
+    /// As the member's own container, under another name, and with more in its environment.
+    fn like_member(&self, name: String, environment: &IndexMap<String, String>) -> ContainerSpec {
+        let mut spec = ContainerSpec { name, restart: false, ..self.member.spec.clone() };
+        spec.env.extend(environment.clone());
+        spec
+    }
+
+    /// The one that forms a new cluster.
     fn seed(&self) -> Container {
-        let mut seed =
-            Container { before_replace: None, takes_over_from: None, want: Want::Running, ..self.member.clone() };
-        seed.spec.name = self.seed_name();
-        seed.spec.restart = false;
-        seed.spec.env.insert("BOOTSTRAP_ARGS".into(), "--wsrep-new-cluster".into());
-        seed
+        let spec = self.like_member(self.seed_name(), &self.spec.start);
+        Container { spec, before_replace: None, takes_over_from: None, want: Want::Running, ..self.member.clone() }
+    }
+
+    fn words(&self) -> Words<'_> {
+        Words { service: &self.member.service, recovery: &self.recovery, choice: &self.spec.choice }
     }
 
     /// The everyday case, in which nobody is asked: all members run, and nothing is wanted of this one.
     async fn nothing_to_decide(&self, at: &View) -> bool {
         let runs = |name: &String| {
-            let own = at.peers.get(name).and_then(|peer| Some((peer, peer.container(&self.sql.container)?)));
+            let own = at.peers.get(name).and_then(|peer| Some((peer, peer.container(self.container())?)));
             own.is_some_and(|(peer, state)| state.running() && !told_to_stop(&state, peer) && !state.unhealthy())
         };
         !self.recover
@@ -105,10 +112,15 @@ impl Galera {
     /// How long members that run have been as they are, as far as this run has seen.
     fn unchanged(&self, at: &View, members: &[(String, Member)]) -> Duration {
         let since = members.iter().filter_map(|(name, member)| {
-            let since = at.shared.since(&format!("{} of {name}", self.sql.container), member.state());
+            let since = at.shared.since(&self.member_name(name), member.state());
             (!member.state().is_empty()).then_some(since)
         });
         since.max().map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// One of its members, among those of all clusters.
+    fn member_name(&self, host: &str) -> String {
+        format!("{} of {host}", self.container())
     }
 
     /// Asks all and decides; with patience for what may settle by itself, which all members share.
@@ -127,7 +139,7 @@ impl Galera {
             };
             let chosen = self.chosen.as_deref();
             let waited = !patient || took >= limit;
-            match decide(&Case { members: &members, recover: self.recover, chosen, waited }) {
+            match decide(&Case { words: self.words(), members: &members, recover: self.recover, chosen, waited }) {
                 Ok(decision) => return Ok(decision),
                 Err(Undecided::Refused { why, hint }) => return Err(Error::operation(why).with_hint(hint)),
                 Err(Undecided::NotYet) => tokio::time::sleep(Duration::from_secs(1)).await,
@@ -176,7 +188,7 @@ impl Galera {
             }
             Decision::Ask { whom, .. } => {
                 return Err(Error::operation(format!("nobody asked {} how far its data got", whom.join(", ")))
-                    .with_hint("run `kolla mariadb-recovery` without `--limit`"));
+                    .with_hint(format!("run `{}` without `--limit`", self.recovery)));
             }
         })
     }
@@ -187,21 +199,17 @@ impl Galera {
         if !matches!(self.at_rest(&at.me, at).await?, Member::Crashed { found: None, .. }) {
             return Ok(());
         }
-        let mut spec = self.seed().spec;
-        spec.name = names::position(&self.sql.container);
+        let mut spec = self.like_member(names::position(self.container()), &self.spec.crashed.env);
         spec.env.insert("KOLLA_CONFIG_STRATEGY".into(), "COPY_ALWAYS".into());
-        spec.env.insert("BOOTSTRAP_ARGS".into(), "--wsrep-recover --skip-log-error".into());
-        let hint =
-            || format!("mend what its log says, or choose who starts with `kolla mariadb-recovery -e {CHOICE}=HOST`");
+        let (recovery, choice) = (&self.recovery, &self.spec.choice);
+        let hint = || format!("mend what its log says, or choose who starts with `{recovery} -e {choice}=HOST`");
         let log = run_once(&spec, at, host, sink).await.map_err(|error| error.with_hint(hint()))?;
-        let found = log.iter().rev().find_map(|line| line.split_once("Recovered position:"));
-        let found = found.filter(|(_, position)| member::parse_position(position).is_some());
-        let Some((_, position)) = found else {
-            return Err(Error::operation("MariaDB did not tell its position")
+        let Some(Position { cluster, seqno }) = self.spec.crashed.parse(&log) else {
+            return Err(Error::operation(format!("{} did not tell its position", self.member.service))
                 .because(log.last().cloned().unwrap_or_default())
                 .with_hint(hint()));
         };
-        at.shared.note_position(host.name(), position.trim().to_owned());
+        at.shared.note_position(&self.member_name(host.name()), cluster, seqno);
         Ok(())
     }
 
@@ -214,39 +222,41 @@ impl Galera {
     }
 
     async fn start(&self, history: History, at: &View, host: &Remote, sink: &ProgressSink) -> Result<()> {
-        let seed = self.seed();
-        let path = |file: &str| self.saved_path(&at.me, file);
         self.stop_all(at, host).await?;
         match history {
             History::First => {
-                let mut spec = seed.spec.clone();
-                spec.name = names::bootstrap(&self.sql.container);
-                spec.env.shift_remove("BOOTSTRAP_ARGS");
-                spec.env.insert("KOLLA_BOOTSTRAP".into(), String::new());
-                spec.env.extend(self.first_start.clone());
+                let spec = self.like_member(names::bootstrap(self.container()), &self.spec.bootstrap);
                 run_once(&spec, at, host, sink).await?;
             }
             History::Continued => {}
+            History::Forked if self.spec.new_history.is_empty() => {}
             History::Forked => {
-                let files = [path("grastate.dat"), path("gvwstate.dat")];
+                let files: Vec<String> =
+                    self.spec.new_history.iter().map(|file| self.saved_path(&at.me, file)).collect();
                 run(host, &format!("rm -f {}", join(&files))).await?;
             }
         }
-        // Galera itself refuses another one, and did not see what the decision is made from.
-        let state = path("grastate.dat");
-        if host.read(&state).await?.is_some() {
-            let state = crate::shell::quote(&state);
-            run(host, &format!("sed -i 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' {state} && sync {state}"))
-                .await?;
+        if let Some(edit) = &self.spec.allow {
+            self.allow(edit, at, host).await?;
         }
-        seed.apply(&Diff::Create(Vec::new()), at, host, sink).await
+        self.seed().apply(&Diff::Create(Vec::new()), at, host, sink).await
+    }
+
+    /// Changes the member's file so that its program starts alone: it did not see what the decision is made from.
+    async fn allow(&self, edit: &Edit, at: &View, host: &Remote) -> Result<()> {
+        let path = self.saved_path(&at.me, &edit.file);
+        let Some(text) = host.read(&path).await? else { return Ok(()) };
+        let text = edit.of(&String::from_utf8_lossy(&text));
+        let (new, path, text) = (quote(&format!("{path}.new")), quote(&path), quote(&text));
+        let script = format!("cp -p {path} {new} && printf %s {text} > {new} && sync {new} && mv -f {new} {path}");
+        run(host, &script).await.map(drop)
     }
 
     /// A member that is outside of the cluster that serves starts again, and joins it.
     async fn join_again(&self, at: &View, host: &Remote, sink: &ProgressSink) -> Result<()> {
         self.stop_all(at, host).await?;
         // One that was a seed has a container of its own made afterwards.
-        match at.me.container(&self.sql.container) {
+        match at.me.container(self.container()) {
             Some(_) => self.member.apply(&Diff::Start, at, host, sink).await,
             None => Ok(()),
         }
@@ -254,16 +264,16 @@ impl Galera {
 }
 
 #[async_trait]
-impl Operation for Galera {
+impl Operation for Cluster {
     fn subject(&self) -> String {
         match self.stage {
-            Stage::Position => format!("galera position of {}", self.sql.container),
-            Stage::Seed => format!("galera seed of {}", self.sql.container),
+            Stage::Position => format!("cluster position of {}", self.container()),
+            Stage::Seed => format!("cluster seed of {}", self.container()),
         }
     }
 
     fn secrets(&self) -> Vec<&str> {
-        self.first_start.values().map(String::as_str).collect()
+        self.spec.bootstrap.values().map(String::as_str).collect()
     }
 
     async fn diff(&self, at: &View) -> Result<Diff> {

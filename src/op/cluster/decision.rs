@@ -1,10 +1,9 @@
-//! Who starts a Galera cluster, decided from what each member says: pure and total, so that its whole table is a test.
+//! Who starts a cluster, decided from what each member says: pure and total, so that its whole table is a test.
 //!
 //! Two rules stand over all others. Only the newest data start: how far data got is compared before any mark of who
 //! stopped last, and nothing starts while that is not known of one that crashed. And nothing starts beside a cluster
 //! that may be alive: a member that cannot be asked may be, whatever a variable says.
 
-use super::CHOICE;
 use crate::error::numbered;
 
 /// How far a member's data got.
@@ -20,7 +19,7 @@ pub(super) struct Position {
 pub(super) enum Member {
     /// It cannot be asked, and nothing is seen of it.
     Silent,
-    /// It cannot be asked, but its database accepts connections from other hosts.
+    /// It cannot be asked, but accepts connections from other hosts.
     Alive,
     /// It runs, and a run that was killed had ordered its stop.
     Stopping,
@@ -36,13 +35,36 @@ pub(super) enum Member {
     Bare,
     /// Stopped in order, and `last` where it noted that it was the last one.
     Stopped { position: Position, last: bool },
-    /// Ended otherwise. The database alone knows how far its data got, and tells when it is asked for that.
+    /// Ended otherwise. Its program alone knows how far its data got, and tells when it is asked for that.
     Crashed { cluster: String, found: Option<Position> },
 }
+
+/// What messages call a cluster, and what helps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words<'a> {
+    /// Its service.
+    pub(super) service: &'a str,
+    /// The command that recovers it.
+    pub(super) recovery: &'a str,
+    /// The variable by which the operator chooses who starts.
+    pub(super) choice: &'a str,
+}
+
+impl Words<'_> {
+    /// How the operator chooses who starts.
+    fn choose(&self) -> String {
+        format!("`{} -e {}=HOST`", self.recovery, self.choice)
+    }
+}
+
+/// How a member's data are given up.
+const GIVE_UP: &str = "remove their container and its volume: they then take a copy";
 
 /// All that a decision is made from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Case<'a> {
+    /// What messages call it.
+    pub(super) words: Words<'a>,
     /// Each member's name and word, in the order of the inventory.
     pub(super) members: &'a [(String, Member)],
     /// A recovery, which the operator asked for.
@@ -174,7 +196,7 @@ impl<'a> Case<'a> {
                 .collect();
             return Some(if self.waited {
                 refuse(
-                    format!("several MariaDB clusters run at once: {}", each.join(", ")),
+                    format!("several clusters of {} run at once: {}", self.words.service, each.join(", ")),
                     format!("stop the members of the one whose data are not wanted, and {GIVE_UP}"),
                 )
             } else {
@@ -205,7 +227,11 @@ impl<'a> Case<'a> {
         let alive = self.names(|member| *member == Member::Alive);
         if !alive.is_empty() {
             return Some(refuse(
-                format!("{} cannot be asked, but its MariaDB answers other hosts: it may serve", alive.join(", ")),
+                format!(
+                    "{} cannot be asked, but its {} answers other hosts: it may serve",
+                    alive.join(", "),
+                    self.words.service
+                ),
                 "make the host reachable again: `kolla status` says why it is not",
             ));
         }
@@ -225,17 +251,20 @@ impl<'a> Case<'a> {
                     unclear.join(", "),
                     silent.join(", ")
                 ),
-                format!(
-                    "bring {} back, or stop the other with `kolla stop --tags mariadb --limit {}`",
-                    silent.join(", "),
-                    unclear.join(",")
-                ),
+                format!("bring {} back, or stop {} on {}", silent.join(", "), self.words.service, unclear.join(", ")),
             ));
         }
         (!self.recover).then(|| {
             refuse(
-                format!("MariaDB runs on {}, but no member is in a cluster with a majority", running.join(", ")),
-                "run `kolla mariadb-recovery`: it stops these, and starts from the member with the newest data",
+                format!(
+                    "{} runs on {}, but no member is in a cluster with a majority",
+                    self.words.service,
+                    running.join(", ")
+                ),
+                format!(
+                    "run `{}`: it stops these, and starts from the member with the newest data",
+                    self.words.recovery
+                ),
             )
         })
     }
@@ -261,10 +290,8 @@ impl<'a> Case<'a> {
         }
         self.choice().is_none().then(|| {
             refuse(
-                format!("cannot tell which MariaDB has the newest data: {names} cannot be asked"),
-                format!(
-                    "bring {names} back, {gone}, or choose who starts with `kolla mariadb-recovery -e {CHOICE}=HOST`"
-                ),
+                format!("cannot tell which {} has the newest data: {names} cannot be asked", self.words.service),
+                format!("bring {names} back, {gone}, or choose who starts with {}", self.words.choose()),
             )
         })
     }
@@ -282,13 +309,16 @@ impl<'a> Case<'a> {
         match data[..] {
             [] if self.recover => {
                 return refuse(
-                    "no member of MariaDB has data to recover from",
+                    format!("no member of {} has data to recover from", self.words.service),
                     "restore a backup, or run `kolla deploy` where there never was any data",
                 );
             }
             [] => {
                 let Some((first, _)) = self.members.first() else {
-                    return refuse("MariaDB has no members", "add hosts to its group in the inventory");
+                    return refuse(
+                        format!("{} has no members", self.words.service),
+                        "add hosts to its group in the inventory",
+                    );
                 };
                 return Ok(start(first, History::First, "no member has data"));
             }
@@ -306,7 +336,7 @@ impl<'a> Case<'a> {
         let Some((_, member)) = self.members.iter().find(|(name, _)| name == chosen) else {
             let all: Vec<&str> = self.names(|_| true);
             return refuse(
-                format!("`{CHOICE}` is `{chosen}`, which is no member"),
+                format!("`{}` is `{chosen}`, which is no member", self.words.choice),
                 format!("members: {}", all.join(", ")),
             );
         };
@@ -338,8 +368,7 @@ impl<'a> Case<'a> {
         let mut clusters: Vec<&str> = self.members.iter().filter_map(|(_, member)| member.cluster()).collect();
         clusters.sort_unstable();
         clusters.dedup();
-        let choose =
-            format!("choose the one to keep with `kolla mariadb-recovery -e {CHOICE}=HOST`: the others take a copy");
+        let choose = format!("choose the one to keep with {}: the others take a copy", self.words.choose());
         if clusters.len() > 1 {
             let each: Vec<String> = self
                 .members
@@ -351,11 +380,15 @@ impl<'a> Case<'a> {
         let crashed = self.names(|member| matches!(member, Member::Crashed { found: None, .. }));
         if !crashed.is_empty() {
             return if self.recover {
-                Ok(ask(&crashed, "the database alone knows how far its data got"))
+                Ok(ask(&crashed, "its program alone knows how far its data got"))
             } else {
                 refuse(
-                    format!("nobody knows how far the data of {} got: MariaDB crashed there", crashed.join(", ")),
-                    "run `kolla mariadb-recovery`: it asks, and starts from the member with the newest data",
+                    format!(
+                        "nobody knows how far the data of {} got: {} crashed there",
+                        crashed.join(", "),
+                        self.words.service
+                    ),
+                    format!("run `{}`: it asks, and starts from the member with the newest data", self.words.recovery),
                 )
             };
         }
@@ -383,9 +416,6 @@ impl<'a> Case<'a> {
         }
     }
 }
-
-/// How a member's data are given up.
-const GIVE_UP: &str = "remove their container and volume `mariadb`: they then take a copy";
 
 fn ask(whom: &[&str], why: &str) -> Decision {
     Decision::Ask { whom: whom.iter().map(ToString::to_string).collect(), why: why.into() }

@@ -26,6 +26,8 @@ fn member(words: &str) -> Member {
     }
 }
 
+const WORDS: Words<'_> = Words { service: "db", recovery: "kolla do db recovery", choice: "db_choice" };
+
 fn members(row: &str) -> Vec<(String, Member)> {
     row.split(", ").zip(1..).map(|(words, number)| (format!("m{number}"), member(words))).collect()
 }
@@ -46,7 +48,7 @@ fn say(outcome: &Outcome) -> String {
 fn check(recover: bool, chosen: Option<&str>, waited: bool, table: &[(&str, &str)]) {
     for (row, expected) in table {
         let members = members(row);
-        let outcome = decide(&Case { members: &members, recover, chosen, waited });
+        let outcome = decide(&Case { words: WORDS, members: &members, recover, chosen, waited });
         assert_eq!(&say(&outcome), expected, "[{row}], recovery {recover}, chosen {chosen:?}, waited {waited}");
         if let Err(Undecided::Refused { hint, .. }) = outcome {
             assert!(!hint.is_empty(), "[{row}]: no hint");
@@ -79,31 +81,25 @@ fn what_a_deploy_decides() {
         // One of them was wiped.
         ("a:5, empty, a:7 last", "m3: it stopped last"),
         // Stopped last, but older: one that crashed may have more.
-        ("a:5 last, crashed a, crashed a", "no: nobody knows how far the data of m2, m3 got: MariaDB crashed there"),
-        ("a:5 last, a:4, crashed a", "no: nobody knows how far the data of m3 got: MariaDB crashed there"),
+        ("a:5 last, crashed a, crashed a", "no: nobody knows how far the data of m2, m3 got: db crashed there"),
+        ("a:5 last, a:4, crashed a", "no: nobody knows how far the data of m3 got: db crashed there"),
         // One in the middle of a copy or a change of tables: Galera's file names no cluster meanwhile.
-        ("a:5, a:6 last, crashed -", "no: nobody knows how far the data of m3 got: MariaDB crashed there"),
-        (
-            "crashed -, crashed -, crashed -",
-            "no: nobody knows how far the data of m1, m2, m3 got: MariaDB crashed there",
-        ),
+        ("a:5, a:6 last, crashed -", "no: nobody knows how far the data of m3 got: db crashed there"),
+        ("crashed -, crashed -, crashed -", "no: nobody knows how far the data of m1, m2, m3 got: db crashed there"),
         // All crashed.
-        (
-            "crashed a, crashed a, crashed a",
-            "no: nobody knows how far the data of m1, m2, m3 got: MariaDB crashed there",
-        ),
-        ("crashed a, empty, crashed a", "no: nobody knows how far the data of m1, m3 got: MariaDB crashed there"),
+        ("crashed a, crashed a, crashed a", "no: nobody knows how far the data of m1, m2, m3 got: db crashed there"),
+        ("crashed a, empty, crashed a", "no: nobody knows how far the data of m1, m3 got: db crashed there"),
         // Data of several clusters.
         ("a:5, b:6 last, a:5", "no: the members' data are of different clusters: m1 of a, m2 of b, m3 of a"),
         ("a:5 last, crashed b, empty", "no: the members' data are of different clusters: m1 of a, m2 of b"),
         // A restored backup beside the data that it was restored for.
         ("bare, a:5, a:6 last", "no: m1 has data of no cluster beside others that have: a restored backup?"),
         // Some cannot be asked.
-        ("a:5, a:6 last, silent", "no: cannot tell which MariaDB has the newest data: m3 cannot be asked"),
+        ("a:5, a:6 last, silent", "no: cannot tell which db has the newest data: m3 cannot be asked"),
         ("a:6 last, silent, silent", "no: 1 of 3 members that may have data can be asked: m2, m3 may be alive"),
         ("a:6 last, empty, silent", "no: 1 of 2 members that may have data can be asked: m3 may be alive"),
-        ("a:5, a:6 last, alive", "no: m3 cannot be asked, but its MariaDB answers other hosts: it may serve"),
-        ("empty, empty, alive", "no: m3 cannot be asked, but its MariaDB answers other hosts: it may serve"),
+        ("a:5, a:6 last, alive", "no: m3 cannot be asked, but its db answers other hosts: it may serve"),
+        ("empty, empty, alive", "no: m3 cannot be asked, but its db answers other hosts: it may serve"),
         // A cluster serves.
         ("serving a 3, serving a 3, serving a 3", "join"),
         ("serving a 1, empty, empty", "join"),
@@ -131,20 +127,17 @@ fn what_a_deploy_decides() {
         // Two clusters at once, of the same history too.
         (
             "serving a 2, serving a 2, serving b 1",
-            "no: several MariaDB clusters run at once: m1 in a with 2 members, m2 in a with 2 members, m3 in b with 1 member",
+            "no: several clusters of db run at once: m1 in a with 2 members, m2 in a with 2 members, m3 in b with 1 member",
         ),
         (
             "serving a 1, serving a 2, serving a 2",
-            "no: several MariaDB clusters run at once: m1 in a with 1 member, m2 in a with 2 members, m3 in a with 2 members",
+            "no: several clusters of db run at once: m1 in a with 1 member, m2 in a with 2 members, m3 in a with 2 members",
         ),
         // They run, and none serves.
-        (
-            "outside a, outside a, outside a",
-            "no: MariaDB runs on m1, m2, m3, but no member is in a cluster with a majority",
-        ),
-        ("outside a, a:9, a:9 last", "no: MariaDB runs on m1, but no member is in a cluster with a majority"),
-        ("outside a, silent, silent", "no: MariaDB runs on m1, but no member is in a cluster with a majority"),
-        ("starting, a:9, a:9 last", "no: MariaDB runs on m1, but no member is in a cluster with a majority"),
+        ("outside a, outside a, outside a", "no: db runs on m1, m2, m3, but no member is in a cluster with a majority"),
+        ("outside a, a:9, a:9 last", "no: db runs on m1, but no member is in a cluster with a majority"),
+        ("outside a, silent, silent", "no: db runs on m1, but no member is in a cluster with a majority"),
+        ("starting, a:9, a:9 last", "no: db runs on m1, but no member is in a cluster with a majority"),
         ("starting, a:9, silent", "no: m1 starts and does not answer, and may be joining m3, which cannot be asked"),
     ];
     check(false, None, true, table);
@@ -162,7 +155,7 @@ fn what_may_settle_is_waited_for() {
         ("serving a 1, serving a 2, serving a 2", "wait"),
         // Not these.
         ("serving a 2, serving a 2, starting", "join"),
-        ("stopping, a:9, alive", "no: m3 cannot be asked, but its MariaDB answers other hosts: it may serve"),
+        ("stopping, a:9, alive", "no: m3 cannot be asked, but its db answers other hosts: it may serve"),
         ("a:7, a:7, a:7 last", "m3: it stopped last"),
     ];
     check(false, None, false, table);
@@ -177,7 +170,7 @@ fn what_a_recovery_decides() {
         None,
         true,
         &[
-            ("empty, empty, empty", "no: no member of MariaDB has data to recover from"),
+            ("empty, empty, empty", "no: no member of db has data to recover from"),
             ("empty, crashed a, empty", "m2: it alone has data"),
             ("empty, crashed -, empty", "m2 anew: it alone has data"),
             ("a:5, a:6, a:7 last", "m3: it stopped last"),
@@ -206,16 +199,13 @@ fn what_a_recovery_decides() {
             // Nothing is touched beside a cluster, or one that may be there.
             ("serving a 1, crashed a, crashed a", "join"),
             ("serving a 1, outside a, crashed a", "join, m2 again"),
-            (
-                "outside a, crashed a, alive",
-                "no: m3 cannot be asked, but its MariaDB answers other hosts: it may serve",
-            ),
+            ("outside a, crashed a, alive", "no: m3 cannot be asked, but its db answers other hosts: it may serve"),
             (
                 "starting, crashed a, silent",
                 "no: m1 starts and does not answer, and may be joining m3, which cannot be asked",
             ),
             ("outside a, silent, silent", "no: 1 of 3 members that may have data can be asked: m2, m3 may be alive"),
-            ("outside a, crashed a, silent", "no: cannot tell which MariaDB has the newest data: m3 cannot be asked"),
+            ("outside a, crashed a, silent", "no: cannot tell which db has the newest data: m3 cannot be asked"),
         ],
     );
 }
@@ -243,7 +233,7 @@ fn what_the_operator_may_choose() {
             // No choice overrides these.
             ("a:9, silent, silent", "no: 1 of 3 members that may have data can be asked: m2, m3 may be alive"),
             ("a:9, silent", "no: 1 of 2 members that may have data can be asked: m2 may be alive"),
-            ("a:9, a:9, alive", "no: m3 cannot be asked, but its MariaDB answers other hosts: it may serve"),
+            ("a:9, a:9, alive", "no: m3 cannot be asked, but its db answers other hosts: it may serve"),
             (
                 "a:9, starting, silent",
                 "no: m2 starts and does not answer, and may be joining m3, which cannot be asked",
@@ -252,18 +242,13 @@ fn what_the_operator_may_choose() {
             ("a:9, serving b 1, crashed a", "join"),
             (
                 "serving a 1, serving b 2, serving b 2",
-                "no: several MariaDB clusters run at once: m1 in a with 1 member, m2 in b with 2 members, m3 in b with 2 members",
+                "no: several clusters of db run at once: m1 in a with 1 member, m2 in b with 2 members, m3 in b with 2 members",
             ),
             ("silent, a:9, a:9", "no: m1, which was chosen, cannot be asked"),
             ("empty, a:9, a:9", "no: m1, which was chosen, has no data"),
         ],
     );
-    check(
-        true,
-        Some("m9"),
-        true,
-        &[("a:9, a:8, a:8", "no: `mariadb_recover_inventory_name` is `m9`, which is no member")],
-    );
+    check(true, Some("m9"), true, &[("a:9, a:8, a:8", "no: `db_choice` is `m9`, which is no member")]);
 }
 
 /// What three members of Galera 26.4 wrote as they were stopped one after the other, as seen of real ones: each leave is
@@ -280,7 +265,7 @@ fn every_order_of_clean_stops_starts_from_the_last() {
     ] {
         let members = members(&[first, second, third].join(", "));
         for recover in [false, true] {
-            let outcome = decide(&Case { members: &members, recover, chosen: None, waited: true });
+            let outcome = decide(&Case { words: WORDS, members: &members, recover, chosen: None, waited: true });
             assert_eq!(say(&outcome), format!("m{}: it stopped last", order[2]), "{order:?}");
         }
     }
@@ -326,7 +311,7 @@ fn the_two_rules_hold_whatever_members_say() {
                     (true, None, true),
                     (true, Some("m1"), true),
                 ] {
-                    let case = Case { members: &members, recover, chosen, waited };
+                    let case = Case { words: WORDS, members: &members, recover, chosen, waited };
                     let Ok(Decision::Start { host, history, .. }) = decide(&case) else { continue };
                     starts += 1;
                     let told =
