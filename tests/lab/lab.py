@@ -124,7 +124,7 @@ class Lab:
                     continue
                 say(f"the end of MariaDB's log on {host}")
                 print(self.kolla("logs", host, "mariadb", "--lines", "30", code=None, quiet=True), flush=True)
-        except (subprocess.SubprocessError, OSError) as error:
+        except (Failed, subprocess.SubprocessError, OSError) as error:
             say(f"no more is known: {error}")
 
     def settle(self):

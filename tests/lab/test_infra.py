@@ -383,6 +383,7 @@ def test_power_cut(lab):
             return len(connection.recv(10)) > 0
 
     expect(answers(), "it does not answer before")
+    stored(lab)
     lab.power_off(holder)
     took = wait_until("the address", 15, answers, every=0.05)
     say(f"{holder} held it; it answers after {took:.1f} s")
@@ -499,7 +500,7 @@ def test_stop_orders(lab):
             lab.engine(host, "/containers/mariadb/stop", "POST")
         say(f"{', '.join(order)}: " + "; ".join(" ".join(grastate(lab, host).split()[-4:]) for host in order))
         started = [(event["host"], event["reason"]) for event in lab.events("deploy", "--tags", "mariadb")
-                   if event.get("event") == "finished" and event["subject"] == "galera seed of mariadb"
+                   if event.get("event") == "finished" and event["subject"] == "cluster seed of mariadb"
                    and event["outcome"] == "ran"]
         last = [(order[-1], "starts the cluster: it stopped last")]
         expect(started == last, f"stopped as {order}, started by {started}")
