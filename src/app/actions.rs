@@ -4,6 +4,7 @@ use super::Loaded;
 use crate::error::{Error, Kind, Result};
 use crate::plan::Call;
 use crate::role::On;
+use crate::source::Node;
 
 /// An action that can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Offered {
     pub role: String,
     /// Its name.
     pub action: String,
+    /// The command that does it, too.
+    pub alias: Option<String>,
     /// One sentence.
     pub about: String,
     /// On which hosts it is done.
@@ -39,6 +42,7 @@ pub fn offered(loaded: &Loaded, role: Option<&str>) -> Result<Vec<Offered>> {
     let offered = all.map(|(role, name, action)| Offered {
         role: role.name.clone(),
         action: name.clone(),
+        alias: action.alias.as_ref().and_then(Node::as_str).map(str::to_owned),
         about: action.about.clone(),
         on: action.on,
         arguments: action.arguments.iter().map(|(name, _)| name.clone()).collect(),

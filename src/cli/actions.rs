@@ -23,8 +23,16 @@ pub struct Do {
     /// What it is to do
     #[arg(add = ArgValueCandidates::new(complete::actions))]
     pub action: Option<String>,
+    /// How it is to be done.
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How an action is to be done: what its alias takes, too.
+#[derive(Debug, Args)]
+pub struct How {
     /// Its arguments
-    #[arg(value_name = "NAME=VALUE")]
+    #[arg(value_name = "NAME=VALUE", add = ArgValueCandidates::new(complete::arguments))]
     pub arguments: Vec<String>,
     /// The host that is meant, where the action is for one host
     #[arg(long, value_name = "HOST", add = ArgValueCandidates::new(complete::hosts))]
@@ -41,12 +49,13 @@ impl Do {
             Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
             None => Err(Error::input(format!("`{word}` is no argument: write NAME=VALUE"))),
         };
-        let arguments = self.arguments.iter().map(pair).collect::<Result<_>>()?;
-        let call = Call { role, action, arguments, to: self.to };
+        let How { arguments, to, yes_i_really_really_mean_it } = self.how;
+        let arguments = arguments.iter().map(pair).collect::<Result<_>>()?;
+        let call = Call { role, action, arguments, to };
         let loaded = Loaded::read(&at.app).await?;
         if loses_data(&loaded, &call)? {
             let name = format!("do {} {}", call.role, call.action);
-            meant(&name, self.yes_i_really_really_mean_it || at.global.check, "loses data")?;
+            meant(&name, yes_i_really_really_mean_it || at.global.check, "loses data")?;
         }
         let request = Request { check: at.global.check, ..Request::action(call) };
         walk(at, &request).await
@@ -59,18 +68,18 @@ impl Do {
         if at.global.json() {
             for each in &offered {
                 at.screen.json(json!({
-                    "role": each.role, "action": each.action, "about": each.about, "on": each.on.word(),
+                    "role": each.role, "action": each.action, "alias": each.alias, "about": each.about, "on": each.on.word(),
                     "arguments": each.arguments, "loses_data": each.loses_data,
                 }));
             }
             return Ok(Exit::DONE);
         }
-        let mut table = Table::new(["role", "action", "about"]);
+        let mut table = Table::new(["role", "action", "alias", "about"]);
         for each in offered {
             let arguments = each.arguments.iter().map(|name| format!("{name}=VALUE"));
             let to = (each.on == On::Host).then(|| "--to HOST".to_owned());
             let words: Vec<String> = [each.action].into_iter().chain(arguments).chain(to).collect();
-            table.row([each.role, words.join(" "), each.about]);
+            table.row([each.role, words.join(" "), each.alias.unwrap_or_default(), each.about]);
         }
         at.screen.out(&table.render());
         Ok(Exit::DONE)

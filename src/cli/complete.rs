@@ -6,25 +6,25 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::CommandFactory;
 use clap::builder::StyledStr;
+use clap::{Command, CommandFactory};
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::environment::Environment;
-use super::{Cli, paths, topics};
+use super::{Cli, order, paths, topics};
 use crate::error::{Error, Result};
 use crate::plan::phase::PHASES;
-use crate::role::{Roles, Source};
+use crate::role::{Action, Role, Roles, Source};
 use crate::site::{Listing, VaultKeys};
 
 /// By what a shell says that it asks.
 const ASKED: &str = "KOLLA_COMPLETE";
 
 /// Answers a shell, if one asks: the exit code then.
-pub(super) fn answered(arguments: &[OsString]) -> Option<u8> {
+pub(super) fn answered(arguments: &[OsString], parser: impl Fn() -> Command) -> Option<u8> {
     let current = std::env::current_dir().ok();
-    match CompleteEnv::with_factory(Cli::command).var(ASKED).try_complete(arguments, current.as_deref()) {
+    match CompleteEnv::with_factory(parser).var(ASKED).try_complete(arguments, current.as_deref()) {
         Ok(false) => None,
         Ok(true) => Some(0),
         Err(error) => {
@@ -60,20 +60,20 @@ fn on_first_key(script: &str) -> String {
 }
 
 /// The command line on which is completed.
-struct Line {
+pub(super) struct Line {
     words: Vec<String>,
     inventories: Vec<PathBuf>,
-    role_folders: Vec<PathBuf>,
+    pub(super) role_folders: Vec<PathBuf>,
 }
 
 impl Line {
     /// The shell gives it behind a `--`.
-    fn read() -> Self {
+    pub(super) fn read() -> Self {
         let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
         Self::of(words.map(|word| word.to_string_lossy().into_owned()).collect(), &Environment::read())
     }
 
-    fn of(words: Vec<String>, environment: &Environment) -> Self {
+    pub(super) fn of(words: Vec<String>, environment: &Environment) -> Self {
         let given = |long: &str, short: &str| -> Vec<PathBuf> {
             let mut found = Vec::new();
             for (index, word) in words.iter().enumerate() {
@@ -101,8 +101,24 @@ impl Line {
         Listing::read(&self.inventories, &VaultKeys::default()).ok()
     }
 
-    fn roles(&self) -> Roles {
-        Roles::load(&self.role_folders).unwrap_or_default()
+    pub(super) fn roles(&self) -> Roles {
+        Roles::parsed(&self.role_folders).map(|(roles, _)| roles).unwrap_or_default()
+    }
+
+    /// The role and the action that it asks for, and what follows them.
+    fn asked<'a>(&self, roles: &'a Roles) -> (Option<&'a Role>, Option<&'a Action>, Vec<String>) {
+        let root = Cli::command();
+        let mut words = self.words.clone();
+        if let Some(at) = order::no_options(&root, &words).get(1).copied()
+            && let Some(alias) = roles.aliases().find(|alias| alias.name == words[at])
+        {
+            words.splice(at..=at, ["do", &alias.role.name, alias.action].map(str::to_owned));
+        }
+        let plain = order::no_options(&root, &words);
+        let mut words = plain.into_iter().skip(2).map(|at| words[at].clone());
+        let role = words.next().and_then(|name| roles.0.get(&name));
+        let action = words.next().and_then(|name| role?.actions.get(&name));
+        (role, action, words.collect())
     }
 }
 
@@ -155,9 +171,19 @@ pub(super) fn roles_with_actions() -> Vec<CompletionCandidate> {
 pub(super) fn actions() -> Vec<CompletionCandidate> {
     let line = Line::read();
     let roles = line.roles();
-    let named = line.words.iter().find_map(|word| roles.0.get(word));
-    let actions = named.into_iter().flat_map(|role| &role.actions);
+    let actions = line.asked(&roles).0.into_iter().flat_map(|role| &role.actions);
     actions.map(|(name, action)| candidate(name, &action.about)).collect()
+}
+
+/// The arguments of the action that stands on the line, without those that it has already.
+pub(super) fn arguments() -> Vec<CompletionCandidate> {
+    let line = Line::read();
+    let roles = line.roles();
+    let (_, action, given) = line.asked(&roles);
+    // The last word is the one that is being written. To bash, `=` is a word of its own.
+    let given: Vec<&str> = given.iter().rev().skip(1).filter_map(|word| word.split('=').next()).collect();
+    let names = action.into_iter().flat_map(|action| &action.arguments).map(|(name, _)| name.as_str());
+    names.filter(|name| !given.contains(name)).map(|name| candidate(&format!("{name}="), "")).collect()
 }
 
 /// The services of all roles.

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use clap_complete::{ArgValueCandidates, Shell};
 
+use super::aliases::Aliases;
 use super::topics::{text, topics};
-use super::{Cli, Exit, Invocation, complete};
+use super::{Exit, Invocation, complete};
 use crate::error::{Error, Result};
 use crate::role::{Roles, schema};
 
@@ -56,7 +57,8 @@ impl Docs {
             (Some(Made::Man { dir }), _) => {
                 let failed = |error| Error::local(format!("write man pages to {}", dir.display()), error);
                 std::fs::create_dir_all(&dir).map_err(failed)?;
-                clap_mangen::generate_to(Cli::command(), &dir).map_err(failed)?;
+                let parser = Aliases::read(&at.app.options.roles).parser();
+                clap_mangen::generate_to(parser, &dir).map_err(failed)?;
             }
             (Some(Made::Schema { of }), _) => {
                 let schema = match of {
@@ -82,7 +84,7 @@ mod tests {
     #[test]
     fn every_command_has_a_man_page() {
         let dir = tempfile::tempdir().unwrap();
-        clap_mangen::generate_to(Cli::command(), dir.path()).unwrap();
+        clap_mangen::generate_to(Aliases::read(&[]).parser(), dir.path()).unwrap();
         for page in ["kolla.1", "kolla-deploy.1", "kolla-lab-up.1"] {
             let text = std::fs::read_to_string(dir.path().join(page)).unwrap();
             assert!(text.contains(".SH NAME"), "{page}");

@@ -4,6 +4,7 @@
 //! a stream of its own or ends the process. It makes a request of its options, and text of what [`crate::app`] answers.
 
 mod actions;
+mod aliases;
 mod apply;
 mod build;
 mod complete;
@@ -44,10 +45,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use aliases::Aliases;
 pub use environment::Environment;
 pub use exit::Exit;
 pub use global::{Global, Output};
@@ -203,7 +206,7 @@ impl Command {
 /// The program.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = complete::answered(&arguments) {
+    if let Some(code) = complete::answered(&arguments, || Aliases::of(&complete::Line::read().roles()).parser()) {
         return ExitCode::from(code);
     }
     let environment = Environment::read();
@@ -212,13 +215,16 @@ pub fn main() -> ExitCode {
 
 fn start(environment: Environment, arguments: &[OsString]) -> u8 {
     let streams = (Box::new(std::io::stdout()), Box::new(std::io::stderr()));
-    let Cli { global, command } = match Cli::try_parse_from(order::options_last(arguments)) {
+    let aliases = aliases_for(arguments, &environment);
+    let root = aliases.parser();
+    let matches = root.clone().try_get_matches_from(order::options_last(&root, arguments));
+    let Cli { global, command } = match matches.and_then(|matches| aliases.read_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             let colors = [environment.stdout_terminal, environment.stderr_terminal]
                 .map(|terminal| global::Color::Auto.on(terminal, environment.no_color));
             let screen = Screen::new(streams.0, streams.1, (colors[0], colors[1]), false);
-            return complain(&screen, &error);
+            return complain(&screen, &error, &root, aliases.problem);
         }
     };
     let bars = environment.stderr_terminal && environment.stdout_terminal && !global.json();
@@ -256,6 +262,15 @@ fn start(environment: Environment, arguments: &[OsString]) -> u8 {
     }
 }
 
+/// The commands of roles, unless a command is named that needs none of them.
+fn aliases_for(arguments: &[OsString], environment: &Environment) -> Aliases {
+    if order::named(&Cli::command(), arguments) {
+        return Aliases::default();
+    }
+    let words = arguments.iter().map(|word| word.to_string_lossy().into_owned());
+    Aliases::read(&complete::Line::of(words.collect(), environment).role_folders)
+}
+
 async fn supervised(command: Command, at: &Invocation) -> Result<Exit> {
     let finishes = command.finishes();
     interrupt::watch(at.screen.clone(), at.app.stop.clone(), finishes);
@@ -269,9 +284,14 @@ async fn supervised(command: Command, at: &Invocation) -> Result<Exit> {
     }
 }
 
-fn complain(screen: &Screen, error: &clap::Error) -> u8 {
+/// Tells what the parser answered. A command that there is not may be one of a role that cannot be read: `problem`.
+fn complain(screen: &Screen, error: &clap::Error, root: &clap::Command, problem: Option<Error>) -> u8 {
     let (out, err) = (screen.paint.0, screen.paint_err.0);
-    match usage::answer(error, if error.use_stderr() { err } else { out }) {
+    if let Some(problem) = problem.filter(|_| error.kind() == ErrorKind::InvalidSubcommand) {
+        screen.err(&text::error(&problem, err));
+        return problem.exit_code();
+    }
+    match usage::answer(error, root, if error.use_stderr() { err } else { out }) {
         usage::Answer::Help(text) => {
             screen.out(&text);
             0
@@ -332,12 +352,18 @@ impl<'a> MakeWriter<'a> for LogLines {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        Aliases::read(&[]).parser().debug_assert();
+    }
+
+    #[test]
+    fn roles_know_which_commands_they_cannot_bring() {
+        let mut names: Vec<String> =
+            Cli::command().get_subcommands().map(|known| known.get_name().to_owned()).collect();
+        names.sort();
+        assert_eq!(names, crate::role::COMMANDS);
     }
 }

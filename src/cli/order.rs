@@ -5,14 +5,12 @@
 
 use std::ffi::OsString;
 
-use clap::{Arg, Command, CommandFactory};
-
-use super::Cli;
+use clap::{Arg, Command};
 
 /// The same command line with the words of the command first. What is not understood is left as it stands, for
 /// the parser to tell.
-pub(super) fn options_last(arguments: &[OsString]) -> Vec<OsString> {
-    let mut root = Cli::command();
+pub(super) fn options_last(root: &Command, arguments: &[OsString]) -> Vec<OsString> {
+    let mut root = root.clone();
     root.build();
     let mut command = &root;
     let (mut words, mut options) = (Vec::new(), Vec::new());
@@ -23,7 +21,9 @@ pub(super) fn options_last(arguments: &[OsString]) -> Vec<OsString> {
     }
     while let Some(word) = rest.first().and_then(|word| word.to_str()) {
         let taken = if word.len() > 1 && word.starts_with('-') {
-            let Some(taken) = length(command, word).filter(|&taken| taken <= rest.len()) else { break };
+            let Some(taken) = length(command, word, Arg::is_global_set).filter(|&taken| taken <= rest.len()) else {
+                break;
+            };
             options.extend_from_slice(&rest[..taken]);
             taken
         } else {
@@ -37,11 +37,35 @@ pub(super) fn options_last(arguments: &[OsString]) -> Vec<OsString> {
     words.into_iter().chain(options).chain(rest.iter().cloned()).collect()
 }
 
-/// How many words an option takes, if it is one of every command below.
-fn length(command: &Command, word: &str) -> Option<usize> {
-    let find = |matches: &dyn Fn(&Arg) -> bool| {
-        command.get_arguments().find(|argument| argument.is_global_set() && matches(argument))
-    };
+/// Where the words stand that are no options: the program, the command and what it is given.
+pub(super) fn no_options(root: &Command, words: &[String]) -> Vec<usize> {
+    let mut root = root.clone();
+    root.build();
+    let mut command = &root;
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        if word.len() > 1 && word.starts_with('-') {
+            at += length(command, word, |_| true).unwrap_or(1);
+        } else {
+            command = command.find_subcommand(word).unwrap_or(command);
+            found.push(at);
+            at += 1;
+        }
+    }
+    found
+}
+
+/// Whether the line names one of the commands of `root`.
+pub(super) fn named(root: &Command, arguments: &[OsString]) -> bool {
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    no_options(root, &words).get(1).is_some_and(|at| root.find_subcommand(&words[*at]).is_some())
+}
+
+/// How many words an option takes, if it is one of those that count.
+fn length(command: &Command, word: &str, counts: impl Fn(&Arg) -> bool) -> Option<usize> {
+    let find =
+        |matches: &dyn Fn(&Arg) -> bool| command.get_arguments().find(|argument| counts(argument) && matches(argument));
     if let Some(long) = word.strip_prefix("--") {
         let (name, attached) = long.split_once('=').map_or((long, false), |(name, _)| (name, true));
         let takes = find(&|argument| argument.get_long() == Some(name))?.get_action().takes_values();
@@ -60,13 +84,14 @@ fn length(command: &Command, word: &str) -> Option<usize> {
 mod tests {
     use std::path::Path;
 
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     use super::*;
+    use crate::cli::Cli;
 
     fn read(words: &str) -> Cli {
         let words: Vec<OsString> = words.split(' ').map(Into::into).collect();
-        Cli::try_parse_from(options_last(&words)).unwrap()
+        Cli::try_parse_from(options_last(&Cli::command(), &words)).unwrap()
     }
 
     #[test]
@@ -90,7 +115,7 @@ mod tests {
             ["kolla", "kolla -h", "kolla depoly -i a", "kolla -i", "kolla exec a b -- ls -i", "kolla -x deploy"]
         {
             let words: Vec<OsString> = words.split(' ').map(Into::into).collect();
-            assert_eq!(options_last(&words), words);
+            assert_eq!(options_last(&Cli::command(), &words), words);
         }
     }
 }

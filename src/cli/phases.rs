@@ -11,7 +11,6 @@ use crate::app::dependents::Dependents;
 use crate::app::run::{Request, phase, run};
 use crate::app::{self, Loaded};
 use crate::error::{InputError, Kind, Result};
-use crate::plan::Call;
 use crate::run::event::Summary;
 
 /// The word that commands which lose data want to hear.
@@ -43,10 +42,6 @@ pub enum PhaseCommand {
     Stop(Stop),
     /// Remove all services and their data from the hosts
     Destroy(Destroy),
-    /// Restart the MariaDB cluster after all of its members went down
-    ///
-    /// Starts from the member with the newest data. Changes nothing while a cluster serves.
-    MariadbRecovery,
 }
 
 /// `kolla genconfig`.
@@ -117,17 +112,13 @@ impl PhaseCommand {
             Self::Check => "check",
             Self::Stop(options) => {
                 let said = options.yes_i_really_really_mean_it || check || !at.global.tags.is_empty();
-                meant("stop", said, "stops every service")?;
+                meant("stop", said, "stops every service on the hosts it is limited to")?;
                 "stop"
             }
             Self::Destroy(options) => {
                 let said = options.yes_i_really_really_mean_it || check;
-                meant("destroy", said, "removes every service and all data")?;
+                meant("destroy", said, "removes every service and all data on the hosts it is limited to")?;
                 "destroy"
-            }
-            Self::MariadbRecovery => {
-                let call = Call { role: "mariadb".into(), action: "recovery".into(), ..Call::default() };
-                return Ok(Request { check, ..Request::action(call) });
             }
         };
         let dependents = match &self {
@@ -174,10 +165,7 @@ pub(super) fn meant(command: &str, said: bool, effect: &str) -> Result<()> {
         return Ok(());
     }
     let hint = format!("add `{SURE}` to do it, or `--check` to see what it would do");
-    Err(InputError::new(format!("`kolla {command}` {effect} on the hosts it is limited to"))
-        .of(Kind::Usage)
-        .hint(hint)
-        .into())
+    Err(InputError::new(format!("`kolla {command}` {effect}")).of(Kind::Usage).hint(hint).into())
 }
 
 #[cfg(test)]

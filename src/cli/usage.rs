@@ -2,10 +2,9 @@
 
 use std::ffi::OsString;
 
-use clap::CommandFactory;
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::Cli;
 use crate::error::{Error, InputError, Kind, nearest};
 
 /// What the parser answered.
@@ -19,16 +18,16 @@ pub(super) enum Answer {
 }
 
 /// The parser's answer in our words.
-pub(super) fn answer(error: &clap::Error, color: bool) -> Answer {
+pub(super) fn answer(error: &clap::Error, root: &Command, color: bool) -> Answer {
     let rendered = || if color { error.render().ansi().to_string() } else { error.render().to_string() };
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Answer::Help(rendered()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Answer::Missing(rendered()),
-        _ => Answer::Mistake(mistake(error)),
+        _ => Answer::Mistake(mistake(error, root)),
     }
 }
 
-fn mistake(error: &clap::Error) -> Error {
+fn mistake(error: &clap::Error, root: &Command) -> Error {
     let texts = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => vec![text.clone()],
         Some(ContextValue::Strings(texts)) => texts.clone(),
@@ -69,9 +68,7 @@ fn mistake(error: &clap::Error) -> Error {
     let suggestion = if error.kind() == ErrorKind::InvalidSubcommand {
         let word = first(ContextKind::InvalidSubcommand).unwrap_or_default();
         // The parser's own suggestions are broad; `destroy` must not be one for `depoly`.
-        let names: Vec<String> =
-            Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
-        nearest(&word, names.iter().map(String::as_str)).map(str::to_owned)
+        nearest(&word, root.get_subcommands().map(Command::get_name)).map(str::to_owned)
     } else {
         [ContextKind::SuggestedArg, ContextKind::SuggestedValue].into_iter().find_map(first)
     };
@@ -120,14 +117,16 @@ fn only_name(vars: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::CommandFactory;
 
     use super::*;
+    use crate::cli::Cli;
     use crate::report::text;
 
     fn told(words: &str) -> String {
-        let error = Cli::try_parse_from(words.split(' ')).unwrap_err();
-        match answer(&error, false) {
+        let root = Cli::command();
+        let error = root.clone().try_get_matches_from(words.split(' ')).unwrap_err();
+        match answer(&error, &root, false) {
             Answer::Mistake(error) => text::error(&error, false),
             Answer::Help(text) | Answer::Missing(text) => text,
         }

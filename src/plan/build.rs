@@ -21,6 +21,7 @@ use crate::op::volume::Volume;
 use crate::op::word::HostContext;
 use crate::op::{Kind, Want, names};
 use crate::role::{Action, Does, Role, Service};
+use crate::source::Node;
 use crate::template::values::Values;
 
 /// A service on a host, and the nodes that make what its container needs.
@@ -205,8 +206,11 @@ impl<'a> Builder<'a> {
 /// The command that recovers the cluster of a service.
 fn recovery(role: &Role, service: &Service) -> Option<String> {
     let recovers = |action: &Action| matches!(action.does, Does::Recovers) && action.service == service.name;
-    let (name, _) = role.actions.iter().find(|(_, action)| recovers(action))?;
-    Some(format!("kolla do {} {name}", role.name))
+    let (name, action) = role.actions.iter().find(|(_, action)| recovers(action))?;
+    Some(match action.alias.as_ref().and_then(Node::as_str) {
+        Some(alias) => format!("kolla {alias}"),
+        None => format!("kolla do {} {name}", role.name),
+    })
 }
 
 /// Whom the operator chose to start a cluster from, in this run: set for all runs, it would one day start an old one.

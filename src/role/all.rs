@@ -7,7 +7,7 @@ use include_dir::{Dir, include_dir};
 use indexmap::IndexMap;
 
 use super::parse::{self, template};
-use super::{Files, Role, Templates};
+use super::{Alias, Files, Role, Templates, alias};
 use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::template::Layer;
 
@@ -69,6 +69,11 @@ impl Roles {
     /// The variables of all roles: the lowest layers of every scope.
     pub fn layers(&self) -> Vec<Layer> {
         self.1.clone()
+    }
+
+    /// All actions that have a command of their own.
+    pub fn aliases(&self) -> impl Iterator<Item = Alias<'_>> {
+        alias::all(&self.0)
     }
 
     /// Roles in an order in which each stands after those it needs.
@@ -156,6 +161,7 @@ fn parsed(sources: BTreeMap<String, Files>) -> (Roles, Vec<InputError>) {
             errors.push(error.of(Kind::UnknownName).at(role.needs_place(need)));
         }
     }
+    errors.extend(alias::clashes(&roles));
     (Roles(roles, layers), errors)
 }
 

@@ -46,6 +46,7 @@ const ACTION: Keys = Keys {
     what: "an action",
     all: &[
         ("about", Shape::Name),
+        ("alias", Shape::Name),
         ("service", Shape::Name),
         ("on", Shape::OneOf(&["first", "every", "host"])),
         ("arguments", Shape::Named(&Shape::Name)),

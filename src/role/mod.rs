@@ -3,6 +3,7 @@
 //! A role says what its services are; how things are pulled, written, replaced or stopped is the engine's.
 //! Nothing here knows of hosts that answer. Values stay raw until a plan renders them for a host.
 
+mod alias;
 mod all;
 mod file;
 mod keys;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use regex::Regex;
 
+pub use alias::{Alias, COMMANDS};
 pub use all::Roles;
 pub use file::{FileSpec, Merge, Source};
 pub use rule::{ENABLE, Rule};
@@ -260,6 +262,8 @@ pub struct Action {
     pub node: Node,
     /// One sentence.
     pub about: String,
+    /// The command that does it, too.
+    pub alias: Option<Node>,
     /// In whose containers.
     pub service: String,
     /// On which hosts.

@@ -285,6 +285,7 @@ impl Parser<'_> {
         Action {
             node: node.clone(),
             about: fields.text("about").unwrap_or_default(),
+            alias: fields.take("alias").cloned(),
             service: fields.text("service").unwrap_or_default(),
             on: match fields.text("on").as_deref() {
                 Some("every") => On::Every,

@@ -40,7 +40,49 @@ fn names_of_the_site_are_offered() {
     ] {
         assert_eq!(offered(&folder, words), expected, "{words:?}");
     }
-    // A line that is being written is not disturbed.
+    // A line that is being written is not disturbed, also not by a role that is.
+    folder.write("roles/other/role.yml", "about: [\n");
+    assert_eq!(offered(&folder, &["kolla", "config", "c01", "toy"]), ["toy-api"]);
     folder.write("inventory", "[control\n");
     assert_eq!(offered(&folder, &["kolla", "vars", "c"]), [""; 0]);
+}
+
+#[test]
+fn actions_and_their_commands_are_offered() {
+    let folder = Folder::new("[control]\nc01\nc02\n");
+    folder.write(
+        "roles/toy/role.yml",
+        "\
+about: A toy.
+services: { toy: { group: control, command: toy } }
+actions:
+  polish: { about: Polishes it., service: toy, command: toy polish }
+  wind:
+    about: Winds it up.
+    alias: toy-wind
+    service: toy
+    arguments: { turns: '[0-9]+', way: left|right }
+    command: toy wind
+",
+    );
+    for (words, expected) in [
+        (&["kolla", "do", "to"][..], &["toy"][..]),
+        // Not the actions of a group that is named like another role.
+        (&["kolla", "do", "-l", "rabbitmq", "toy", "w"], &["wind"]),
+        (&["kolla", "-C", "do", "toy", "p"], &["polish"]),
+        (&["kolla", "do", "toy", "wind", "t"], &["turns="]),
+        (&["kolla", "do", "toy", "wind", "turns"], &["turns="]),
+        (&["kolla", "do", "toy", "wind", "turns=7", "t"], &[]),
+        // As bash splits it.
+        (&["kolla", "do", "toy", "wind", "turns", "=", "7", "w"], &["way="]),
+        (&["kolla", "do", "toy", "polish", "t"], &[]),
+        (&["kolla", "do", "toy", "wind", "--to", "c"], &["c01", "c02"]),
+        (&["kolla", "toy"], &["toy-wind"]),
+        (&["kolla", "rabbitmq-r"], &["rabbitmq-reset-state"]),
+        (&["kolla", "toy-wind", "w"], &["way="]),
+        (&["kolla", "-C", "toy-wind", "turns=7", "--to", "c02"], &["c02"]),
+        (&["kolla", "toy-wind", "--yes"], &["--yes-i-really-really-mean-it"]),
+    ] {
+        assert_eq!(offered(&folder, words), expected, "{words:?}");
+    }
 }
