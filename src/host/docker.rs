@@ -274,7 +274,17 @@ impl Engine {
     pub(super) async fn create(&self, spec: &ContainerSpec) -> Answer<String> {
         let options = query::CreateContainerOptionsBuilder::default().name(&spec.name).build();
         let made = self.docker.create_container(Some(options), spec::body(spec)).await;
-        made.map(|made| made.id).map_err(|error| self.cause(&error))
+        let made = made.map_err(|error| self.cause(&error))?;
+        // Docker leaves out a limit that its kernel cannot have, and says so only here.
+        let swap = spec.resources.memswap_limit != 0;
+        let left_out = |said: &String| said.contains("discarded") || swap && said.contains("without swap");
+        match made.warnings.into_iter().find(left_out) {
+            None => Ok(made.id),
+            Some(message) => {
+                self.remove(&made.id).await?;
+                Err(HostCause::Engine { status: 400, message })
+            }
+        }
     }
 
     pub(super) async fn start(&self, container: &str) -> Answer<()> {

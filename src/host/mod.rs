@@ -303,6 +303,9 @@ pub struct ContainerSpec {
     pub cpus: f64,
     /// Limits by name, soft and hard, as `nofile`.
     pub ulimits: IndexMap<String, (i64, i64)>,
+    /// Further limits of memory, processors and disks.
+    #[serde(skip_serializing_if = "Resources::none")]
+    pub resources: Resources,
     /// Health check of the engine.
     pub health: Option<Health>,
     /// Labels.
@@ -311,6 +314,35 @@ pub struct ContainerSpec {
     pub restart: bool,
     /// Seconds between SIGTERM and SIGKILL; 0 is the engine's 10.
     pub stop_timeout: u32,
+}
+
+/// Limits beside [`ContainerSpec::memory`], by Kolla's names. 0 and an empty text are none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Bytes that it keeps when memory is short.
+    pub mem_reservation: i64,
+    /// Bytes of memory and swap together; -1 is any swap.
+    pub memswap_limit: i64,
+    /// Microseconds after which `cpu_quota` counts anew.
+    pub cpu_period: i64,
+    /// Microseconds of processor time in each period.
+    pub cpu_quota: i64,
+    /// Weight among containers that want processors.
+    pub cpu_shares: i64,
+    /// Processors, as `0-3,6`.
+    pub cpuset_cpus: String,
+    /// Memory nodes, as `0,1`.
+    pub cpuset_mems: String,
+    /// Weight among containers that want disks.
+    pub blkio_weight: i64,
+}
+
+impl Resources {
+    /// Nothing is limited.
+    pub fn none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A health check that the engine runs.

@@ -19,6 +19,7 @@ mod recipe;
 mod rules;
 pub mod saved;
 mod service;
+mod settings;
 mod steps;
 mod unmet_needs;
 mod unread;

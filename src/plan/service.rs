@@ -10,6 +10,7 @@ use super::builder::Builder;
 use super::instance::Instance;
 use super::overrides::{Searched, file_name};
 use super::recipe::{Recipe, recipe};
+use super::settings;
 use crate::error::{InputError, Kind};
 use crate::host::{ContainerSpec, Health, ReadOnly};
 use crate::op::container::{Balanced, Container, Reload};
@@ -20,8 +21,6 @@ use crate::role::{FileSpec, Role, Service};
 use crate::source::{Data, Fields, Node};
 use crate::template::values::{Values, note};
 
-/// Kolla's limit of open files for every container; a host that allows fewer caps it.
-const OPEN_FILES: u64 = 1_048_576;
 /// Hosts for which a thread of their own is worth while.
 const WORTH_A_THREAD: usize = 16;
 /// Where a container finds its files.
@@ -108,26 +107,17 @@ impl<'a> Builder<'a> {
         let files = file_set(role, instance, host, overrides, values, |_, _, _, _| {});
         let folder = if files.stable { format!("/etc/kolla/{}", instance.name) } else { files.folder() };
         let mut mounts = vec![format!("{folder}/:{CONFIG_FILES}/:ro")];
-        let mut volumes = Vec::new();
-        for mount in service.volumes.iter().map(|node| values.text(node)).filter(|mount| !mount.is_empty()) {
-            if !mount.starts_with('/') {
-                volumes.extend(mount.split(':').next().map(str::to_owned));
-            }
-            mounts.push(mount);
-        }
+        mounts.extend(service.volumes.iter().map(|node| values.text(node)).filter(|mount| !mount.is_empty()));
+        settings::extra_volumes(role, instance, values, &mut mounts);
+        let named = mounts.iter().filter(|mount| !mount.starts_with('/'));
+        let volumes = named.filter_map(|mount| mount.split(':').next().map(str::to_owned)).collect();
         let mut env = IndexMap::from([
             ("KOLLA_CONFIG_STRATEGY".to_owned(), "COPY_ALWAYS".to_owned()),
             ("KOLLA_SERVICE_NAME".to_owned(), instance.name.clone()),
         ]);
         env.extend(values.environment(&service.env));
         let limits = &service.limits;
-        let mut nofile =
-            limits.nofile.as_ref().map_or(OPEN_FILES, |node| u64::try_from(values.number(node)).unwrap_or(OPEN_FILES));
-        if open_files > 0 {
-            nofile = nofile.min(open_files);
-        }
-        let nofile = i64::try_from(nofile).unwrap_or(i64::MAX);
-        let spec = ContainerSpec {
+        let mut spec = ContainerSpec {
             name: instance.container.clone(),
             image: image.clone(),
             env,
@@ -140,13 +130,12 @@ impl<'a> Builder<'a> {
             pid: limits.pid.clone(),
             ipc: limits.ipc.clone(),
             cgroupns: limits.cgroupns.clone(),
-            memory: limits.memory.as_ref().map_or(0, |node| values.bytes(node)),
-            ulimits: IndexMap::from([("nofile".to_owned(), (nofile, nofile))]),
             health: limits.health.as_ref().map(|node| health(node, values)),
             restart: true,
             stop_timeout: limits.stop_timeout,
             ..ContainerSpec::default()
         };
+        settings::limit(&mut spec, service, open_files, values);
         let reload = (!service.reload.is_empty()).then(|| Reload {
             command: reload_command(&service.reload),
             folder: folder.clone(),
@@ -216,12 +205,11 @@ fn reload_command(words: &[String]) -> Vec<String> {
 
 /// `registry/namespace/prefix-image:tag`, each part by Kolla's variables, or the service's own.
 pub(super) fn image_reference(service: &Service, values: &mut Values<'_>) -> String {
-    let name = service.name.replace('-', "_");
-    let full = format!("{name}_image_full");
+    let full = service.variable("image_full");
     if values.scope.has(&full) {
         return values.variable(&full);
     }
-    let tag = format!("{name}_tag");
+    let tag = service.variable("tag");
     let tag = if values.scope.has(&tag) { values.variable(&tag) } else { values.variable("openstack_tag") };
     let parts = [values.variable("docker_registry"), values.variable("docker_namespace")];
     let prefix = values.variable("docker_image_name_prefix");

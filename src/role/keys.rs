@@ -1,6 +1,7 @@
 //! Which keys a role may have, and what stands under them: what is not so is an error when a role is read.
 
 use crate::op::api::Listing;
+use crate::op::container::limits;
 use crate::op::probe::Probe;
 use crate::op::{cluster, file, words};
 use crate::source::{Key, Keys, Shape};
@@ -127,6 +128,7 @@ const SERVICE: Keys = Keys {
         ("cgroupns", Shape::Name),
         ("tmpfs", Shape::List(&Shape::Text)),
         ("user", Shape::Name),
+        ("dimensions", Shape::Keys(&limits::KEYS)),
         ("memory", Shape::Text),
         ("nofile", Shape::Text),
         ("stop_timeout", Shape::Number),

@@ -169,6 +169,13 @@ pub struct Balancer {
     pub tell: Vec<String>,
 }
 
+impl Service {
+    /// The operator's variable for its containers, as `nova_compute_dimensions`.
+    pub fn variable(&self, what: &str) -> String {
+        format!("{}_{what}", self.container.replace('-', "_"))
+    }
+}
+
 /// What the container engine is told beyond image, files and environment.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
@@ -188,10 +195,8 @@ pub struct Limits {
     pub tmpfs: Vec<String>,
     /// User.
     pub user: String,
-    /// Memory, as `512m`.
-    pub memory: Option<Node>,
-    /// Open files; the host's hard limit caps it.
-    pub nofile: Option<Node>,
+    /// Limits, by Kolla's names.
+    pub dimensions: Option<Node>,
     /// Seconds until a stop becomes a kill.
     pub stop_timeout: u32,
     /// The engine's own health check.

@@ -94,6 +94,28 @@ pub(super) fn template(path: &Path, text: &Arc<str>) -> Option<(String, (PathBuf
     Some((name.to_string_lossy().into_owned(), (path.to_owned(), text.clone())))
 }
 
+/// What limits a service. Two of them have older keys of their own.
+fn dimensions(fields: &mut Fields<'_>) -> Option<Node> {
+    let written = fields.take("dimensions").cloned();
+    let pair = |key: &str, node: &Node| {
+        let entry = Entry { line: node.line, column: node.column, again: None, value: node.clone() };
+        (key.to_owned(), entry)
+    };
+    let map =
+        |of: &Node, pairs: Vec<(String, Entry)>| Node { data: Data::Map(pairs.into_iter().collect()), ..of.clone() };
+    let memory = fields.take("memory").map(|node| (node, pair("mem_limit", node)));
+    let nofile = fields.take("nofile").map(|node| {
+        let both = map(node, vec![pair("soft", node), pair("hard", node)]);
+        (node, pair("ulimits", &map(node, vec![pair("nofile", &both)])))
+    });
+    let (nodes, older): (Vec<&Node>, Vec<_>) = memory.into_iter().chain(nofile).unzip();
+    let Some(first) = nodes.first() else { return written };
+    if written.is_some() {
+        fields.against(first, "`memory` and `nofile` are older keys of what is in `dimensions`: write them there");
+    }
+    Some(map(first, older))
+}
+
 impl Parser<'_> {
     fn vars(&mut self, role: &str, services: &IndexMap<String, Service>, vars: &[(&str, &Entry)]) -> Layer {
         let mut prefixes: Vec<String> = services.keys().map(|name| name.replace('-', "_")).collect();
@@ -200,8 +222,7 @@ impl Parser<'_> {
                 cgroupns: fields.text("cgroupns").unwrap_or_default(),
                 tmpfs: fields.texts("tmpfs"),
                 user: fields.text("user").unwrap_or_default(),
-                memory: fields.take("memory").cloned(),
-                nofile: fields.take("nofile").cloned(),
+                dimensions: dimensions(&mut fields),
                 stop_timeout: fields.number("stop_timeout").unwrap_or(0),
                 health: fields.take("health").cloned(),
             },

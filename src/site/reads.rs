@@ -3,6 +3,8 @@
 /// Variables that the program reads itself: a test holds it against the names in its code.
 pub const READ_HERE: &[&str] = &[
     "api_address",
+    "default_container_dimensions",
+    "default_extra_volumes",
     "docker_image_name_prefix",
     "docker_namespace",
     "docker_registry",

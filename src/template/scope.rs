@@ -17,7 +17,7 @@ use super::engine::{self, Text};
 use super::failure::{self, Said};
 use super::lazy::{Lazy, Root, settle};
 use super::shared::{Affected, Memo, Outcome, Reach, Shared, Variable};
-use super::{Origin, layer, trace};
+use super::{Origin, Sourced, layer, trace};
 use crate::error::{InputError, Kind, Place};
 use crate::source::{Data, Document, Node};
 
@@ -265,6 +265,12 @@ impl Scope {
         names.sort_unstable();
         let child = Child { names: names.join(" "), vars: all, affected, memo: Memo::default() };
         Self { child: Some(Arc::new(child)), ..self.clone() }
+    }
+
+    /// What a variable's value is written as, where it counts; none of what no file says.
+    pub fn written(&self, name: &str) -> Option<&Sourced> {
+        let layers = [&self.shared.top.layers, &self.shared.host(self.host).table.layers, &self.shared.base.layers];
+        layers.into_iter().find_map(|layers| layers.iter().rev().find_map(|layer| layer.vars.get(name)))
     }
 
     /// Every layer that sets the variable, the winner first.

@@ -207,27 +207,6 @@ impl<'a> Values<'a> {
         })
     }
 
-    /// `512m`, `4g`, or a number of bytes.
-    pub fn bytes(&mut self, node: &Node) -> i64 {
-        let Some(text) = self.some_text(node).map(|text| text.to_lowercase()) else { return 0 };
-        let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
-            Some(at) => text.split_at(at),
-            None => (text.as_str(), ""),
-        };
-        let factor = match unit.trim_end_matches('b') {
-            "" => Some(1),
-            "k" => Some(1 << 10),
-            "m" => Some(1 << 20),
-            "g" => Some(1 << 30),
-            _ => None,
-        };
-        let bytes = number.parse::<i64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-        bytes.unwrap_or_else(|| {
-            self.fail(node, format!("`{text}` is not a size such as `512m` or `4g`"));
-            0
-        })
-    }
-
     /// A regular expression.
     pub fn pattern(&mut self, node: &Node) -> Option<String> {
         let pattern = self.some_text(node)?;
@@ -243,6 +222,20 @@ impl<'a> Values<'a> {
 /// A value as a template prints it; nothing prints as nothing.
 pub fn text_of(value: &Value) -> String {
     if value.is_none() || value.is_undefined() { String::new() } else { value.to_string() }
+}
+
+/// Bytes, as `512m`, `4g` or a number.
+pub fn bytes(text: &str) -> Option<i64> {
+    let text = text.to_lowercase();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit.trim_end_matches('b') {
+        "" => 1,
+        "k" => 1 << 10,
+        "m" => 1 << 20,
+        "g" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<i64>().ok()?.checked_mul(factor)
 }
 
 /// A list's nodes, or the node itself.

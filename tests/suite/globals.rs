@@ -109,7 +109,8 @@ fn what_others_name_is_read() {
         (
             "globals.yml",
             "api_interface: '{{ my_interface }}'\nglance_tag: x\nglance_api_image_full: y\nenable_cinder: '{{ my_wish }}'\n\
-             my_wish: yes\nmy_unused: 1\nuses: '{{ my_helper }}'\nmy_helper: 2\nkolla_internal_vip_address: 10.0.0.9\n",
+             my_wish: yes\nmy_unused: 1\nuses: '{{ my_helper }}'\nmy_helper: 2\nkolla_internal_vip_address: 10.0.0.9\n\
+             nova_compute_dimensions: {}\nnova_extra_volumes: []\nopenvswitch_db_extra_volumes: []\n",
         ),
         ("globals.d/more.yml", "horizon_port: \"{{ lookup('vars', which) }}\"\nwhich: the_port\nthe_port: 80\n"),
         ("group_vars/all.yml", "my_interface: \"{{ vars['em_' ~ inventory_hostname] }}\"\nem_c1: em1\nem_c2: em2\n"),

@@ -63,12 +63,16 @@ struct Table {
     cases: Vec<Case>,
 }
 
-/// What of `wanted` is not in `found`.
+/// What of `wanted` is not in `found`. In a list, `null` is anything.
 fn lacks(wanted: &Value, found: &Value, at: &str) -> Option<String> {
     match (wanted, found) {
         (Value::Object(wanted), Value::Object(found)) => wanted
             .iter()
             .find_map(|(key, value)| lacks(value, found.get(key).unwrap_or(&Value::Null), &format!("{at}/{key}"))),
+        (Value::Array(wanted), Value::Array(found)) if wanted.len() == found.len() => {
+            let pairs = wanted.iter().zip(found).filter(|(wanted, _)| !wanted.is_null());
+            pairs.enumerate().find_map(|(index, (wanted, found))| lacks(wanted, found, &format!("{at}/{index}")))
+        }
         _ => (wanted != found).then(|| format!("{at} is {found}, not {wanted}")),
     }
 }

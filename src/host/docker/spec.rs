@@ -34,6 +34,8 @@ fn host(spec: &ContainerSpec) -> HostConfig {
         let (path, options) = entry.split_once(':').unwrap_or((entry, ""));
         (path.to_owned(), options.to_owned())
     };
+    let resources = &spec.resources;
+    let number = |number: i64| Some(number).filter(|number| *number != 0);
     HostConfig {
         network_mode: text(&spec.network).or_else(|| Some("host".to_owned())),
         pid_mode: text(&spec.pid),
@@ -51,7 +53,15 @@ fn host(spec: &ContainerSpec) -> HostConfig {
         security_opt: some(&spec.security_opt),
         // A service knows how many it needs; Podman's own limit is 2048.
         pids_limit: Some(-1),
-        memory: Some(spec.memory).filter(|bytes| *bytes > 0),
+        memory: number(spec.memory),
+        memory_reservation: number(resources.mem_reservation),
+        memory_swap: number(resources.memswap_limit),
+        cpu_period: number(resources.cpu_period),
+        cpu_quota: number(resources.cpu_quota),
+        cpu_shares: number(resources.cpu_shares),
+        cpuset_cpus: text(&resources.cpuset_cpus),
+        cpuset_mems: text(&resources.cpuset_mems),
+        blkio_weight: number(resources.blkio_weight).and_then(|weight| weight.try_into().ok()),
         nano_cpus: (spec.cpus > 0.0).then(|| nanos(spec.cpus)),
         ulimits: (!spec.ulimits.is_empty()).then(|| spec.ulimits.iter().map(limit).collect()),
         ..HostConfig::default()
@@ -85,6 +95,7 @@ fn text(word: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Resources;
     use super::*;
 
     #[test]
@@ -99,6 +110,16 @@ mod tests {
             cpus: 1.5,
             memory: 1 << 30,
             ulimits: [("nofile".to_owned(), (1024, 2048))].into_iter().collect(),
+            resources: Resources {
+                mem_reservation: 1 << 29,
+                memswap_limit: -1,
+                cpu_period: 50_000,
+                cpu_quota: 25_000,
+                cpu_shares: 512,
+                cpuset_cpus: "0-1".into(),
+                cpuset_mems: "0".into(),
+                blkio_weight: 300,
+            },
             health: Some(Health { test: "true".into(), interval: 30, ..Health::default() }),
             restart: true,
             stop_timeout: 60,
@@ -112,7 +133,9 @@ mod tests {
             "Labels": {},
             "StopTimeout": 60,
             "HostConfig": {
-                "Memory": 1 << 30, "NanoCpus": 1_500_000_000,
+                "Memory": 1 << 30, "MemoryReservation": 1 << 29, "MemorySwap": -1, "NanoCpus": 1_500_000_000,
+                "CpuPeriod": 50_000, "CpuQuota": 25_000, "CpuShares": 512, "CpusetCpus": "0-1", "CpusetMems": "0",
+                "BlkioWeight": 300,
                 "Ulimits": [{"Name": "nofile", "Soft": 1024, "Hard": 2048}],
                 "Binds": ["mariadb:/var/lib/mysql"], "NetworkMode": "host",
                 "RestartPolicy": {"Name": "unless-stopped"}, "CgroupnsMode": "host", "Privileged": false,

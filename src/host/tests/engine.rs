@@ -153,3 +153,55 @@ async fn the_engine_through_both_wires() {
     over_ssh.image_remove(&tag).await.unwrap();
     assert_eq!(over_ssh.image(&tag).await.unwrap(), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root, sshd and an engine"]
+async fn a_container_gets_its_limits_or_is_refused() {
+    let machine = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let tag = format!("kolla-test-limits-{}", std::process::id());
+    let mut spec = ContainerSpec {
+        name: tag.clone(),
+        image: image(&*machine, &tag).await,
+        command: ["/bin/sleep", "60"].map(String::from).to_vec(),
+        memory: 64 << 20,
+        ulimits: IndexMap::from([("nofile".into(), (100, 200))]),
+        resources: Resources {
+            mem_reservation: 32 << 20,
+            memswap_limit: -1,
+            cpu_period: 50_000,
+            cpu_quota: 25_000,
+            cpu_shares: 256,
+            cpuset_cpus: "0".into(),
+            cpuset_mems: "0".into(),
+            blkio_weight: 0,
+        },
+        ..ContainerSpec::default()
+    };
+    machine.create(&spec).await.unwrap();
+    machine.start(&tag).await.unwrap();
+    // What the kernel says, in either version of its groups.
+    let script = "cat /proc/1/limits; cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes; echo -; \
+                  cat cpu.max cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us; echo -; cat cpuset.cpus cpuset/cpuset.cpus; true";
+    let argv = ["/bin/sh", "-c", script].map(String::from);
+    let said = machine.exec(&tag, "", &argv, b"").await.unwrap().text();
+    let files = said.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+    assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["100", "200"]);
+    let groups: Vec<String> = said[said.find("Max realtime timeout").unwrap()..]
+        .split_once('\n')
+        .map(|(_, rest)| rest.split('-').map(|part| part.split_whitespace().collect::<Vec<_>>().join(" ")).collect())
+        .unwrap();
+    assert_eq!(groups, ["67108864", "25000 50000", "0"], "{said}");
+    machine.remove(&tag).await.unwrap();
+    // Not every kernel has it: then there is no container without it.
+    spec.resources.blkio_weight = 300;
+    let there = match machine.create(&spec).await {
+        Ok(_) => true,
+        Err(error) => {
+            assert!(error.to_string().contains("discarded"), "{error}");
+            false
+        }
+    };
+    assert_eq!(machine.containers().await.unwrap().contains_key(&tag), there);
+    machine.remove(&tag).await.unwrap();
+    machine.image_remove(&tag).await.unwrap();
+}

@@ -8,6 +8,7 @@ mod act;
 mod attributes;
 mod balance;
 mod compared;
+pub mod limits;
 mod next;
 mod notes;
 mod observe;
@@ -115,6 +116,7 @@ impl Container {
         note("cgroupns", json!(spec.cgroupns), spec.cgroupns.is_empty());
         note("memory", json!(spec.memory), spec.memory == 0);
         note("cpus", json!(spec.cpus), spec.cpus == 0.0);
+        note("resources", json!(spec.resources), spec.resources.none());
         note("ulimits", json!(spec.ulimits), spec.ulimits.is_empty());
         note("tmpfs", json!(spec.tmpfs), spec.tmpfs.is_empty());
         note("user", json!(spec.user), spec.user.is_empty());
