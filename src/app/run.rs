@@ -85,6 +85,10 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
     };
     let limit = loaded.limit(app)?;
     let mut selection = loaded.tags(app)?;
+    if phase.keep.contains(&op::Class::Unused) && !(selection.tags.is_empty() && selection.skip_tags.is_empty()) {
+        let error = Error::input(format!("`{}` is not for some roles: an image is one of all of them", phase.name));
+        return Err(error.of(Kind::Usage).with_hint("leave out `--tags` and `--skip-tags`"));
+    }
     selection.hosts = app.options.limit.is_some().then(|| limit.clone());
     let check = request.check || phase.looks;
     // Input errors that need no facts are told before any host is asked.

@@ -43,7 +43,7 @@ impl Aliases {
     pub(super) fn read(folders: &[PathBuf]) -> Self {
         match Roles::parsed(folders) {
             Ok((roles, errors)) => {
-                Self { problem: (!errors.is_empty()).then(|| Error::Input(errors)), ..Self::of(&roles) }
+                Self { problem: (!errors.is_empty()).then_some(Error::Input(errors)), ..Self::of(&roles) }
             }
             Err(error) => Self { problem: Some(error), ..Self::read(&[]) },
         }

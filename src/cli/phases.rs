@@ -25,6 +25,11 @@ pub enum PhaseCommand {
     Prechecks,
     /// Pull the images that each host needs
     Pull,
+    /// Remove images of Kolla that neither a container nor the site needs
+    ///
+    /// `--check` shows them, and how much space they take. Images of all enabled roles stay, also those that no container
+    /// uses yet.
+    PruneImages(PruneImages),
     /// Write the configuration of all services without restarting them
     Genconfig(Genconfig),
     /// Deploy all services; change only what differs from the site
@@ -42,6 +47,14 @@ pub enum PhaseCommand {
     Stop(Stop),
     /// Remove all services and their data from the hosts
     Destroy(Destroy),
+}
+
+/// `kolla prune-images`.
+#[derive(Debug, Args)]
+pub struct PruneImages {
+    /// Confirm that the images are removed
+    #[arg(long)]
+    pub yes_i_really_really_mean_it: bool,
 }
 
 /// `kolla genconfig`.
@@ -106,6 +119,11 @@ impl PhaseCommand {
             Self::BootstrapServers => "bootstrap-servers",
             Self::Prechecks => "prechecks",
             Self::Pull => "pull",
+            Self::PruneImages(options) => {
+                let said = options.yes_i_really_really_mean_it || check;
+                meant("prune-images", said, "removes images from the hosts it is limited to")?;
+                "prune-images"
+            }
             Self::Genconfig(_) => "genconfig",
             Self::Deploy => "deploy",
             Self::Reconfigure => "reconfigure",

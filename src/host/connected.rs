@@ -12,8 +12,8 @@ use super::docker::{Access, Engine};
 use super::http::{self, place};
 use super::wire::{self, Command, OpenFailure, Reply, Wire};
 use super::{
-    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, LookRequest, Machine,
-    Observe, OnProgress, Output, PutFile, Reach, RegistryLogin, RequestRecord, files, limit, look,
+    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, ListedImage, Look, LookRequest,
+    Machine, Observe, OnProgress, Output, PutFile, Reach, RegistryLogin, RequestRecord, files, limit, look,
 };
 use crate::error::{Error, HostCause, Result};
 use crate::shell;
@@ -207,6 +207,11 @@ impl Machine for Connected {
         self.twice(format!("look for image {reference}"), request).await
     }
 
+    async fn images(&self, label: &str) -> Result<Vec<ListedImage>> {
+        let request = || within(limit::READ, self.engine.images(label));
+        self.twice(format!("list images with {label}"), request).await
+    }
+
     async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String> {
         let what = format!("ask the registry for {reference}");
         self.twice(what, || within(limit::READ, self.engine.registry_digest(reference, login))).await
@@ -381,6 +386,12 @@ impl Summary for String {
 impl Summary for Option<ImageState> {
     fn summary(&self) -> String {
         self.as_ref().map_or_else(|| "none".to_owned(), |image| image.id.clone())
+    }
+}
+
+impl Summary for Vec<ListedImage> {
+    fn summary(&self) -> String {
+        crate::error::numbered(self.len(), "image")
     }
 }
 

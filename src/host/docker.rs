@@ -16,7 +16,7 @@ use bollard::auth::DockerCredentials;
 use bollard::container::LogOutput;
 use bollard::errors::Error as BollardError;
 use bollard::exec::{CreateExecOptions, StartExecResults};
-use bollard::models::{ContainerSummary, CreateImageInfo, VolumeCreateRequest};
+use bollard::models::{ContainerSummary, CreateImageInfo, ImageSummary, VolumeCreateRequest};
 use bollard::query_parameters as query;
 use bollard::{BollardRequest, Docker};
 use futures_util::{Stream, StreamExt as _};
@@ -27,7 +27,8 @@ use tokio::io::AsyncWriteExt as _;
 use self::connector::Connector;
 use super::wire::{self, OpenFailure, Wire};
 use super::{
-    ContainerSpec, ContainerState, ImageState, OnProgress, Output, RegistryLogin, limit, registry, repository,
+    ContainerSpec, ContainerState, ImageState, ListedImage, OnProgress, Output, RegistryLogin, limit, registry,
+    repository,
 };
 use crate::error::HostCause;
 
@@ -163,6 +164,13 @@ impl Engine {
         let mut digests = digests.iter().filter_map(|known| known.split_once('@'));
         let digest = digests.find(|(name, _)| *name == repository(reference)).map(|(_, digest)| digest.to_owned());
         Ok(Some(ImageState { id: image.id.unwrap_or_default(), digest }))
+    }
+
+    pub(super) async fn images(&self, label: &str) -> Answer<Vec<ListedImage>> {
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = query::ListImagesOptionsBuilder::default().filters(&filters).shared_size(true).build();
+        let listed = self.docker.list_images(Some(options)).await.map_err(|error| self.cause(&error))?;
+        Ok(listed.into_iter().map(listed_image).collect())
     }
 
     pub(super) async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Answer<String> {
@@ -454,6 +462,18 @@ fn podmans(list: &str) -> Answer<Vec<ContainerSummary>> {
         *state = "exited".into();
     }
     serde_json::from_value(list).map_err(unexpected)
+}
+
+/// An image as listed.
+fn listed_image(summary: ImageSummary) -> ListedImage {
+    let names = summary.repo_tags.into_iter().chain(summary.repo_digests);
+    ListedImage {
+        id: summary.id,
+        names: names.filter(|name| !name.contains("<none>")).collect(),
+        size: u64::try_from(summary.size).unwrap_or_default(),
+        // An engine that does not count it says -1 or 0.
+        shared: u64::try_from(summary.shared_size).ok().filter(|bytes| *bytes > 0),
+    }
 }
 
 fn state(summary: ContainerSummary) -> ContainerState {

@@ -18,14 +18,26 @@ use async_trait::async_trait;
 pub use world::{Behaviour, FakeContainer, FakeFile, World};
 
 use super::{
-    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, LookRequest, Machine,
-    OnProgress, Output, PutFile, Reach, RegistryLogin,
+    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, ListedImage, Look, LookRequest,
+    Machine, OnProgress, Output, PutFile, Reach, RegistryLogin,
 };
 use crate::error::{Error, HostCause, Result};
 
 /// Methods that leave the host as it is, container `exec`s counted among them.
-const READS: [&str; 11] =
-    ["look", "containers", "volumes", "image", "registry_digest", "logs", "read", "http", "reach", "exec", "wait"];
+const READS: [&str; 12] = [
+    "look",
+    "containers",
+    "volumes",
+    "image",
+    "images",
+    "registry_digest",
+    "logs",
+    "read",
+    "http",
+    "reach",
+    "exec",
+    "wait",
+];
 
 fn writes(call: &str) -> bool {
     !READS.contains(&call.split(' ').next().unwrap_or_default())
@@ -209,6 +221,10 @@ impl Machine for Fake {
 
     async fn image(&self, reference: &str) -> Result<Option<ImageState>> {
         Ok(self.enter("image", reference, 1)?.image(reference))
+    }
+
+    async fn images(&self, label: &str) -> Result<Vec<ListedImage>> {
+        Ok(self.enter("images", label, 1)?.listed_images())
     }
 
     async fn registry_digest(&self, reference: &str, _: Option<&RegistryLogin>) -> Result<String> {

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, LookRequest, OnProgress,
-    Output, PutFile, Reach, RegistryLogin, limit,
+    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, ListedImage, Look, LookRequest,
+    OnProgress, Output, PutFile, Reach, RegistryLogin, limit,
 };
 use crate::error::Result;
 
@@ -40,6 +40,8 @@ pub trait Machine: Send + Sync {
     async fn volumes(&self, label: &str) -> Result<Vec<String>>;
     /// An image that the engine has: by reference, or by `name@sha256:...`.
     async fn image(&self, reference: &str) -> Result<Option<ImageState>>;
+    /// Images with a label.
+    async fn images(&self, label: &str) -> Result<Vec<ListedImage>>;
     /// Digest of the manifest a reference names in its registry, asked through the host's engine. Where the registry does
     /// not tell, also because it does not have it, the cause is [`HostCause::Registry`](crate::error::HostCause::Registry).
     async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String>;
@@ -188,6 +190,11 @@ impl Observer {
     /// See [`Machine::image`].
     pub async fn image(&self, reference: &str) -> Result<Option<ImageState>> {
         self.0.image(reference).await
+    }
+
+    /// See [`Machine::images`].
+    pub async fn images(&self, label: &str) -> Result<Vec<ListedImage>> {
+        self.0.images(label).await
     }
 
     /// See [`Machine::registry_digest`].

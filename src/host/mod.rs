@@ -189,6 +189,19 @@ pub struct ImageState {
     pub digest: Option<String>,
 }
 
+/// An image as the engine lists it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListedImage {
+    /// The engine's id.
+    pub id: String,
+    /// All references by which it is known: with tags, then with digests.
+    pub names: Vec<String>,
+    /// Bytes of all its layers.
+    pub size: u64,
+    /// Bytes of those that other images have, too; none where the engine does not tell.
+    pub shared: Option<u64>,
+}
+
 impl FileState {
     /// It belongs to `owner`: `user:group` by name or number, as `chown` takes it; empty is root. A group that is left out
     /// may be any.

@@ -19,6 +19,7 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::error::{Error, OperationError, Result};
 use crate::host::apt::Apt;
+use crate::op::names::KOLLA_LABEL;
 pub use definition::{DEBIAN, Definition, Definitions};
 use engine::{Engine, Recipe};
 pub use guest::GUEST;
@@ -26,8 +27,6 @@ pub use registry::Registry;
 
 /// Label with the digest of an image's inputs.
 const INPUTS: &str = "kolla.inputs";
-/// Label that marks all images of Kolla, with their tag.
-const VERSION: &str = "kolla_version";
 
 /// What to build, and how.
 #[derive(Debug, Clone)]
@@ -231,7 +230,7 @@ impl Work<'_> {
         let started = Instant::now();
         let reference = self.options.reference(&image.name);
         let labels =
-            HashMap::from([(INPUTS.to_owned(), inputs.to_owned()), (VERSION.to_owned(), self.options.tag.clone())]);
+            HashMap::from([(INPUTS.to_owned(), inputs.to_owned()), (KOLLA_LABEL.to_owned(), self.options.tag.clone())]);
         let there = if self.options.again { None } else { self.engine.labelled(&labels).await? };
         let built = there.is_none();
         match there {

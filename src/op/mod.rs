@@ -32,6 +32,7 @@ pub mod sql;
 pub mod sysctl;
 pub mod task;
 pub mod unit;
+pub mod unused_images;
 mod view;
 pub mod volume;
 pub mod word;
@@ -170,6 +171,8 @@ pub enum Class {
     Host,
     /// It brings an image.
     Image,
+    /// It removes what nothing needs any more: of `prune-images` alone.
+    Unused,
     /// It keeps data.
     Volume,
     /// It writes what services read: also of `genconfig`, `reconfigure` and `destroy`.
@@ -275,6 +278,8 @@ operations! {
     Task(task::Task) in Program,
     /// A unit of systemd with its files.
     Unit(unit::Unit) in Host,
+    /// Images that nothing needs.
+    UnusedImages(unused_images::UnusedImages) in Unused,
     /// A volume.
     Volume(volume::Volume) in Volume,
 }

@@ -12,6 +12,8 @@ pub const SITE_LABEL: &str = "kolla.site";
 pub const SERVICE_LABEL: &str = "kolla.service";
 /// The label that names the role.
 pub const ROLE_LABEL: &str = "kolla.role";
+/// The label that all images of Kolla have, with their version.
+pub const KOLLA_LABEL: &str = "kolla_version";
 /// The label of a container that names its image's manifest.
 pub const IMAGE_LABEL: &str = "kolla.image";
 /// The label that names the set of files it was made with.

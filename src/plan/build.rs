@@ -17,9 +17,10 @@ use crate::op::cluster::{Cluster, Spec, Stage};
 use crate::op::container::Container;
 use crate::op::image::Image;
 use crate::op::probe::Ready;
+use crate::op::unused_images::UnusedImages;
 use crate::op::volume::Volume;
 use crate::op::word::HostContext;
-use crate::op::{Kind, Want, names};
+use crate::op::{Kind, Op, Want, names};
 use crate::role::{Action, Does, Role, Service};
 use crate::source::Node;
 use crate::template::values::Values;
@@ -36,6 +37,7 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
         builder.checks(role, &enabled);
         builder.role(role, &enabled);
     }
+    builder.unused_images();
     let questions = enabled.iter().flat_map(|role| builder.questions(role, &enabled)).collect();
     let switched_off = builder.switched_off(&enabled);
     let lacking = builder.lacking();
@@ -118,6 +120,18 @@ impl<'a> Builder<'a> {
         let ready = self.steps(role, enabled, true, running);
         let ready = if later.is_empty() { ready } else { self.containers(role, later, "complete", ready) };
         self.ready.insert(role.name.clone(), ready);
+    }
+
+    /// On every host, whatever the plan has no image for: images of all enabled roles stay, also where none of their services is.
+    fn unused_images(&mut self) {
+        let images = self.nodes.iter().filter_map(|node| match &node.op {
+            Some(Op::Image(image)) => Some(image.reference.clone()),
+            _ => None,
+        });
+        let op = Op::from(UnusedImages { needed: images.collect() });
+        for host in self.input.hosts {
+            self.add(host, "", op.clone(), []);
+        }
     }
 
     /// The containers of some services; the milestone after them.

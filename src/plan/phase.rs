@@ -42,6 +42,7 @@ pub const PHASES: &[Phase] = &[
     Phase { name: "bootstrap-servers", keep: &[Class::Host], ..PLAIN },
     Phase { name: "prechecks", keep: &[Class::Check], looks: true, ..PLAIN },
     Phase { name: "pull", keep: &[Class::Image], ..PLAIN },
+    Phase { name: "prune-images", keep: &[Class::Unused], ..PLAIN },
     Phase { name: "genconfig", keep: &[Class::Files], ..PLAIN },
     Phase { name: "deploy", keep: DEPLOY, ..PLAIN },
     Phase { name: "reconfigure", keep: RECONFIGURE, ..PLAIN },

@@ -32,6 +32,7 @@ pub const COMMANDS: &[&str] = &[
     "plan",
     "post-deploy",
     "prechecks",
+    "prune-images",
     "pull",
     "quickstart",
     "reconfigure",

@@ -462,3 +462,21 @@ fn two_files_of_one_name_are_told_apart_by_what_the_operator_calls_them() {
     let folder = "/var/lib/kolla/config_files";
     assert_eq!(places, [format!("{folder}/toy.conf /etc/a/toy.conf"), format!("{folder}/b.conf /etc/b/toy.conf")]);
 }
+
+#[test]
+fn images_of_all_enabled_roles_stay_on_all_hosts() {
+    let folder = Folder::new("[control]\nc1\n[compute]\nn1\n");
+    folder.write(
+        "roles/toy/role.yml",
+        "about: A toy.\nservices: { toy-api: { group: control }, toy-agent: { group: compute } }\n",
+    );
+    folder.write("roles/off/role.yml", "about: Off.\nenabled: false\nservices: { off-api: { group: control } }\n");
+    let plan = folder.plan().unwrap().select(named("prune-images").unwrap(), &Selection::default());
+    assert_eq!(plan.hosts(), ["c1", "n1"]);
+    for node in &plan.nodes {
+        let Some(Op::UnusedImages(unused)) = &node.op else { continue };
+        let has = |name: &str| unused.needed.iter().any(|image| image.contains(&format!("/{name}:")));
+        assert_eq!((has("toy-api"), has("toy-agent"), has("off-api")), (true, true, false), "{:?}", unused.needed);
+    }
+    assert_eq!(plan.operations(), 2);
+}

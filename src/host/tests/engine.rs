@@ -71,7 +71,7 @@ async fn a_program_that_hangs_in_a_container_is_given_up_and_ended() {
 async fn image(machine: &dyn Machine, name: &str) -> String {
     let script = format!(
         "set -e; files=$(for p in /bin/sh /bin/cat /bin/sleep /usr/bin/id; do echo $p; ldd $p | grep -o '/[^ ]*'; done | sort -u)\n\
-         tar -chP $files /etc/passwd /etc/group | docker import - {name} >/dev/null"
+         tar -chP $files /etc/passwd /etc/group | docker import --change 'LABEL {name}=1' - {name} >/dev/null"
     );
     let made = machine.run(&script, b"").await.unwrap();
     assert_eq!(made.code, 0, "{}", made.stderr);
@@ -149,8 +149,13 @@ async fn the_engine_through_both_wires() {
         let pulled = machine.pull("127.0.0.1:1/kolla/none:1", None, &|_, _| {}).await;
         assert!(matches!(cause(pulled), HostCause::Engine { .. }));
     }
+    let listed = over_ssh.images(&tag).await.unwrap();
+    let [found] = &listed[..] else { panic!("{listed:?}") };
+    assert_eq!((&found.id, &found.names[..]), (&id, &[format!("{tag}:latest")][..]));
+    assert!(found.size > 0, "{found:?}");
     over_ssh.image_remove(&tag).await.unwrap();
     over_ssh.image_remove(&tag).await.unwrap();
+    assert_eq!(over_ssh.images(&tag).await.unwrap(), []);
     assert_eq!(over_ssh.image(&tag).await.unwrap(), None);
 }
 

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use kolla::error::{Error, HostCause, Result};
 use kolla::host::fake::{Fake, World};
 use kolla::host::{
-    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, Look, LookRequest, Machine,
-    OnProgress, Output, PutFile, Reach, RegistryLogin,
+    ContainerSpec, ContainerState, Grant, HttpAnswer, HttpAsk, ImageState, LeaseNote, ListedImage, Look, LookRequest,
+    Machine, OnProgress, Output, PutFile, Reach, RegistryLogin,
 };
 
 /// What happens at an order.
@@ -168,6 +168,10 @@ impl Machine for Faulty {
 
     async fn image(&self, reference: &str) -> Result<Option<ImageState>> {
         self.alive()?.image(reference).await
+    }
+
+    async fn images(&self, label: &str) -> Result<Vec<ListedImage>> {
+        self.alive()?.images(label).await
     }
 
     async fn registry_digest(&self, reference: &str, login: Option<&RegistryLogin>) -> Result<String> {
