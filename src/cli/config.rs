@@ -46,7 +46,7 @@ impl Config {
                 let files: Value = files.iter().map(|file| self.json(file, single)).collect();
                 at.screen.plain(&files.to_string());
             }
-            [file] if self.explain => at.screen.plain(&explained(file, &self.host, paint)),
+            [file] if self.explain && file.text => at.screen.plain(&explained(file, &self.host, paint)),
             [file] => at.screen.raw(file.content.as_bytes()),
             files => {
                 let mut table = Table::new(["file", "in the container", "made of"]);
@@ -65,7 +65,7 @@ impl Config {
     fn json(&self, file: &ServiceFile, single: bool) -> Value {
         let mut value = json!(file);
         if single {
-            value["content"] = file.content.as_str().into();
+            value["content"] = file.text.then_some(file.content.as_str()).into();
             if self.explain {
                 value["lines"] = json!(file.lines);
             }

@@ -82,22 +82,24 @@ pub(super) async fn of_host(file: &OneFile, state: &FileState, at: &View) -> Res
 /// The hunks between two contents of a file. `open`: everybody on the host may read the old one, so that nothing in it is
 /// a secret but what is known as one.
 pub(super) fn hunks(old: &[u8], new: &[u8], noted: &Places, open: bool, mask: &Mask) -> Vec<String> {
-    let (old_text, new_text) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
-    let places = noted.in_text(old, &old_text);
+    let (Ok(old_text), Ok(new_text)) = (std::str::from_utf8(old), std::str::from_utf8(new)) else {
+        return vec![format!("not text: {} bytes -> {} bytes", old.len(), new.len())];
+    };
+    let places = noted.in_text(old, old_text);
     for place in places.iter().flatten() {
         // It may be still in force, and stand in what others say.
         mask.learn(&old_text[place.clone()]);
     }
     let whole = places.is_some() || open;
-    let mut spans = mask.spans_of_file(&old_text);
+    let mut spans = mask.spans_of_file(old_text);
     spans.extend(places.into_iter().flatten());
-    let new_hidden = hide_spans(&new_text, mask.spans_of_file(&new_text));
-    let old_hidden = hide_spans(&old_text, spans);
-    let known = Known::of(&new_text, &new_hidden);
+    let new_hidden = hide_spans(new_text, mask.spans_of_file(new_text));
+    let old_hidden = hide_spans(old_text, spans);
+    let known = Known::of(new_text, &new_hidden);
     let old_lines: Vec<String> = old_hidden.lines().map(|line| known.shown(line, whole)).collect();
     let new_lines: Vec<&str> = new_hidden.lines().collect();
 
-    let diff = TextDiff::from_lines(&*old_text, &*new_text);
+    let diff = TextDiff::from_lines(old_text, new_text);
     let mut lines = Vec::new();
     for hunk in diff.unified_diff().context_radius(AROUND).iter_hunks() {
         lines.push(hunk.header().to_string());
@@ -190,6 +192,12 @@ mod tests {
                 " log = /var/log"
             ]
         );
+    }
+
+    #[test]
+    fn what_is_no_text_shows_its_size() {
+        let shown = hunks(b"secret\n", &[0xff, 0], &Places::default(), true, &Mask::new([]));
+        assert_eq!(shown, ["not text: 7 bytes -> 2 bytes"]);
     }
 
     #[test]

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::builder::{Builder, Input};
 use super::instance::Instance;
-use super::overrides::{Searched, paths};
+use super::overrides::Searched;
 use super::recipe::Recipe;
 use super::service::{CONFIG_FILES, CONFIG_JSON, file_set};
 use crate::error::{Error, InputError, Kind, Result, nearest};
+use crate::op::file::digest_of;
 use crate::role::{FileSpec, Role, Service};
 use crate::site::merge::Origin;
 
@@ -29,9 +30,11 @@ pub struct ServiceFile {
     /// Its lines.
     #[serde(skip)]
     pub lines: Vec<FileLine>,
-    /// Its content.
+    /// Its content; of one that is no text, a word on that.
     #[serde(skip)]
     pub content: String,
+    /// It is text.
+    pub text: bool,
 }
 
 /// A file that another one is made of, or may be.
@@ -77,8 +80,7 @@ pub fn service_files(input: &Input<'_>, host: &str, name: &str) -> Result<Vec<Se
         let instance = instances.iter().find(named).or(instances.first())?;
         Some(instance.with(values, |values| {
             file_set(role, instance, host, &overrides, values, |spec, recipe, name, content| {
-                let looked = paths(spec, &role.name, &service.name, host, super::overrides::file_name(&recipe.to));
-                found.push(ServiceFile { name: name.to_owned(), ..described(spec, recipe, content, &looked, input) });
+                found.push(ServiceFile { name: name.to_owned(), ..described(spec, recipe, content, input) });
             })
         }))
     });
@@ -101,13 +103,17 @@ pub fn service_files(input: &Input<'_>, host: &str, name: &str) -> Result<Vec<Se
             lines: lines(&content, std::slice::from_ref(&path), &vec![Some((0, line)); content.lines().count()]),
             sources: vec![FileSource { file: path, own: false, there: true, used: true }],
             content,
+            text: true,
         });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
-fn described(spec: &FileSpec, recipe: &Recipe, content: &str, looked: &[String], input: &Input<'_>) -> ServiceFile {
+fn described(spec: &FileSpec, recipe: &Recipe, content: &[u8], input: &Input<'_>) -> ServiceFile {
+    let looked = &recipe.looked;
+    let text = std::str::from_utf8(content);
+    let no_text = || format!("not text: {} bytes, SHA-256 {}\n", content.len(), digest_of(content));
     let parts: Vec<PathBuf> = recipe.layers.iter().map(|layer| layer.file.clone()).collect();
     let own: Vec<PathBuf> = looked.iter().map(|path| input.overrides.folder.join(path)).collect();
     let source = |file: &PathBuf, own, there| FileSource { file: file.clone(), own, there, used: parts.contains(file) };
@@ -125,9 +131,10 @@ fn described(spec: &FileSpec, recipe: &Recipe, content: &str, looked: &[String],
         to: recipe.to.clone(),
         owner: spec.owner.clone(),
         mode: format!("{:04o}", spec.mode),
-        lines: lines(content, &files, &origins),
+        lines: lines(text.unwrap_or_default(), &files, &origins),
         sources,
-        content: content.to_owned(),
+        content: text.map_or_else(|_| no_text(), str::to_owned),
+        text: text.is_ok(),
     }
 }
 

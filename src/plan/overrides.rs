@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, InputError, Kind, Place, Result};
-use crate::role::{FileSpec, Merge, Source};
+use crate::role::{FileSpec, Merge, Source, many};
 
 /// Stands for a host's name in a path.
 pub(super) const ANY_HOST: &str = "*";
@@ -26,9 +26,23 @@ pub struct Overrides {
 pub struct OperatorFile {
     /// Its path, for messages.
     pub path: PathBuf,
-    /// Its text; none where it holds something else, as an image of a disk, which no service's file is made of.
+    /// Its text; none where it holds something else.
     pub text: Option<Arc<str>>,
+    /// What it holds where it is no text. None of a file that is larger than any of a service, as an image of a disk.
+    pub bytes: Option<Arc<[u8]>>,
 }
+
+/// A file of the operator's that a service is given.
+pub(super) struct Given<'a> {
+    /// Its path below the folder where it goes.
+    pub(super) below: String,
+    /// Where it is looked for, the more specific later.
+    pub(super) looked: Vec<String>,
+    pub(super) file: &'a OperatorFile,
+}
+
+/// The largest file of the operator's that a service may have, in MiB: every host gets it, and keeps the last three.
+pub(super) const LARGEST: u64 = 16;
 
 impl Overrides {
     /// Reads the folder; one that is not there holds nothing. What is hidden, as a repository's own folder, is left out.
@@ -57,24 +71,21 @@ impl Overrides {
                     open.push(path);
                     continue;
                 }
-                let content = match std::fs::read(&path) {
-                    Ok(content) => content,
+                let file = match OperatorFile::read(&path) {
+                    Ok(file) => file,
                     Err(error) => {
                         errors.push(unreadable(&path, &error));
                         continue;
                     }
                 };
-                // Editors of Windows write a mark before the text.
-                let text = String::from_utf8(content).ok();
-                let text: Option<Arc<str>> = text.map(|text| Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text)));
-                if text.as_ref().is_some_and(|text| text.starts_with("$ANSIBLE_VAULT;")) {
+                if file.text.as_ref().is_some_and(|text| text.starts_with("$ANSIBLE_VAULT;")) {
                     let error = InputError::new("an encrypted file of a service is not read")
                         .of(Kind::Unsupported)
                         .at(Place::file(&path));
                     errors.push(error.hint("keep its secrets in passwords.yml, and name them here as `{{ name }}`"));
                 }
                 if let Ok(name) = path.strip_prefix(folder) {
-                    found.insert(name.display().to_string(), OperatorFile { path, text });
+                    found.insert(name.display().to_string(), file);
                 }
             }
         }
@@ -86,6 +97,23 @@ impl Overrides {
     /// The texts of all files.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.files.values().filter_map(|file| file.text.as_deref())
+    }
+}
+
+impl OperatorFile {
+    fn read(path: &Path) -> std::io::Result<Self> {
+        let (path, large) = (path.to_owned(), std::fs::metadata(path)?.len() > LARGEST << 20);
+        if large {
+            return Ok(Self { path, text: None, bytes: None });
+        }
+        Ok(match String::from_utf8(std::fs::read(&path)?) {
+            // Editors of Windows write a mark before the text.
+            Ok(text) => {
+                let text = Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text));
+                Self { path, text: Some(text), bytes: None }
+            }
+            Err(error) => Self { path, text: None, bytes: Some(error.into_bytes().into()) },
+        })
     }
 }
 
@@ -147,18 +175,49 @@ impl<'a> Searched<'a> {
         if files.is_empty() {
             return Vec::new();
         }
-        let found: Vec<_> =
-            paths(spec, role, service, host, file).iter().filter_map(|path| files.get_key_value(path)).collect();
-        let Notes { lookups, specs } = &mut *self.notes();
-        if specs.insert(std::ptr::from_ref(spec).addr()) {
-            lookups.asked.extend(paths(spec, role, service, ANY_HOST, file));
+        let found = paths(spec, role, service, host, file);
+        let found: Vec<_> = found.iter().filter_map(|path| files.get_key_value(path)).collect();
+        self.note(spec, || paths(spec, role, service, ANY_HOST, file), found.iter().map(|(path, _)| path.as_str()));
+        found.into_iter().map(|(path, file)| (path.as_str(), file)).collect()
+    }
+
+    /// The files that a service is given for this one on a host: the first of its names that is there, or all that are like
+    /// its pattern.
+    pub(super) fn given(&self, spec: &FileSpec, role: &str, host: &str) -> Vec<Given<'a>> {
+        let files = &self.overrides.files;
+        if files.is_empty() {
+            return Vec::new();
         }
-        for (path, _) in &found {
-            if !lookups.found.contains(*path) {
-                lookups.found.insert((*path).clone());
+        let all = paths(spec, role, "", host, "");
+        let start = |path: &str| path[..path.rfind('/').map_or(0, |end| end + 1)].to_owned();
+        // By the name that it has there: a more specific one takes the place of another.
+        let (mut found, mut seen) = (BTreeMap::new(), Vec::new());
+        for pattern in &all {
+            let (several, start_of) = (many(pattern), start(pattern));
+            let inside = files.range(start_of.clone()..).take_while(|(path, _)| path.starts_with(&start_of));
+            for (path, file) in inside.filter(|(path, _)| fits(pattern, path)) {
+                let below = path[start_of.len()..].to_owned();
+                let other = |other: &String| if several { start(other) + &below } else { other.clone() };
+                let looked = all.iter().map(other).collect();
+                let name = if several { below.clone() } else { String::new() };
+                seen.push(path.as_str());
+                found.insert(name, Given { below, looked, file });
             }
         }
-        found.into_iter().map(|(path, file)| (path.as_str(), file)).collect()
+        self.note(spec, || paths(spec, role, "", ANY_HOST, ""), seen.into_iter());
+        found.into_values().collect()
+    }
+
+    fn note<'b>(&self, spec: &FileSpec, asked: impl FnOnce() -> Vec<String>, found: impl Iterator<Item = &'b str>) {
+        let Notes { lookups, specs } = &mut *self.notes();
+        if specs.insert(std::ptr::from_ref(spec).addr()) {
+            lookups.asked.extend(asked());
+        }
+        for path in found {
+            if !lookups.found.contains(path) {
+                lookups.found.insert(path.to_owned());
+            }
+        }
     }
 
     /// What was looked for.
@@ -179,8 +238,14 @@ pub(super) fn paths(spec: &FileSpec, role: &str, service: &str, host: &str, file
     };
     let mut paths = match (&spec.source, spec.merge) {
         (Source::Given(names), _) => {
-            let of = |folder: String| names.iter().rev().map(move |name| format!("{folder}/{name}"));
-            of(role.to_owned()).chain(of(format!("{role}/{host}"))).collect()
+            // One that begins with `/` is of another folder than the role's.
+            let parts = |name: &'_ String| match name.strip_prefix('/').and_then(|name| name.split_once('/')) {
+                Some((folder, name)) => (folder.to_owned(), name.to_owned()),
+                None => (role.to_owned(), name.clone()),
+            };
+            let all = names.iter().rev().map(parts).map(|(folder, name)| format!("{folder}/{name}"));
+            let of_host = names.iter().rev().map(parts).map(|(folder, name)| format!("{folder}/{host}/{name}"));
+            all.chain(of_host).collect()
         }
         (_, Merge::Replace | Merge::Ini | Merge::Yaml) => {
             vec![file.to_owned(), format!("{folder}/{file}"), format!("{folder}/{host}/{file}")]
@@ -196,6 +261,32 @@ pub(super) fn paths(spec: &FileSpec, role: &str, service: &str, host: &str, file
     // A service of its role's name.
     paths.dedup();
     paths
+}
+
+/// A path is like a pattern, in which a folder stands for all that is in it.
+pub(super) fn fits(pattern: &str, path: &str) -> bool {
+    let mut parts = path.split('/');
+    for part in pattern.split('/') {
+        match parts.next() {
+            Some(_) if part.is_empty() => return true,
+            Some(name) if like(part, name) => {}
+            _ => return false,
+        }
+    }
+    parts.next().is_none()
+}
+
+/// A name is like one with `*` and `?` in it.
+pub(super) fn like(pattern: &str, name: &str) -> bool {
+    let mut letters = pattern.chars();
+    match letters.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            name.char_indices().any(|(at, _)| like(letters.as_str(), &name[at..])) || like(letters.as_str(), "")
+        }
+        Some('?') => name.chars().next().is_some_and(|letter| like(letters.as_str(), &name[letter.len_utf8()..])),
+        Some(letter) => name.strip_prefix(letter).is_some_and(|rest| like(letters.as_str(), rest)),
+    }
 }
 
 /// The last part of a path.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::overrides::{OperatorFile, Searched, file_name};
+use super::overrides::{Given, LARGEST, OperatorFile, Searched, file_name, paths};
 use crate::error::{InputError, Kind, Place};
 use crate::role::{FileSpec, Merge, Role, Source};
 use crate::site::merge::{Origin, merge_ini, merge_ini_lines, merge_yaml, merge_yaml_lines};
@@ -14,6 +14,10 @@ use crate::template::values::{Values, text_of};
 pub(super) struct Recipe {
     /// Its path.
     pub(super) to: String,
+    /// Where the operator's files for it are looked for, below their folder.
+    pub(super) looked: Vec<String>,
+    /// What it may be called among the others of its service; empty where there is no other name for it.
+    pub(super) also: String,
     /// What it is made of, lowest first.
     pub(super) layers: Vec<FileLayer>,
     merge: Merge,
@@ -30,35 +34,67 @@ pub(super) struct FileLayer {
     source: Text,
 }
 
+/// The name of a variable of a service's templates: where the files go that the operator gave it.
+const GIVEN: &str = "given";
+
 /// What a layer's text was before it was rendered.
 enum Text {
     /// A template.
     Template(Arc<str>),
     /// A value of the role's, at this line.
     Value(usize),
+    /// No text.
+    Bytes(Arc<[u8]>),
 }
 
-/// A file's recipe. None where only the operator has one, and has none.
-pub(super) fn recipe(
+/// Where the files go that the operator gives a service, as its templates see it: nothing where there are none.
+pub(super) fn given(
+    specs: &[FileSpec],
+    role: &Role,
+    host: &str,
+    overrides: &Searched<'_>,
+    values: &mut Values<'_>,
+) -> Option<Scope> {
+    let mut paths: Vec<String> = Vec::new();
+    for spec in specs.iter().filter(|spec| matches!(spec.source, Source::Given(_))) {
+        if values.flag(spec.when.as_ref(), true) {
+            paths.extend(overrides.given(spec, &role.name, host).iter().map(|given| below(&spec.to, given)));
+        }
+    }
+    (!paths.is_empty()).then(|| values.scope.with(vec![(GIVEN.to_owned(), paths.into())]))
+}
+
+fn below(to: &str, given: &Given<'_>) -> String {
+    if to.ends_with('/') { format!("{to}{}", given.below) } else { to.to_owned() }
+}
+
+/// A file's recipe; those of all files where it stands for several, and none where only the operator has it, and has none.
+pub(super) fn recipes(
     spec: &FileSpec,
     to: String,
     (role, service): (&Role, &str),
     host: &str,
     overrides: &Searched<'_>,
     values: &mut Values<'_>,
-) -> Option<Recipe> {
+) -> Vec<Recipe> {
+    if matches!(spec.source, Source::Given(_)) {
+        let all = overrides.given(spec, &role.name, host).into_iter();
+        return all
+            .map(|given| {
+                let mut recipe = Recipe::new(spec, below(&to, &given), given.looked, host, values.scope);
+                recipe.also = recipe.to.trim_start_matches('/').replace('/', "-");
+                if recipe.learn(spec, values) {
+                    recipe.layers = recipe.with(values, |values| whole(given.file, values)).into_iter().collect();
+                }
+                recipe
+            })
+            .collect();
+    }
     let found = overrides.of(spec, &role.name, service, host, file_name(&to));
-    let to = match (&spec.source, found.last()) {
-        (Source::Given(_), None) => return None,
-        (Source::Given(_), Some((path, _))) if to.ends_with('/') => to + file_name(path),
-        _ => to,
-    };
-    let used_by = format!("file {} on {host}", file_name(&to));
-    let mut recipe = Recipe { to, layers: Vec::new(), merge: spec.merge, used_by, scope: values.scope.clone() };
-    if !spec.with.is_empty() {
-        let vars = recipe.with(values, |values| values.variables(&spec.with));
-        let Some(vars) = vars else { return Some(recipe) };
-        recipe.scope = values.scope.with(vars);
+    let looked = paths(spec, &role.name, service, host, file_name(&to));
+    let mut recipe = Recipe::new(spec, to, looked, host, values.scope);
+    if !recipe.learn(spec, values) {
+        return vec![recipe];
     }
     recipe.layers = recipe.with(values, |values| {
         let over: Vec<&OperatorFile> = match (spec.merge, found.last()) {
@@ -69,10 +105,25 @@ pub(super) fn recipe(
         layers.extend(over.into_iter().filter_map(|file| operators(file, spec.merge, values)));
         layers
     });
-    Some(recipe)
+    vec![recipe]
 }
 
 impl Recipe {
+    fn new(spec: &FileSpec, to: String, looked: Vec<String>, host: &str, scope: &Scope) -> Self {
+        let used_by = format!("file {} on {host}", file_name(&to));
+        let also = spec.known_as.as_deref().map(file_name).unwrap_or_default().to_owned();
+        Self { to, looked, also, layers: Vec::new(), merge: spec.merge, used_by, scope: scope.clone() }
+    }
+
+    /// Adds the file's own variables; false where one failed.
+    fn learn(&mut self, spec: &FileSpec, values: &mut Values<'_>) -> bool {
+        if spec.with.is_empty() {
+            return true;
+        }
+        let vars = self.with(values, |values| values.variables(&spec.with));
+        vars.map(|vars| self.scope = values.scope.with(vars)).is_some()
+    }
+
     /// Runs `read` with the eyes of this file.
     fn with<T>(&self, values: &mut Values<'_>, read: impl FnOnce(&mut Values<'_>) -> T) -> T {
         let used_by = self.used_by.clone();
@@ -84,18 +135,22 @@ impl Recipe {
     }
 
     /// The file's content.
-    pub(super) fn content(&self, values: &mut Values<'_>) -> String {
+    pub(super) fn content(&self, values: &mut Values<'_>) -> Vec<u8> {
         if let [layer] = &*self.layers {
-            return layer.text.clone();
+            return match &layer.source {
+                Text::Bytes(bytes) => bytes.to_vec(),
+                _ => layer.text.clone().into_bytes(),
+            };
         }
         let merged = match self.merge {
             Merge::Yaml => merge_yaml(&self.texts()),
             _ => merge_ini(&self.texts()),
         };
-        merged.unwrap_or_else(|error| {
+        let merged = merged.unwrap_or_else(|error| {
             self.with(values, |values| values.note(error));
             String::new()
-        })
+        });
+        merged.into_bytes()
     }
 
     /// From which layer, and which line of its file, each line of the content comes. The line is 0 where it cannot be told.
@@ -119,6 +174,7 @@ impl Recipe {
             .map(|layer| match &layer.source {
                 Text::Template(source) => self.scope.traced(source, merged, &layer.text).ok_or(0),
                 Text::Value(line) => Err(*line),
+                Text::Bytes(_) => Err(0),
             })
             .collect();
         move |origin| {
@@ -149,12 +205,26 @@ fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<FileLayer> 
     }
 }
 
-/// A file of the operator's.
+/// A file of the operator's that is taken whole.
+fn whole(file: &OperatorFile, values: &mut Values<'_>) -> Option<FileLayer> {
+    match &file.bytes {
+        Some(bytes) => {
+            Some(FileLayer { file: file.path.clone(), text: String::new(), source: Text::Bytes(bytes.clone()) })
+        }
+        None => operators(file, Merge::Replace, values),
+    }
+}
+
+/// A file of the operator's that is text.
 fn operators(file: &OperatorFile, merge: Merge, values: &mut Values<'_>) -> Option<FileLayer> {
     let Some(text) = &file.text else {
-        let error =
-            InputError::new("a service's file is made of this one, which is no text in UTF-8").of(Kind::UnreadableFile);
-        values.note(error.at(Place::file(&file.path)));
+        let error = if file.bytes.is_some() {
+            InputError::new("a service's file is made of this one, which is no text in UTF-8")
+        } else {
+            InputError::new(format!("a service gets this file, which is larger than {LARGEST} MiB"))
+                .hint("mount it from the hosts instead: `SERVICE_extra_volumes`")
+        };
+        values.note(error.of(Kind::UnreadableFile).at(Place::file(&file.path)));
         return None;
     };
     Some(rendered(&file.path, text, merge, values))

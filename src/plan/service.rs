@@ -9,15 +9,15 @@ use serde_json::json;
 use super::builder::Builder;
 use super::instance::Instance;
 use super::overrides::{Searched, file_name};
-use super::recipe::{Recipe, recipe};
+use super::recipe::{Recipe, given, recipes};
 use super::settings;
-use crate::error::{InputError, Kind};
+use crate::error::{InputError, Kind, Place};
 use crate::host::{ContainerSpec, Health, ReadOnly};
 use crate::op::container::{Balanced, Container, Reload};
 use crate::op::file::OneFile;
 use crate::op::file_set::{FileSet, NOTE};
 use crate::op::probe::Probe;
-use crate::role::{FileSpec, Role, Service};
+use crate::role::{FileSpec, Role, Service, Source};
 use crate::source::{Data, Fields, Node};
 use crate::template::values::{Values, note};
 
@@ -227,7 +227,7 @@ pub(super) fn file_set(
     host: &str,
     overrides: &Searched<'_>,
     values: &mut Values<'_>,
-    mut each: impl FnMut(&FileSpec, &Recipe, &str, &str),
+    mut each: impl FnMut(&FileSpec, &Recipe, &str, &[u8]),
 ) -> FileSet {
     let service = instance.service;
     let mut files: Vec<OneFile> = Vec::new();
@@ -235,24 +235,32 @@ pub(super) fn file_set(
     // Names in the set, and where those files go.
     let mut taken: Vec<(String, String)> =
         [CONFIG_JSON, NOTE].map(|name| (name.to_owned(), format!("{CONFIG_FILES}/{name}"))).into();
+    let scope = given(&service.files, role, host, overrides, values);
+    let mut values = Values {
+        scope: scope.as_ref().unwrap_or(values.scope),
+        document: values.document,
+        used_by: values.used_by.clone(),
+        errors: &mut *values.errors,
+    };
+    let values = &mut values;
     for spec in &service.files {
         if !values.flag(spec.when.as_ref(), true) {
             continue;
         }
-        let of = (role, service.name.as_str());
-        let Some(recipe) = recipe(spec, spec.to.clone(), of, host, overrides, values) else { continue };
-        let content = recipe.content(values);
-        let Some(name) = name_in_set(spec, &recipe.to, &taken, service, values) else { continue };
-        each(spec, &recipe, &name, &content);
-        taken.push((name.clone(), recipe.to.clone()));
-        config_files.push(json!({
-            "source": format!("{CONFIG_FILES}/{name}"),
-            "dest": recipe.to,
-            "owner": spec.owner,
-            "perm": format!("{:04o}", spec.mode),
-        }));
-        // Readable on the host by root alone, whatever it becomes in the container.
-        files.push(OneFile::new(name, content, 0o600));
+        for recipe in recipes(spec, spec.to.clone(), (role, service.name.as_str()), host, overrides, values) {
+            let content = recipe.content(values);
+            let Some(name) = name_in_set(spec, &recipe, &taken, service, values) else { continue };
+            each(spec, &recipe, &name, &content);
+            config_files.push(json!({
+                "source": format!("{CONFIG_FILES}/{name}"),
+                "dest": recipe.to,
+                "owner": spec.owner,
+                "perm": format!("{:04o}", spec.mode),
+            }));
+            taken.push((name.clone(), recipe.to));
+            // Readable on the host by root alone, whatever it becomes in the container.
+            files.push(OneFile::new(name, content, 0o600));
+        }
     }
     if let Some(command) = &service.command {
         let mut config = serde_json::Map::new();
@@ -282,15 +290,19 @@ pub(super) fn file_set(
 /// The name of a file in its set, which is one folder: its own, or that of the operator's file for it where that is taken.
 fn name_in_set(
     spec: &FileSpec,
-    to: &str,
+    recipe: &Recipe,
     taken: &[(String, String)],
     service: &Service,
     values: &mut Values<'_>,
 ) -> Option<String> {
-    let free = |name: &&str| !taken.iter().any(|(other, _)| other == name);
+    let to = &recipe.to;
+    // Those of the role's own files are not for files that are given, wherever they stand.
+    let given = |spec: &FileSpec| matches!(spec.source, Source::Given(_));
+    let own = |name: &str| service.files.iter().any(|other| !given(other) && file_name(&other.to) == name);
+    let free = |name: &&str| !(taken.iter().any(|(other, _)| other == name) || given(spec) && own(name));
     let twice = taken.iter().any(|(_, other)| other == to);
-    let own = Some(file_name(to)).filter(free);
-    let name = own.or_else(|| spec.known_as.as_deref().map(file_name).filter(free)).filter(|_| !twice);
+    let also = Some(recipe.also.as_str()).filter(|name| !name.is_empty()).filter(free);
+    let name = Some(file_name(to)).filter(free).or(also).filter(|_| !twice);
     if name.is_none() {
         let (service, name) = (&service.name, file_name(to));
         let (message, hint) = if twice {
@@ -301,6 +313,16 @@ fn name_in_set(
         };
         let error = InputError::new(message).of(Kind::RoleRule).at(values.document.place(&spec.node));
         values.note(error.hint(hint));
+    }
+    // The program in the image that puts it in place reads these as a pattern.
+    let odd = |letter: char| letter.is_control() || "*?[]".contains(letter);
+    if let Some(name) = name.filter(|name| name.contains(odd)) {
+        let error = InputError::new(format!("`{name}` cannot be the name of a service's file")).at(recipe
+            .layers
+            .first()
+            .map_or_else(|| values.document.place(&spec.node), |layer| Place::file(&layer.file)));
+        values.note(error.hint("leave `*`, `?`, `[` and `]` out of it"));
+        return None;
     }
     name.map(str::to_owned)
 }
@@ -335,7 +357,7 @@ fn one_file(
             String::new()
         }
     };
-    let recipe = recipe(spec, to, (role, &role.name), host, overrides, values)?;
+    let recipe = recipes(spec, to, (role, &role.name), host, overrides, values).pop()?;
     let content = recipe.content(values);
     let mut file = OneFile::new(recipe.to, content, spec.mode);
     if spec.owner != "root" {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use super::overrides::{ANY_HOST, Lookups, Overrides, file_name, paths};
+use super::overrides::{ANY_HOST, Lookups, Overrides, file_name, fits, like, paths};
 use crate::error::{InputError, Kind, nearest};
-use crate::role::Roles;
+use crate::role::{Roles, many};
 
 /// How many files of the same fault are named where few words are wanted.
 pub const NAMED: usize = 3;
@@ -80,7 +80,7 @@ impl Known<'_> {
         let meant = |near: Option<String>| {
             near.map(|near| format!("; did you mean `{}`?", self.shown(&near))).unwrap_or_default()
         };
-        if for_host(&parts, ANY_HOST).is_some_and(|path| self.lookups.asked.contains(&path)) {
+        if for_host(&parts, ANY_HOST).is_some_and(|path| self.lookups.asked.iter().any(|asked| fits(asked, &path))) {
             let host = parts[1];
             if self.hosts.contains(&host) {
                 return format!(": no service on {host} looks for it");
@@ -100,7 +100,8 @@ impl Known<'_> {
     /// What is not enabled, of the services that would read it.
     fn off(&self, path: &str, parts: &[&str]) -> Option<String> {
         let of_host = || self.owners.get(&for_host(parts, ANY_HOST)?);
-        let owners = self.owners.get(path).or_else(of_host)?;
+        let of_pattern = || Some(self.owners.iter().find(|(known, _)| many(known) && fits(known, path))?.1);
+        let owners = self.owners.get(path).or_else(of_host).or_else(of_pattern)?;
         let (role, service) = owners.first()?;
         let of_service = owners.len() == 1 && role != service;
         let who = if of_service { format!("service {service}") } else { format!("role {role}") };
@@ -118,17 +119,26 @@ impl Known<'_> {
     /// The path that is most likely meant, of those that something reads.
     fn near(&self, path: &str, parts: &[&str]) -> Option<String> {
         let host = parts.get(1).filter(|part| self.hosts.contains(part));
-        let read: Vec<Vec<&str>> = self
+        let of_host = |part| if part == ANY_HOST { host.copied() } else { Some(part) };
+        // What stands for several files, and whether it does, has the name of this one if that is like it.
+        let read: Vec<(bool, Vec<&str>)> = self
             .lookups
             .asked
             .iter()
             .filter_map(|asked| {
-                let parts = asked.split('/').map(|part| if part == ANY_HOST { host.copied() } else { Some(part) });
-                parts.collect()
+                let (folder, last) = asked.rsplit_once('/').unwrap_or(("", asked));
+                if !last.is_empty() && !many(last) {
+                    return Some((false, asked.split('/').map(of_host).collect::<Option<_>>()?));
+                }
+                let mut found: Vec<&str> = folder.split('/').map(of_host).collect::<Option<_>>()?;
+                let rest = parts.get(found.len()..).filter(|rest| !rest.is_empty())?;
+                found.extend(rest);
+                (last.is_empty() || rest.len() == 1 && like(last, rest[0])).then_some((true, found))
             })
             .collect();
         // A file in another folder than it should be.
-        let named: Vec<_> = read.iter().filter(|other| other.last().copied() == Some(file_name(path))).collect();
+        let single = read.iter().filter(|(several, _)| !several).map(|(_, other)| other);
+        let named: Vec<_> = single.filter(|other| other.last().copied() == Some(file_name(path))).collect();
         let only = |found: Vec<&Vec<&str>>| (found.len() == 1).then(|| found[0].join("/"));
         let of_role = named.iter().filter(|other| other.first() == parts.first()).copied().collect();
         let as_deep = named.iter().filter(|other| other.len() == parts.len()).copied().collect();
@@ -141,7 +151,8 @@ impl Known<'_> {
                 other.len() == parts.len()
                     && other.iter().enumerate().all(|(at, part)| at == index || *part == parts[at])
             };
-            let near = nearest_name(parts[index], read.iter().filter(differs).map(|other| other[index]))?;
+            let alike = read.iter().map(|(_, other)| other).filter(differs);
+            let near = nearest_name(parts[index], alike.map(|other| other[index]))?;
             let part = |at: usize| if at == index { near } else { parts[at] };
             Some((0..parts.len()).map(part).collect::<Vec<_>>().join("/"))
         })

@@ -35,7 +35,7 @@ pub enum Source {
     Templates(Vec<String>),
     /// A value: text, or what becomes JSON.
     Content(Node),
-    /// The first of these that the site has; where it has none, there is no file.
+    /// The first of these that the site has, or all that are like the only one; where it has none, there is no file.
     Given(Vec<String>),
 }
 
@@ -114,6 +114,15 @@ impl Parser<'_> {
             Source::Given(_) if merge != Merge::Replace => {
                 fields.against(node, "a file that is `given` is taken whole: leave out `merge`");
             }
+            Source::Given(names) if names.iter().any(|name| many(name)) => {
+                let folder =
+                    |name: &String| name.trim_end_matches('/').rsplit_once('/').is_some_and(|(at, _)| many(at));
+                if names.len() > 1 || !spec.to.ends_with('/') || names.iter().any(folder) {
+                    let message = "a folder or pattern that is `given` stands alone, `to` is a folder, and only the last part \
+                                   has `*` or `?`";
+                    fields.against(node, message);
+                }
+            }
             Source::Templates(names) if names.len() > 1 && merge == Merge::Replace => {
                 fields.against(node, "several templates are merged: add `merge: ini`, `merge: oslo` or `merge: yaml`");
             }
@@ -160,6 +169,11 @@ impl Parser<'_> {
         }
         names
     }
+}
+
+/// It stands for several files: a folder, or a name with `*` or `?`.
+pub(crate) fn many(name: &str) -> bool {
+    name.ends_with('/') || name.contains(['*', '?'])
 }
 
 /// Permissions with their three special bits.

@@ -21,6 +21,7 @@ use regex::Regex;
 
 pub use alias::{Alias, COMMANDS};
 pub use all::Roles;
+pub(crate) use file::many;
 pub use file::{FileSpec, Merge, Source};
 pub use rule::{ENABLE, Rule};
 

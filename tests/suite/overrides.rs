@@ -165,6 +165,107 @@ fn a_file_that_is_given_is_there_only_where_the_operator_has_it() {
 }
 
 #[test]
+fn a_folder_or_a_pattern_gives_all_that_is_like_it() {
+    let folder = toy(
+        "toy",
+        "      - { given: parts/*.conf, to: /etc/toy/parts/, with: { own: 7 } }\n\
+         \x20     - { given: /extra/tree/, to: /srv/toy/ }\n\
+         \x20     - { template: toy.conf.j2, to: /etc/toy/toy.conf }\n    command: toy {{ given | default([]) | join(' ') }}\n",
+    );
+    folder.write("roles/toy/templates/toy.conf.j2", "{{ given is defined }}\n");
+    assert_eq!(file(&folder, "c1", "toy", "toy.conf"), "False\n");
+    for (path, text) in [
+        ("toy/parts/b.conf", "b {{ toy_port }} {{ own }}\n"),
+        ("toy/parts/a.conf", "a\n"),
+        ("toy/c2/parts/a.conf", "a of c2\n"),
+        ("extra/tree/toy.conf", "of the tree\n"),
+        ("extra/tree/deep/er/a.conf", "deep\n"),
+    ] {
+        folder.write(&format!("config/{path}"), text);
+    }
+    assert_eq!(unread(&folder), [""; 0]);
+    let to = |host: &str| {
+        let found = files(&folder.plan().unwrap(), host, "toy");
+        let config: serde_json::Value = serde_json::from_str(&found["config.json"]).unwrap();
+        let source = |file: &serde_json::Value| file["source"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        let all = config["config_files"].as_array().unwrap().iter();
+        let all = all.map(|file| (file["dest"].as_str().unwrap().to_owned(), found[&source(file)].clone()));
+        (config["command"].as_str().unwrap().to_owned(), all.collect::<Vec<_>>())
+    };
+    let (command, found) = to("c1");
+    let expected = [
+        ("/etc/toy/parts/a.conf", "a\n"),
+        ("/etc/toy/parts/b.conf", "b 99 7\n"),
+        ("/srv/toy/deep/er/a.conf", "deep\n"),
+        ("/srv/toy/toy.conf", "of the tree\n"),
+        ("/etc/toy/toy.conf", "True\n"),
+    ];
+    assert_eq!(found, expected.map(|(to, text)| (to.to_owned(), text.to_owned())));
+    assert_eq!(command, format!("toy {}", expected[..4].iter().map(|(to, _)| *to).collect::<Vec<_>>().join(" ")));
+    assert_eq!(to("c2").1[0].1, "a of c2\n");
+    for (path, fault) in [
+        ("toy/part/c.conf", "; did you mean `config/toy/parts/c.conf`?"),
+        ("toy/parts/c.cnf", ""),
+        ("toy/c9/parts/c.conf", ": the inventory has no host `c9`; did you mean `config/toy/c1/parts/c.conf`?"),
+    ] {
+        folder.write(&format!("config/{path}"), "");
+        assert_eq!(unread(&folder), [format!("nothing reads config/{path}{fault}")]);
+        std::fs::remove_file(folder.path(&format!("config/{path}"))).unwrap();
+    }
+    folder.write("config/toy/parts/[x].conf", "");
+    let Err(Error::Input(errors)) = folder.plan() else { panic!("it was taken") };
+    assert_eq!(errors[0].message, "`[x].conf` cannot be the name of a service's file");
+    assert!(errors[0].place.as_ref().unwrap().file.ends_with("config/toy/parts/[x].conf"), "{errors:?}");
+}
+
+#[test]
+fn files_that_are_given_may_be_no_text_but_not_of_any_size() {
+    let folder = toy("toy", "      - { given: keys/, to: /etc/toy/keys/ }\n    command: toy\n");
+    folder.write("config/toy/keys/one", "");
+    std::fs::write(folder.path("config/toy/keys/one"), [0xff, 0, b'{', b'{']).unwrap();
+    let plan = folder.plan().unwrap();
+    let set = plan.nodes.iter().find_map(|node| match &node.op {
+        Some(Op::FileSet(set)) if set.service == "toy" => Some(set),
+        _ => None,
+    });
+    let given = set.unwrap().files.iter().find(|file| file.name == "one").unwrap();
+    assert_eq!(&*given.content, [0xff, 0, b'{', b'{']);
+    let shown = folder.input(|input| kolla::plan::service_files(input, "c1", "toy")).unwrap();
+    let shown = shown.iter().find(|file| file.name == "one").unwrap();
+    assert!(!shown.text && shown.content.starts_with("not text: 4 bytes, SHA-256 "), "{}", shown.content);
+    assert!(shown.sources.iter().any(|source| source.used && source.own && source.file.ends_with("toy/keys/one")));
+    // One that nothing reads is not even opened.
+    for path in ["config/toy/disk", "config/toy/keys/two"] {
+        std::fs::File::create(folder.path(path)).unwrap().set_len((16 << 20) + 1).unwrap();
+        let told = folder.plan();
+        if path.ends_with("disk") {
+            assert!(told.is_ok());
+            continue;
+        }
+        let Err(Error::Input(errors)) = told else { panic!("it was taken") };
+        assert_eq!(errors[0].message, "a service gets this file, which is larger than 16 MiB");
+        assert!(errors[0].place.as_ref().unwrap().file.ends_with(path), "{errors:?}");
+    }
+}
+
+#[test]
+fn roles_take_the_folders_that_kolla_has() {
+    let folder = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf }\n");
+    let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap();
+    folder.write("globals.yml", &(globals + "enable_keystone: true\n"));
+    let switch = "domain_specific_drivers_enabled = true";
+    assert!(!file(&folder, "c1", "keystone", "keystone.conf").contains(switch));
+    assert!(!file(&folder, "c1", "haproxy", "config.json").contains("services.d"));
+    folder.write("config/keystone/domains/keystone.corp.conf", "[ldap]\nurl = ldap://{{ api_address }}\n");
+    folder.write("config/haproxy/services.d/mine.cfg", "listen mine\n    bind {{ api_address }}:99\n");
+    assert!(file(&folder, "c1", "keystone", "keystone.conf").contains(switch));
+    assert!(file(&folder, "c1", "keystone", "keystone.corp.conf").contains("ldap://10.0.0.1"));
+    assert!(file(&folder, "c1", "haproxy", "config.json").contains("haproxy.cfg -f /etc/haproxy/services.d\""));
+    assert!(file(&folder, "c1", "haproxy", "mine.cfg").contains("bind 10.0.0.1:99"));
+    assert_eq!(unread(&folder), [""; 0]);
+}
+
+#[test]
 fn a_mistake_in_a_file_of_the_operator_is_told_with_its_place() {
     let folder = toy("toy-api", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf, merge: oslo }\n");
     folder.write("config/toy/toy-api.conf", "[DEFAULT]\nport = {{ toy_prot }}\n");
