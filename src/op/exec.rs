@@ -14,7 +14,7 @@ pub const STEP: Word<Step> = Word {
     key: (
         "exec",
         Shape::Keys(&Keys::new(
-            &[("service", Shape::Name), ("command", Shape::Words), ("unless", Shape::Words)],
+            &[("service", Shape::Name), ("name", Shape::Name), ("command", Shape::Words), ("unless", Shape::Words)],
             &["service", "command", "unless"],
         )),
     ),
@@ -27,29 +27,42 @@ fn resolve(node: &Node, context: &mut StepContext<'_, '_>) -> Op {
     let mut fields = Fields::of(values.document, node);
     let [command, unless] =
         ["command", "unless"].map(|key| fields.take(key).map(|node| values.words(node)).unwrap_or_default());
-    Op::from(Exec { container: context.container.name.clone(), command, unless: ReadOnly::declared(unless) })
+    let (container, unless, name) =
+        (context.container.name.clone(), ReadOnly::declared(unless), fields.text("name"));
+    Op::from(Exec { name, container, command, unless, if_runs: context.before })
 }
 
 /// A program and the question before it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Exec {
+    /// What it is called, where that is not its command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The container.
     pub container: String,
     /// Its words.
     pub command: Vec<String>,
     /// Words of the question: exit code 0 means nothing to do.
     pub unless: ReadOnly,
+    /// Only in a container that runs: it comes before the run starts any.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub if_runs: bool,
 }
 
 #[async_trait]
 impl Operation for Exec {
     fn subject(&self) -> String {
-        format!("exec {} {}", self.container, self.command.join(" "))
+        let name = self.name.clone().unwrap_or_else(|| self.command.join(" "));
+        format!("exec {} {name}", self.container)
     }
 
     async fn diff(&self, at: &View) -> Result<Diff> {
         if !at.me.container(&self.container).is_some_and(|state| state.running()) {
-            return Ok(Diff::Run(format!("container {} does not run yet", self.container)));
+            return Ok(if self.if_runs {
+                Diff::Same(format!("container {} does not run", self.container))
+            } else {
+                Diff::Run(format!("container {} does not run yet", self.container))
+            });
         }
         let output = at.host().probe(&self.container, &self.unless).await?;
         let says = format!("`{}` says so", self.unless.argv().join(" "));
@@ -59,9 +72,9 @@ impl Operation for Exec {
     async fn attributes(&self, diff: &Diff, at: &View) -> Result<Attributes> {
         let runs = at.me.container(&self.container).is_some_and(|state| state.running());
         let answer = match (runs, diff.differs()) {
-            (false, _) => Attribute::unknown("done"),
+            (false, true) => Attribute::unknown("done"),
             (true, true) => Attribute::new("", "done"),
-            (true, false) => Attribute::new("done", "done"),
+            (_, false) => Attribute::new("done", "done"),
         };
         Ok(Attributes::from([(self.unless.argv().join(" "), answer)]))
     }

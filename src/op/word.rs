@@ -46,7 +46,7 @@ pub struct Step {
 pub enum At {
     /// The one that offers this.
     Offer(&'static Offer),
-    /// The role's own that the step names as its `service`.
+    /// The role's own that the step names as its `service`; on all of its hosts where the role says so.
     Service,
     /// The same; what its container is made of is needed, too.
     Container,
@@ -93,6 +93,8 @@ pub struct StepContext<'g, 'a> {
     pub offered: &'g [Offered<'g>],
     /// The container of the service that it names.
     pub container: ContainerSpec,
+    /// It comes before the role's containers.
+    pub before: bool,
 }
 
 impl StepContext<'_, '_> {

@@ -3,13 +3,15 @@
 use indexmap::IndexSet;
 
 use super::builder::Builder;
+use super::instance::Instance;
 use crate::error::{InputError, Kind, nearest};
 use crate::host::ContainerSpec;
 use crate::op::Op;
 use crate::op::image::Image;
 use crate::op::word::{At, Offer, Offered, StepContext, WaitsFor};
-use crate::role::{Role, Service, Step};
+use crate::role::{On, Role, Service, Step};
 use crate::source::Node;
+use crate::template::Values;
 
 impl<'a> Builder<'a> {
     /// The role's steps of one time, chained; the last one, or `after` where there are none. A step waits for those of the
@@ -17,7 +19,7 @@ impl<'a> Builder<'a> {
     pub(super) fn steps(&mut self, role: &'a Role, enabled: &[&'a Role], ready: bool, after: usize) -> usize {
         let mut last = after;
         for step in role.steps.iter().filter(|step| step.after_ready == ready) {
-            if let Some((host, op)) = self.step(role, enabled, step) {
+            for (host, op) in self.step(role, enabled, step).unwrap_or_default() {
                 let needs = self.ready_of(self.waits_for(role, enabled, step));
                 // A one-shot container may come before any other of its image.
                 let image = match &op {
@@ -48,9 +50,9 @@ impl<'a> Builder<'a> {
         roles
     }
 
-    fn step(&mut self, role: &'a Role, enabled: &[&'a Role], step: &'a Step) -> Option<(String, Op)> {
+    /// What a step becomes on each host where it is done.
+    fn step(&mut self, role: &'a Role, enabled: &[&'a Role], step: &'a Step) -> Option<Vec<(String, Op)>> {
         let word = &step.word.means;
-        // It is done on the first host that answers.
         let service = match word.at {
             At::Offer(offer) => self.met(offer, role, enabled, step)?.1,
             At::Service | At::Container => {
@@ -62,35 +64,43 @@ impl<'a> Builder<'a> {
                 found
             }
         };
-        let host = self.hosts_of(&service.group).first().cloned()?;
-        let used_by = format!("step of role {} on {host}", role.name);
-        if !self.values(role, &host, used_by.clone(), |values| values.flag(step.when.as_ref(), true)) {
-            return None;
-        }
-        // One that is not wanted needs nothing.
         let mut offers = Vec::new();
-        for offer in word.uses {
-            offers.push((offer.key.0, self.met(offer, role, enabled, step)?));
+        let mut found = Vec::new();
+        for host in self.hosts_of(&service.group) {
+            let used_by = format!("step of role {} on {host}", role.name);
+            if !self.values(role, &host, used_by.clone(), |values| values.flag(step.when.as_ref(), true)) {
+                if step.on == On::First { break } else { continue }
+            }
+            // One that is not wanted needs nothing.
+            if offers.is_empty() {
+                for offer in word.uses {
+                    offers.push((offer.key.0, self.met(offer, role, enabled, step)?));
+                }
+            }
+            let container = match word.at {
+                At::Container => {
+                    Some(self.service_on_hosts(role, service, std::slice::from_ref(&host)).pop()?.container.spec)
+                }
+                _ => None,
+            };
+            let ops = self.values(role, &host, used_by, |values| match container {
+                Some(container) => vec![operation(step, &offers, container, values)],
+                None => {
+                    let instances = Instance::all(service, values);
+                    let op = |instance: &Instance<'_>| {
+                        let container = ContainerSpec { name: instance.container.clone(), ..ContainerSpec::default() };
+                        instance.with(values, |values| operation(step, &offers, container, values))
+                    };
+                    instances.iter().map(op).collect()
+                }
+            });
+            found.extend(ops.into_iter().map(|op| (host.clone(), op)));
+            if step.on == On::First && !found.is_empty() {
+                found.truncate(1);
+                break;
+            }
         }
-        let container = match word.at {
-            At::Container => self.service_on_hosts(role, service, std::slice::from_ref(&host)).pop()?.container.spec,
-            _ => ContainerSpec { name: service.container.clone(), ..ContainerSpec::default() },
-        };
-        let offered: Vec<Offered<'_>> = offers
-            .into_iter()
-            .filter_map(|(key, (role, service))| {
-                Some(Offered {
-                    key,
-                    document: &role.document,
-                    node: service.offers.get(key)?,
-                    container: &service.container,
-                })
-            })
-            .collect();
-        let op = self.values(role, &host, used_by, |values| {
-            (word.resolve)(&step.written, &mut StepContext { values, offered: &offered, container })
-        });
-        Some((host, op))
+        Some(found)
     }
 
     /// The service that offers what a step uses, and its role; that there is none is noted.
@@ -107,6 +117,24 @@ impl<'a> Builder<'a> {
         }
         found
     }
+}
+
+/// What a step becomes in a container.
+fn operation(
+    step: &Step,
+    offers: &[(&'static str, (&Role, &Service))],
+    container: ContainerSpec,
+    values: &mut Values<'_>,
+) -> Op {
+    let offered: Vec<Offered<'_>> = offers
+        .iter()
+        .filter_map(|(key, (role, service))| {
+            let node = service.offers.get(key)?;
+            Some(Offered { key: *key, document: &role.document, node, container: &service.container })
+        })
+        .collect();
+    let mut context = StepContext { values, offered: &offered, container, before: !step.after_ready };
+    (step.word.means.resolve)(&step.written, &mut context)
 }
 
 /// The service that offers this, and its role.

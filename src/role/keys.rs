@@ -153,7 +153,12 @@ const SERVICE: Keys = Keys {
 
 pub(super) const STEP: Keys = Keys {
     what: "a step",
-    all: &[("when", Shape::OneOf(&["before", "ready"])), ("if", Shape::Flag), ("needs", Shape::List(&Shape::Name))],
+    all: &[
+        ("when", Shape::OneOf(&["before", "ready"])),
+        ("if", Shape::Flag),
+        ("needs", Shape::List(&Shape::Name)),
+        ("on", Shape::OneOf(&["first", "every"])),
+    ],
     needed: &[],
     any_of: &[],
     one_of: &words::STEP_KEYS,

@@ -243,6 +243,8 @@ pub struct Step {
     pub when: Option<Node>,
     /// After the role's containers are ready, instead of before them.
     pub after_ready: bool,
+    /// On which hosts of its service.
+    pub on: On,
     /// Of the role's `needs`, those that it waits for beside what it speaks to by its kind.
     pub needs: Vec<String>,
     /// Its kind.
@@ -308,6 +310,15 @@ pub enum On {
 }
 
 impl On {
+    /// Of a word; the first where there is none.
+    pub fn of(word: Option<&str>) -> Self {
+        match word {
+            Some("every") => Self::Every,
+            Some("host") => Self::Host,
+            _ => Self::First,
+        }
+    }
+
     /// Its word.
     pub fn word(self) -> &'static str {
         match self {

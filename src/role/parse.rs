@@ -15,6 +15,7 @@ use super::{
 };
 use crate::error::{InputError, Kind};
 use crate::examples;
+use crate::op::word::At;
 use crate::op::words;
 use crate::source::{Data, Document, Entry, Fields, Node, is_template, not_rendered};
 use crate::template::{Layer, Sourced};
@@ -273,12 +274,19 @@ impl Parser<'_> {
             let message = format!("the step needs `{need}`, which is not among the role's own `needs`");
             self.fail(node, message, Kind::RoleRule);
         }
+        let word = words::STEPS[at];
+        let on = On::of(fields.text("on").as_deref());
+        if on == On::Every && !matches!(word.means.at, At::Service) {
+            let message = format!("a step `{}` is done once: it cannot be `on: every`", word.key.0);
+            self.fail(node, message, Kind::RoleRule);
+        }
         Some(Step {
             node: node.clone(),
+            on,
             when: fields.take("if").cloned(),
             after_ready: fields.text("when").as_deref() == Some("ready"),
             needs,
-            word: words::STEPS[at],
+            word,
             written: written.clone(),
         })
     }
@@ -308,11 +316,7 @@ impl Parser<'_> {
             about: fields.text("about").unwrap_or_default(),
             alias: fields.take("alias").cloned(),
             service: fields.text("service").unwrap_or_default(),
-            on: match fields.text("on").as_deref() {
-                Some("every") => On::Every,
-                Some("host") => On::Host,
-                _ => On::First,
-            },
+            on: On::of(fields.text("on").as_deref()),
             arguments,
             guard: fields.take("guard").cloned(),
             does,

@@ -188,7 +188,7 @@ def lab(bare):
         bare.kolla("registry", "up", "--port", str(REGISTRY_PORT))
         images = "cron", "zookeeper", "etcd"
         bare.kolla("build", "--push", "--registry", f"127.0.0.1:{REGISTRY_PORT}", *images, within=1500)
-        bare.lab("up", "--hosts", "3", "--infra-only")
+        bare.lab("up", "--hosts", "3", "--computes", "1", "--infra-only")
     bare.option("alone", kept=True, **NOTHING_ELSE, enable_zookeeper=True)
     bare.kolla("bootstrap-servers")
     bare.kolla("prechecks")
@@ -268,6 +268,51 @@ def test_member_replaced(lab):
     found = len(alone.get_children("/written"))
     alone.stop()
     expect(found == len(writer.kept), f"{victim} has {found} of {len(writer.kept)} nodes")
+    converged(lab)
+
+
+def servers(lab, host):
+    """The addresses of the servers that are in the ensemble, as one of them knows it."""
+    with socket.create_connection((lab.address(host), 2181), 2) as connection:
+        connection.sendall(b"conf")
+        answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+    return set(re.findall(r"^server\.\d+=([0-9.]+):", answer, re.MULTILINE))
+
+
+def test_host_replaced(lab):
+    """a host of ZooKeeper is gone for good: another one takes its place, then the list gets shorter, then it is back"""
+    with open(f"{lab.site}/inventory", encoding="utf-8") as file:
+        before = file.read()
+    gone = next(host for host in HOSTS if host != zookeeper_leader(lab))
+    others, spare = [host for host in HOSTS if host != gone], "compute01"
+    try:
+        with ZooKeeper([f"{lab.address(host)}:2181" for host in others]) as writer:
+            lab.power_off(gone)
+            with open(f"{lab.site}/inventory", "w", encoding="utf-8") as file:
+                file.write(re.sub(rf"^{gone}\b.*\n", "", before, flags=re.MULTILINE))
+            with_group(lab, "zookeeper", [*others, spare])
+            lab.kolla("deploy")
+            wait_until("the new member", 60, lambda: srvr(lab.address(spare)) == "follower")
+        writer.judge("a dead host replaced by another one", 10)
+        everybody = {lab.address(host) for host in [*others, spare]}
+        expect(all(servers(lab, host) == everybody for host in [*others, spare]), f"{servers(lab, spare)}")
+        converged(lab)
+        with ZooKeeper([f"{lab.address(host)}:2181" for host in others]) as writer:
+            with_group(lab, "zookeeper", others)
+            lab.kolla("deploy", "--prune")
+            expect("zookeeper" not in lab.containers(spare), "the spare one is still there")
+        writer.judge("a shorter list", 10)
+        expect(servers(lab, others[0]) == everybody - {lab.address(spare)}, f"{servers(lab, others[0])}")
+        converged(lab)
+    finally:
+        lab.power_on(gone)
+        with open(f"{lab.site}/inventory", "w", encoding="utf-8") as file:
+            file.write(before)
+        with_group(lab, "zookeeper", HOSTS)
+    with all_zookeepers(lab) as writer:
+        lab.kolla("deploy")
+        wait_until("all three", 60, lambda: None not in modes(lab).values())
+    writer.judge("the old one is back", 10)
     converged(lab)
 
 
@@ -421,4 +466,24 @@ def test_standalone(lab):
     writer.judge("the only one replaced", 20)
     lab.option("tick")
     lab.kolla("deploy")
+    converged(lab)
+
+
+def test_standalone_grows(lab):
+    """a standalone server becomes an ensemble with all that it has; servers without data can never agree without it"""
+    with_group(lab, "zookeeper", ["control01"])
+    lab.kolla("deploy", "--prune")
+    with ZooKeeper([f"{lab.address('control01')}:2181"]) as writer:
+        with_group(lab, "zookeeper", HOSTS)
+        text = lab.kolla("deploy", code=1)
+        expect("joins an ensemble by its next start" in text, f"it does not say why:\n{text}")
+        expect(srvr(lab.address("control02")) is None, "a server without data was started")
+        # Of two servers both are needed, so the one with the data counts.
+        with_group(lab, "zookeeper", HOSTS[:2])
+        lab.kolla("stop", "--tags", "zookeeper")
+        lab.kolla("deploy")
+        with_group(lab, "zookeeper", HOSTS)
+        lab.kolla("deploy")
+        wait_until("three members", 30, lambda: len(servers(lab, "control01")) == 3)
+    writer.judge("from one to three", 60)
     converged(lab)

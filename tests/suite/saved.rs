@@ -49,9 +49,11 @@ fn service(cloud: &mut Cloud, host: &str, name: &str, content: &str) {
     let container = cloud.add(host, container, &[image, files]);
     cloud.plan.nodes[container].gate = Some(Gate { key: name.into(), at_once: 1, on_create: false, last: false });
     let exec = Exec {
+        name: None,
         container: name.into(),
         command: vec!["touch".into(), "/done".into()],
         unless: ReadOnly::declared(vec!["true".into()]),
+        if_runs: false,
     };
     cloud.add(host, exec, &[container]);
 }
