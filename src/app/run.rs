@@ -176,7 +176,7 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
         strays::put_before(&mut plan, found);
     } else if prunes {
         strays::tell_what_outlives(&found, &loaded.roles, &**sink);
-        strays::put_before(&mut plan, found);
+        strays::put_around(&mut plan, found);
     } else if phase.name == "deploy" {
         strays::tell_left_over(&found, &**sink);
     }

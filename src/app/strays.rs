@@ -173,3 +173,83 @@ pub(super) fn put_before(plan: &mut Plan, first: Vec<Node>) {
     }
     plan.nodes.splice(0..0, first);
 }
+
+/// The same plan with strays in it. Where other hosts go on with a service that a host has lost, its members have to know that
+/// before: what is left of it goes after all that is done for its role. All else makes room first.
+pub(super) fn put_around(plan: &mut Plan, mut strays: Vec<Node>) {
+    let late = late(plan, &strays);
+    let first = late.iter().filter(|late| !**late).count();
+    let (mut sooner, mut later) = (0.., first + plan.nodes.len()..);
+    let places: Vec<usize> = late.iter().filter_map(|late| if *late { later.next() } else { sooner.next() }).collect();
+    for (stray, late) in strays.iter_mut().zip(&late) {
+        stray.after = stray.after.iter().map(|other| places[*other]).collect();
+        if *late && !stray.role.is_empty() {
+            let of_role = plan.nodes.iter().enumerate().filter(|(_, node)| node.role == stray.role);
+            stray.after.extend(of_role.map(|(index, _)| first + index));
+        }
+    }
+    let (after, before): (Vec<_>, Vec<_>) = strays.into_iter().zip(late).partition(|(_, late)| *late);
+    put_before(plan, before.into_iter().map(|(stray, _)| stray).collect());
+    plan.nodes.extend(after.into_iter().map(|(stray, _)| stray));
+}
+
+/// Which of the strays are what a host has lost and other hosts go on with.
+fn late(plan: &Plan, strays: &[Node]) -> Vec<bool> {
+    let runs: BTreeSet<(&str, &str)> = plan
+        .nodes
+        .iter()
+        .filter_map(|node| match &node.op {
+            Some(Op::Container(container)) => Some((&*container.service, &*node.host)),
+            _ => None,
+        })
+        .collect();
+    let goes_on = |service: &str| runs.iter().any(|(other, _)| *other == service);
+    let mut late: Vec<bool> = Vec::with_capacity(strays.len());
+    for stray in strays {
+        late.push(match &stray.op {
+            Some(Op::Container(container)) => {
+                let service = &*container.service;
+                goes_on(service) && !runs.contains(&(service, &*stray.host))
+            }
+            // Files go after their containers.
+            _ => stray.after.iter().any(|container| late[*container]),
+        });
+    }
+    late
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(host: &str, service: &str, want: Want) -> Node {
+        let mut container = Container { role: "toys".into(), service: service.into(), want, ..Container::default() };
+        container.spec.name = service.to_owned();
+        gone(host, "toys".into(), container, Vec::new())
+    }
+
+    fn files(host: &str, service: &str, after: Vec<usize>) -> Node {
+        gone(host, String::new(), FileSet { service: service.into(), ..FileSet::default() }, after)
+    }
+
+    #[test]
+    fn a_host_that_leaves_a_group_is_cleared_after_the_others_know() {
+        let mut plan = Plan { nodes: vec![container("c1", "toy", Want::Running)], ..Plan::default() };
+        let strays = vec![
+            container("c1", "old", Want::Absent),
+            files("c1", "old", vec![0]),
+            container("c2", "toy", Want::Absent),
+            files("c2", "toy", vec![2]),
+        ];
+        put_around(&mut plan, strays);
+        let told: Vec<(&str, &[usize])> = plan.nodes.iter().map(|node| (&*node.id, &*node.after)).collect();
+        let expected: [(&str, &[usize]); 5] = [
+            ("c1/container old", &[]),
+            ("c1/files old", &[0]),
+            ("c1/container toy", &[]),
+            ("c2/container toy", &[2]),
+            ("c2/files toy", &[3]),
+        ];
+        assert_eq!(told, expected);
+    }
+}

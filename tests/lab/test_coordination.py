@@ -455,6 +455,7 @@ def test_pseudo_distributed(lab):
 def test_standalone(lab):
     """one server, on one host; what it kept stays when it is replaced"""
     lab.kolla("destroy", "--yes-i-really-really-mean-it")
+    with_group(lab, "zookeeper", ["control01"])
     lab.option("alone", kept=True, **NOTHING_ELSE, enable_zookeeper=True)
     lab.kolla("deploy")
     address = lab.address("control01")

@@ -222,6 +222,36 @@ def test_ordered_stop(lab):
     lab.kolla("deploy", "--prune")
 
 
+def test_kolla_commands(lab):
+    """commands of Kolla-Ansible: rabbitmq-reset-state ends in one empty cluster, prune-images removes what nobody needs"""
+    def rabbit(*words):
+        return lab.kolla("exec", lab.controllers[0], "rabbitmq", "--", "rabbitmqctl", "--quiet", *words, quiet=True)
+
+    rabbit("add_user", "stray", "secret")
+    expect("loses data" in lab.kolla("rabbitmq-reset-state", code=2), "it is done without being confirmed")
+    expect("stray" in rabbit("list_users"), "it did something")
+    lab.kolla("rabbitmq-reset-state", "--yes-i-really-really-mean-it")
+    expect("stray" not in rabbit("list_users"), f"users: {rabbit('list_users')}")
+    lab.kolla("deploy")
+    expect(lab.events("deploy")[-1]["summary"]["changed"] == 0, "the same deploy again changes something")
+    expect("rabbitmq-reset-state" in lab.kolla("history", quiet=True), "it is not in the history")
+    lab.kolla("status", quiet=True)
+
+    host = lab.controllers[0]
+    old = lab.engine(host, "/commit?container=memcached&repo=old&tag=1", "POST")["Id"]
+
+    def images():
+        return {image["Id"] for image in lab.engine(host, "/images/json")}
+
+    before = images()
+    expect(old in before, "the image was not made")
+    expect("old:1" in lab.kolla("prune-images", "--check"), "it does not say which")
+    expect(images() == before, "a check removed something")
+    lab.kolla("prune-images", "--yes-i-really-really-mean-it")
+    expect(images() == before - {old}, f"removed: {before - images()}")
+    expect(lab.events("deploy")[-1]["summary"]["changed"] == 0, "something that is needed was removed")
+
+
 def test_two_runs(lab):
     """a second run is refused while one has the lease, also on other hosts, and goes on once the first is killed"""
     lab.option("cache", memcached_max_memory=301)
