@@ -22,6 +22,20 @@ pub const HOST: [&Word<Preparation>; 5] =
 pub const HOST_KEYS: [&Key; HOST.len()] = keys(&HOST);
 
 /// Kinds of checks.
-pub const CHECKS: [&Word<Condition>; 13] = check::WORDS;
+pub const CHECKS: [&Word<Condition>; 13] = [
+    &check::clock::CHECK,
+    &check::disk_free::CHECK,
+    &check::engine::CHECK,
+    &check::hostnames_resolve::CHECK,
+    &check::images_present::CHECK,
+    &check::interface::CHECK,
+    &check::memory::CHECK,
+    &check::open_files::CHECK,
+    &check::os::CHECK,
+    &check::peers_reachable::CHECK,
+    &check::port_free::CHECK,
+    &check::systemd::CHECK,
+    &check::vip::CHECK,
+];
 /// Their keys.
 pub const CHECK_KEYS: [&Key; CHECKS.len()] = keys(&CHECKS);
