@@ -14,7 +14,7 @@ use crate::source::{Keys, Shape};
 pub const KEYS: Keys = Keys {
     what: "a file",
     all: &[
-        ("to", Shape::Text),
+        ("to", Shape::Path(&Shape::Text)),
         ("override", Shape::Name),
         ("owner", Shape::Name),
         ("mode", Shape::Mode),

@@ -23,7 +23,10 @@ pub const FILE: Word<Preparation> = Word {
 
 /// The preparation `block`.
 pub const BLOCK: Word<Preparation> = Word {
-    key: ("block", Shape::Keys(&Keys::new(&[("path", Shape::Name), ("content", Shape::Text)], &["path", "content"]))),
+    key: (
+        "block",
+        Shape::Keys(&Keys::new(&[("path", Shape::Path(&Shape::Name)), ("content", Shape::Text)], &["path", "content"])),
+    ),
     means: Preparation { serial: 0, look: |_, _, _| {}, resolve: block },
 };
 

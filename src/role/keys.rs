@@ -105,11 +105,11 @@ const SERVICE: Keys = Keys {
         (
             "permissions",
             Shape::List(&Shape::Keys(&keys(
-                &[("path", Shape::Text), ("owner", Shape::Text), ("recurse", Shape::Plain)],
+                &[("path", Shape::Path(&Shape::Name)), ("owner", Shape::Name), ("recurse", Shape::Plain)],
                 &["path", "owner"],
             ))),
         ),
-        ("volumes", Shape::List(&Shape::Text)),
+        ("volumes", Shape::List(&Shape::Volume)),
         ("env", VALUES),
         ("ready", Probe::SHAPE),
         ("before_replace", Probe::SHAPE),

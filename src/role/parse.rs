@@ -13,7 +13,7 @@ use super::{
     Action, Balancer, Check, Does, FileSpec, Files, HostItem, Limits, Number, On, Permission, Role, Rule, Service,
     StatusItem, StatusKind, Step, Templates,
 };
-use crate::error::{InputError, Kind};
+use crate::error::{InputError, Kind, nearest};
 use crate::examples;
 use crate::op::word::At;
 use crate::op::words;
@@ -48,7 +48,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     }
     let host = top.list("host").iter().filter_map(|node| parser.host_item(node)).collect();
     let steps = top.list("steps").iter().filter_map(|node| parser.step(node, &needs)).collect();
-    let checks = top.list("checks").iter().filter_map(|node| parser.check(node)).collect();
+    let checks = top.list("checks").iter().filter_map(|node| parser.check(node, &services)).collect();
     let status = top.list("status").iter().filter_map(|node| parser.status(node)).collect();
     let mut actions = IndexMap::new();
     for (action, entry) in top.map("actions") {
@@ -343,8 +343,13 @@ impl Parser<'_> {
         }
     }
 
-    fn check(&mut self, node: &Node) -> Option<Check> {
+    fn check(&mut self, node: &Node, services: &IndexMap<String, Service>) -> Option<Check> {
         let (at, written) = CHECK.chosen(node)?;
+        if let Data::Map(map) = &written.data
+            && let Some(container) = map.get("container")
+        {
+            self.container(&container.value, services);
+        }
         let mut fields = Fields::of(self.document, node);
         Some(Check {
             node: node.clone(),
@@ -353,6 +358,26 @@ impl Parser<'_> {
             word: words::CHECKS[at],
             written: written.clone(),
         })
+    }
+
+    /// A container that a check names is one of the role's.
+    fn container(&mut self, node: &Node, services: &IndexMap<String, Service>) {
+        let Some(name) = node.as_str().filter(|name| !is_template(name)) else { return };
+        let is_of = |service: &Service| {
+            let of_each = || name.strip_prefix(&*service.container).is_some_and(|rest| rest.starts_with('_'));
+            service.container == name || service.each.is_some() && of_each()
+        };
+        if services.values().any(is_of) {
+            return;
+        }
+        let known: Vec<&str> = services.values().map(|service| &*service.container).collect();
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "describe its service under `services`".to_owned(),
+            None => format!("name one of {}", known.join(", ")),
+        };
+        let error = InputError::new(format!("no service of this role has the container `{name}`"));
+        self.errors.push(error.of(Kind::UnknownName).at(self.document.place(node)).hint(hint));
     }
 
     fn status(&mut self, node: &Node) -> Option<StatusItem> {

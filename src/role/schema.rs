@@ -76,6 +76,8 @@ fn of(shape: &Shape, examples: &[&Node]) -> Value {
     match shape {
         Shape::Any => json!({}),
         Shape::Text | Shape::Name | Shape::Variable => json!({ "type": ["string", "number"] }),
+        Shape::Path(_) => json!({ "type": "string", "pattern": "^(/|\\{[{%])" }),
+        Shape::Volume => json!({ "type": "string", "pattern": "^$|:/|\\{[{%]" }),
         Shape::Value => json!({ "type": ["string", "number", "boolean"] }),
         Shape::Flag => json!({ "type": ["boolean", "string"] }),
         Shape::Plain => json!({ "type": "boolean" }),

@@ -2,7 +2,7 @@
 //! and the description of each key.
 
 use super::{Data, Document, Fields, Node, is_template, not_rendered};
-use crate::error::InputError;
+use crate::error::{InputError, Kind};
 
 /// What a value looks like. Where a template may stand, any text may.
 #[derive(Debug)]
@@ -13,6 +13,10 @@ pub enum Shape {
     Text,
     /// The same, as it is written: a template would be used with its braces.
     Name,
+    /// The same two, and an absolute path.
+    Path(&'static Shape),
+    /// A volume with the path that it has in a container, as `data:/var/lib/toy:ro`; empty is none.
+    Volume,
     /// The name of a variable.
     Variable,
     /// Text, a number or a truth value.
@@ -134,6 +138,7 @@ impl Shape {
     fn is_for(&self, data: &Data) -> bool {
         match self {
             Self::Any => true,
+            Self::Path(inner) => inner.is_for(data),
             Self::Either(one, other) => one.is_for(data) || other.is_for(data),
             Self::Keys(_) | Self::Defined(..) | Self::Named(_) => matches!(data, Data::Map(_)),
             Self::List(_) => matches!(data, Data::Seq(_)),
@@ -151,7 +156,16 @@ impl Shape {
                 errors.push(not_rendered(&format!("`{key}`")).at(document.place(node)));
             }
             (Self::Name, Data::Str(_) | Data::Int(_)) | (Self::Variable, Data::Str(_)) => {}
-            (Self::Name | Self::Variable, other) => fail(format!("`{key}` must be text, found {}", other.kind())),
+            (Self::Path(_), Data::Str(text)) if !is_absolute(text) => errors.push(
+                InputError::new(format!("`{key}` must be an absolute path: `{text}`"))
+                    .of(Kind::RoleRule)
+                    .at(document.place(node))
+                    .hint("begin it with `/`"),
+            ),
+            (Self::Path(inner), Data::Str(_)) => inner.check(key, node, document, errors),
+            (Self::Name | Self::Variable | Self::Path(_), other) => {
+                fail(format!("`{key}` must be text, found {}", other.kind()));
+            }
             (Self::Number, data) if !matches!(data, Data::Int(number) if u32::try_from(*number).is_ok()) => {
                 fail(format!("`{key}` must be a whole number"));
             }
@@ -164,6 +178,12 @@ impl Shape {
                     fail(format!("`{key}` is one of {}, not {found}", known.join(", ")));
                 }
             }
+            (Self::Volume, Data::Str(text)) if !is_volume(text) => errors.push(
+                InputError::new(format!("`{text}` of `{key}` has no absolute path in the container"))
+                    .of(Kind::RoleRule)
+                    .at(document.place(node))
+                    .hint("write `NAME_OR_PATH:PATH` or `NAME_OR_PATH:PATH:ro`, where PATH begins with `/`"),
+            ),
             (Self::Keys(keys) | Self::Defined(_, keys), _) => keys.check(node, document, errors),
             (Self::List(inner) | Self::Some(inner), Data::Seq(items)) => {
                 for item in items {
@@ -184,4 +204,14 @@ impl Shape {
             _ => {}
         }
     }
+}
+
+/// A path that is absolute, or that begins with a template, of which nothing is known yet.
+fn is_absolute(path: &str) -> bool {
+    ["/", "{{", "{%"].iter().any(|start| path.starts_with(start))
+}
+
+/// What is mounted has an absolute path there. Where a template ends is not known, so neither is where the path begins.
+fn is_volume(text: &str) -> bool {
+    text.is_empty() || is_template(text) || text.split(':').nth(1).is_some_and(is_absolute)
 }

@@ -121,6 +121,8 @@ fn every_role_is_as_its_schema_says_and_a_broken_one_is_not() {
         ("/services/example-api/files/0/mode", json!(640)),
         ("/services/example-api/files/0/merge", json!("xml")),
         ("/services/example-api/files/0/content", json!("x")),
+        ("/services/example-api/files/0/to", json!("etc/x")),
+        ("/services/example-api/volumes", json!(["x:data"])),
         ("/services/example-api/ready/tcp", json!("1.2.3.4:5")),
         ("/steps/0/task", json!({ "service": "example-api" })),
         ("/checks/0/memory", json!(1)),
