@@ -240,12 +240,10 @@ impl Parser<'_> {
         service
     }
 
-    fn permission(&mut self, node: &Node) -> Option<Permission> {
+    fn permission(&self, node: &Node) -> Option<Permission> {
         let mut fields = Fields::of(self.document, node);
-        let (path, owner) = (fields.need_text("path"), fields.need_text("owner"));
-        let recurse = fields.flag("recurse");
-        self.errors.extend(fields.finish());
-        Some(Permission { path: path?, owner: owner?, recurse })
+        let (path, owner) = (fields.text("path")?, fields.text("owner")?);
+        Some(Permission { path, owner, recurse: fields.flag("recurse") })
     }
 
     fn host_item(&mut self, node: &Node) -> Option<HostItem> {
@@ -380,26 +378,20 @@ impl Parser<'_> {
         self.errors.push(error.of(Kind::UnknownName).at(self.document.place(node)).hint(hint));
     }
 
-    fn status(&mut self, node: &Node) -> Option<StatusItem> {
+    fn status(&self, node: &Node) -> Option<StatusItem> {
         let mut fields = Fields::of(self.document, node);
-        let about = fields.need("about").cloned();
-        let when = fields.take("if").cloned();
-        let mut kinds = Vec::new();
-        if let Some(inner) = fields.take("exec") {
-            let mut exec = Fields::of(self.document, inner);
-            let service = exec.need_text("service").unwrap_or_default();
+        let (about, when) = (fields.take("about")?.clone(), fields.take("if").cloned());
+        let kind = if let Some(node) = fields.take("exec") {
+            let mut exec = Fields::of(self.document, node);
             let [expect, same, reaches] = ["expect", "same", "reaches"].map(|key| exec.take(key).cloned());
             let (same, reaches) = (same.map(Box::new), reaches.map(Box::new));
-            let command = exec.need("command").cloned();
-            kinds.extend(command.map(|command| StatusKind::Exec { service, command, expect, same, reaches }));
-            self.errors.extend(exec.finish());
-        }
-        kinds.extend(fields.take("address").cloned().map(StatusKind::Address));
-        kinds.extend(fields.take("api").cloned().map(StatusKind::Api));
-        if kinds.len() != 1 && (kinds.len() > 1 || !fields.has_unknown()) {
-            fields.against(node, "a part of `status` has exactly one of `exec`, `address`, `api`");
-        }
-        self.errors.extend(fields.finish());
-        Some(StatusItem { node: node.clone(), about: about?, when, kind: kinds.pop()? })
+            let (service, command) = (exec.text("service")?, exec.take("command")?.clone());
+            StatusKind::Exec { service, command, expect, same, reaches }
+        } else if let Some(node) = fields.take("address") {
+            StatusKind::Address(node.clone())
+        } else {
+            StatusKind::Api(fields.take("api")?.clone())
+        };
+        Some(StatusItem { node: node.clone(), about, when, kind })
     }
 }

@@ -49,12 +49,6 @@ impl<'a> Fields<'a> {
         self.literal(key, node)
     }
 
-    /// The same; its absence is an error.
-    pub fn need_text(&mut self, key: &'static str) -> Option<String> {
-        let node = self.need(key)?;
-        self.literal(key, node)
-    }
-
     /// A list of such texts; absent is empty.
     pub fn texts(&mut self, key: &'static str) -> Vec<String> {
         self.list(key).iter().filter_map(|node| self.literal(key, node)).collect()
