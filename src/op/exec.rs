@@ -27,8 +27,7 @@ fn resolve(node: &Node, context: &mut StepContext<'_, '_>) -> Op {
     let mut fields = Fields::of(values.document, node);
     let [command, unless] =
         ["command", "unless"].map(|key| fields.take(key).map(|node| values.words(node)).unwrap_or_default());
-    let (container, unless, name) =
-        (context.container.name.clone(), ReadOnly::declared(unless), fields.text("name"));
+    let (container, unless, name) = (context.container.name.clone(), ReadOnly::declared(unless), fields.text("name"));
     Op::from(Exec { name, container, command, unless, if_runs: context.before })
 }
 

@@ -69,7 +69,10 @@ impl<'a> Builder<'a> {
         for host in self.hosts_of(&service.group) {
             let used_by = format!("step of role {} on {host}", role.name);
             if !self.values(role, &host, used_by.clone(), |values| values.flag(step.when.as_ref(), true)) {
-                if step.on == On::First { break } else { continue }
+                if step.on == On::First {
+                    break;
+                }
+                continue;
             }
             // One that is not wanted needs nothing.
             if offers.is_empty() {
@@ -83,16 +86,16 @@ impl<'a> Builder<'a> {
                 }
                 _ => None,
             };
-            let ops = self.values(role, &host, used_by, |values| match container {
-                Some(container) => vec![operation(step, &offers, container, values)],
-                None => {
-                    let instances = Instance::all(service, values);
-                    let op = |instance: &Instance<'_>| {
-                        let container = ContainerSpec { name: instance.container.clone(), ..ContainerSpec::default() };
-                        instance.with(values, |values| operation(step, &offers, container, values))
-                    };
-                    instances.iter().map(op).collect()
+            let ops = self.values(role, &host, used_by, |values| {
+                if let Some(container) = container {
+                    return vec![operation(step, &offers, container, values)];
                 }
+                let instances = Instance::all(service, values);
+                let op = |instance: &Instance<'_>| {
+                    let container = ContainerSpec { name: instance.container.clone(), ..ContainerSpec::default() };
+                    instance.with(values, |values| operation(step, &offers, container, values))
+                };
+                instances.iter().map(op).collect()
             });
             found.extend(ops.into_iter().map(|op| (host.clone(), op)));
             if step.on == On::First && !found.is_empty() {
@@ -130,7 +133,7 @@ fn operation(
         .iter()
         .filter_map(|(key, (role, service))| {
             let node = service.offers.get(key)?;
-            Some(Offered { key: *key, document: &role.document, node, container: &service.container })
+            Some(Offered { key, document: &role.document, node, container: &service.container })
         })
         .collect();
     let mut context = StepContext { values, offered: &offered, container, before: !step.after_ready };

@@ -223,7 +223,7 @@ def test_ordered_stop(lab):
 
 
 def test_kolla_commands(lab):
-    """commands of Kolla-Ansible: rabbitmq-reset-state ends in one empty cluster, prune-images removes what nobody needs"""
+    """rabbitmq-reset-state ends in one empty cluster, and prune-images removes what nobody needs"""
     def rabbit(*words):
         return lab.kolla("exec", lab.controllers[0], "rabbitmq", "--", "rabbitmqctl", "--quiet", *words, quiet=True)
 
