@@ -327,7 +327,7 @@ impl Parser<'_> {
     fn recoveries(&mut self, services: &IndexMap<String, Service>, actions: &IndexMap<String, Action>) {
         let recovers = || actions.values().filter(|action| matches!(action.does, Does::Recovers));
         for action in recovers() {
-            if services.get(&action.service).is_some_and(|service| service.cluster.is_none()) {
+            if services.get(&action.service).is_none_or(|service| service.cluster.is_none()) {
                 self.fail(&action.node, format!("service {} forms no `cluster`", action.service), Kind::RoleRule);
             }
         }
