@@ -64,9 +64,10 @@ impl Loaded {
         overrides.texts().for_each(|text| site.mask.learn_file(text));
         let loaded = Self::of(roles, site, overrides);
         if options.strict {
-            let errors = loaded.unused_variables().each();
+            let unused = loaded.unused_variables();
+            let errors = unused.each();
             if !errors.is_empty() {
-                return Err(Error::Input(errors));
+                return Err(Error::Input(unused.refused().into_iter().chain(errors).collect()));
             }
         }
         Ok(loaded)
@@ -148,7 +149,8 @@ impl Loaded {
         scopes: &Scopes,
         hosts: &IndexSet<String>,
     ) -> Result<Plan> {
-        Plan::whole(&Input { site: &self.site, roles: &self.roles, scopes, facts, overrides: &self.overrides, hosts })
+        let Self { site, roles, overrides, .. } = self;
+        self.allowed(Plan::whole(&Input { site, roles, scopes, facts, overrides, hosts }))
     }
 
     /// The plan of an action.
@@ -160,7 +162,18 @@ impl Loaded {
         hosts: &IndexSet<String>,
     ) -> Result<Plan> {
         let Self { site, roles, overrides, .. } = self;
-        Plan::action(&Input { site, roles, scopes, facts, overrides, hosts }, call)
+        self.allowed(Plan::action(&Input { site, roles, scopes, facts, overrides, hosts }, call))
+    }
+
+    /// A plan of a site that asks for nothing else than what is in it.
+    fn allowed(&self, plan: Result<Plan>) -> Result<Plan> {
+        let mut errors = self.unused_variables().refused();
+        match plan {
+            Err(Error::Input(others)) => errors.extend(others),
+            Ok(_) if !errors.is_empty() => {}
+            plan => return plan,
+        }
+        Err(Error::Input(errors))
     }
 
     /// The plan without any host having been asked, to find mistakes and to draw it. An address that only the
@@ -183,7 +196,8 @@ impl Loaded {
 
     /// Variables that nothing reads.
     pub(super) fn unused_variables(&self) -> &UnusedVariables {
-        self.unused_variables.get_or_init(|| UnusedVariables::of(&self.site, &self.roles, &self.overrides))
+        self.unused_variables
+            .get_or_init(|| UnusedVariables::of(&self.site, &self.roles, &self.overrides, &self.unasked(true)))
     }
 
     /// What else deserves a word; of files of the same fault, `most` are named.

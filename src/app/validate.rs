@@ -26,7 +26,7 @@ pub struct Validated {
 pub struct UnusedVariableRow {
     /// Its name.
     pub name: String,
-    /// `unknown`, `renamed`, `unsupported`, `off` (it says no to what is not there) or `unread`.
+    /// `unknown`, `renamed`, `refused`, `unsupported`, `met` (it asks for nothing, or for what is done anyway) or `unread`.
     pub state: &'static str,
     /// Where it is first set, as `/etc/kolla/globals.yml:12`.
     pub place: String,
@@ -43,7 +43,7 @@ impl UnusedVariableRow {
         let (topic, instead) = match &variable.fault {
             Fault::Unknown { near, .. } => (None, Some(near.clone())),
             Fault::Renamed { to, .. } => (None, Some(to.clone())),
-            Fault::Unsupported { topic, .. } => (Some(*topic), None),
+            Fault::Met { topic } | Fault::Unsupported { topic } | Fault::Refused { topic, .. } => (Some(*topic), None),
             Fault::Unread => (None, None),
         };
         let place = Place { column: 0, ..variable.place.clone() }.to_string();

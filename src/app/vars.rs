@@ -1,5 +1,7 @@
 //! What a host's variables are, and where each is set.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{App, Loaded};
@@ -18,18 +20,22 @@ pub struct VariableRow {
     pub error: Option<String>,
 }
 
-/// Variables of a host, all or one.
+/// Variables of a host, one or all; `with_defaults` also those that no role has and nothing sets.
 ///
 /// # Errors
 /// Input errors; a host or name that is not there.
-pub async fn vars(app: &App, host: &str, name: Option<&str>) -> Result<Vec<VariableRow>> {
+pub async fn vars(app: &App, host: &str, name: Option<&str>, with_defaults: bool) -> Result<Vec<VariableRow>> {
     let loaded = Loaded::read(app).await?;
     loaded.known(host)?;
     let scopes = loaded.unasked(false);
     let scope = scopes.host(host);
     let names = match name {
+        None if with_defaults => {
+            let all: BTreeSet<String> = scope.names().into_iter().chain(scope.default_names()).collect();
+            all.into_iter().collect()
+        }
         None => scope.names(),
-        Some(name) if scope.has(name) => vec![name.to_owned()],
+        Some(name) if scope.has(name) || scope.default_origin(name).is_some() => vec![name.to_owned()],
         Some(name) => {
             return Err(scope.get(name).err().map_or_else(
                 || Error::input(format!("there is no variable `{name}`")).of(Kind::UndefinedVariable),
@@ -40,7 +46,7 @@ pub async fn vars(app: &App, host: &str, name: Option<&str>) -> Result<Vec<Varia
     Ok(names
         .into_iter()
         .map(|name| {
-            let origin = scope.explain(&name).into_iter().next();
+            let origin = scope.explain(&name).into_iter().next().or_else(|| scope.default_origin(&name));
             let from = origin.as_ref().map(|origin| origin.place.to_string()).unwrap_or_default();
             let secret = origin.is_some_and(|origin| origin.text == "***");
             let (value, error) = match scope.get(&name) {

@@ -17,11 +17,14 @@ pub struct Vars {
     pub host: String,
     /// A variable [default: all]
     pub name: Option<String>,
+    /// Also show the variables of Kolla-Ansible that no role has, which expressions may use
+    #[arg(long, conflicts_with = "name")]
+    pub all: bool,
 }
 
 impl Vars {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
-        let rows = vars(&at.app, &self.host, self.name.as_deref()).await?;
+        let rows = vars(&at.app, &self.host, self.name.as_deref(), self.all).await?;
         let text = || {
             let mut table = Table::new(["variable", "from", "value"]);
             for row in &rows {

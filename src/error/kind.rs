@@ -54,6 +54,9 @@ MissingKey "missing-key"
 WrongValue "wrong-value"
     "A value has the wrong type, or is out of range."
     "Write it as the message says; the hint names the place where the variable is set.";
+UnmetRequest "unmet-request"
+    "A variable of Kolla-Ansible asks for a service, a backend, a data path or a protection that `kolla` does not have."
+    "Set it to the value in the hint, or remove it.";
 UndefinedVariable "undefined-variable"
     "A template uses a variable, or a part of one, that is not set."
     "Correct its name, or set it in globals.yml or the inventory; a template may test it with `is defined` or give it a \

@@ -4,6 +4,7 @@
 //! site wants; [`Plan::select`] keeps of it what a phase, tags and a limit ask for.
 
 mod actions;
+mod asks;
 mod build;
 mod builder;
 mod checks;
@@ -24,7 +25,6 @@ mod steps;
 mod unmet_needs;
 mod unread;
 mod unused_variables;
-mod upstream;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

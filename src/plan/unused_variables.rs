@@ -8,14 +8,13 @@ use std::path::PathBuf;
 
 use indexmap::IndexSet;
 
+use super::asks::{Asked, Asks};
 use super::overrides::Overrides;
 use super::reads;
-use super::upstream;
 use crate::error::{InputError, Kind, Names, Place, numbered};
-use crate::role::{ENABLE, Roles};
-use crate::site::{READ_HERE, Read, Site, Trace, misspelt, place_of};
-use crate::source::Data;
-use crate::template::{Mentions, Sourced};
+use crate::role::Roles;
+use crate::site::{READ_HERE, Read, Site, Trace, misspelt, place_of, upstream};
+use crate::template::{Mentions, Scopes, Sourced};
 
 /// How many of a kind are named where only a word is to be said.
 const NAMED: usize = 5;
@@ -52,12 +51,26 @@ pub enum Fault {
         /// It is this program that calls it so, not upstream.
         here: bool,
     },
-    /// Kolla-Ansible has it.
-    Unsupported {
+    /// Kolla-Ansible has it, and its value asks for nothing, or for what is done anyway.
+    Met {
         /// What it is about, as `cinder`.
         topic: &'static str,
-        /// It says that something is not wanted, which is not there.
-        off: bool,
+    },
+    /// Kolla-Ansible has it, and its value changes no more than how a service does its work.
+    Unsupported {
+        /// What it is about.
+        topic: &'static str,
+    },
+    /// Kolla-Ansible has it, and its value asks for another service, backend, data path or protection than is deployed.
+    Refused {
+        /// What it is about.
+        topic: &'static str,
+        /// The value.
+        value: String,
+        /// What holds here, where that is known.
+        done: Option<String>,
+        /// Where the value stands.
+        place: Place,
     },
     /// Nothing is known of it.
     Unread,
@@ -69,8 +82,9 @@ impl Fault {
         match self {
             Self::Unknown { .. } => "unknown",
             Self::Renamed { .. } => "renamed",
-            Self::Unsupported { off: true, .. } => "off",
+            Self::Met { .. } => "met",
             Self::Unsupported { .. } => "unsupported",
+            Self::Refused { .. } => "refused",
             Self::Unread => "unread",
         }
     }
@@ -81,27 +95,45 @@ impl Fault {
 pub struct UnusedVariables(pub Vec<UnusedVariable>);
 
 impl UnusedVariables {
-    /// Those of a site.
-    pub fn of(site: &Site, roles: &Roles, overrides: &Overrides) -> Self {
+    /// Those of a site, with the values that its hosts have.
+    pub fn of(site: &Site, roles: &Roles, overrides: &Overrides, scopes: &Scopes) -> Self {
         let trace = Trace::of(site);
-        let of_roles = roles.0.values().flat_map(reads::by_role);
-        let read = trace.read(of_roles.chain(reads::by_overrides(overrides)).chain([reads::by_program()]));
-        // Ansible's own are many; what is certain is a slip in one that says how a host is reached.
-        let ours = |name: &str| !name.starts_with("ansible_") || misspelt(name).is_some();
-        let unread = |(name, _): &(&str, &[&Sourced])| !read.has(name) && ours(name);
-        let unread: Vec<_> = trace.set().filter(unread).collect();
-        if unread.is_empty() {
-            return Self::default();
-        }
-        // What only an unsupported variable names is told by telling of that one.
-        let of_upstream = unread.iter().map(|(name, _)| *name).filter(|name| is_upstream(name));
-        let named = trace.read([Mentions::names(of_upstream.map(str::to_owned))]);
+        let of_roles: Vec<Mentions> = roles.0.values().flat_map(reads::by_role).chain([reads::by_program()]).collect();
+        let by_roles = Trace::of_roles(site).read(of_roles.iter().cloned());
+        let read = trace.read(of_roles.into_iter().chain(reads::by_overrides(overrides)));
         let known = Known::of(&trace, &read);
-        let unused = unread.into_iter().filter_map(|(name, values)| {
+        let asks = Asks { hosts: site.hosts.keys().map(String::as_str).collect(), scopes };
+        let fault = |name: &str| {
+            if by_roles.names_itself(name) || name.starts_with("ansible_") && misspelt(name).is_none() {
+                // Ansible's own are many; what is certain is a slip in one that says how a host is reached.
+                return None;
+            }
+            let meant = upstream::here(name).or_else(|| upstream::renamed(name)).unwrap_or(name);
+            let topic = upstream::topic(meant).filter(|_| !by_roles.names_itself(meant));
+            let fault = match topic.map(|topic| (topic, asks.most(name, meant))) {
+                // What only the operator's own files read has an effect there, but asks for the same.
+                Some((topic, Asked::Refused { value, done, place })) => {
+                    return Some(Fault::Refused { topic, value, done, place });
+                }
+                Some((topic, Asked::Met)) => Fault::Met { topic },
+                Some((topic, Asked::Unsupported)) if meant == name => Fault::Unsupported { topic },
+                _ => known.fault(name),
+            };
+            (!read.has(name)).then_some(fault)
+        };
+        let faults = trace.set().filter_map(|(name, values)| Some((name, values, fault(name)?)));
+        let faults: Vec<(&str, &[&Sourced], Fault)> = faults.collect();
+        // What only an unsupported variable names is told by telling of that one.
+        let of_upstream = faults.iter().map(|(name, ..)| *name).filter(|name| is_upstream(name));
+        let named = trace.read([Mentions::names(of_upstream.map(str::to_owned))]);
+        let unused = faults.into_iter().filter_map(|(name, values, fault)| {
             let (first, rest) = values.split_first()?;
-            let fault = known.fault(name, values);
             let told = fault == Fault::Unread && named.has(name);
-            (!told).then(|| UnusedVariable { name: name.into(), fault, place: place_of(name, first), more: rest.len() })
+            let place = match &fault {
+                Fault::Refused { place, .. } => place.clone(),
+                _ => place_of(name, first),
+            };
+            (!told).then(|| UnusedVariable { name: name.into(), fault, place, more: rest.len() })
         });
         let mut unused: Vec<UnusedVariable> = unused.collect();
         let files: IndexSet<PathBuf> = unused.iter().map(|variable| variable.place.file.clone()).collect();
@@ -159,9 +191,16 @@ impl UnusedVariables {
         warnings
     }
 
-    /// Each of them at its place; what is switched off is none.
+    /// Each of them at its place, without those that ask for nothing and those that are refused.
     pub fn each(&self) -> Vec<InputError> {
-        self.0.iter().filter(|variable| variable.fault.kind() != "off").map(UnusedVariable::told).collect()
+        let told = |fault: &Fault| !matches!(fault, Fault::Met { .. } | Fault::Refused { .. });
+        self.0.iter().filter(|variable| told(&variable.fault)).map(UnusedVariable::told).collect()
+    }
+
+    /// An error for each variable that asks for what is not there.
+    pub fn refused(&self) -> Vec<InputError> {
+        let refused = self.0.iter().filter(|variable| matches!(variable.fault, Fault::Refused { .. }));
+        refused.map(|variable| InputError { kind: Kind::UnmetRequest, ..variable.told() }).collect()
     }
 
     fn misnamed(&self) -> impl Iterator<Item = &UnusedVariable> {
@@ -172,7 +211,7 @@ impl UnusedVariables {
     fn unsupported(&self) -> BTreeMap<&'static str, Vec<&UnusedVariable>> {
         let mut topics: BTreeMap<&str, Vec<&UnusedVariable>> = BTreeMap::new();
         for variable in &self.0 {
-            if let Fault::Unsupported { topic, off: false } = variable.fault {
+            if let Fault::Unsupported { topic } = variable.fault {
                 topics.entry(topic).or_default().push(variable);
             }
         }
@@ -204,9 +243,16 @@ impl UnusedVariable {
             Fault::Renamed { to, .. } => {
                 (format!("`{name}` is called `{to}` today, which is not supported here"), "remove it".into())
             }
-            Fault::Unsupported { topic, .. } => (
-                format!("`{name}`, which Kolla-Ansible has for {topic}, is not supported here"),
-                if name.starts_with(ENABLE) { "set it to `false`" } else { "remove it" }.into(),
+            Fault::Unsupported { topic } | Fault::Met { topic } => {
+                (format!("`{name}`, which Kolla-Ansible has for {topic}, is not supported here"), "remove it".into())
+            }
+            Fault::Refused { value, done: Some(done), .. } => (
+                format!("`{name}: {value}` asks for what is not supported here"),
+                format!("set it to `{done}`, which holds here, or remove it"),
+            ),
+            Fault::Refused { topic, value, done: None, .. } => (
+                format!("`{name}: {value}` asks for what is not supported here: Kolla-Ansible has it for {topic}"),
+                "remove it".into(),
             ),
             Fault::Unread => (
                 format!("nothing reads the variable `{name}`"),
@@ -277,7 +323,7 @@ impl<'a> Known<'a> {
         Self { read, names: Names::of(names) }
     }
 
-    fn fault(&self, name: &str, values: &[&Sourced]) -> Fault {
+    fn fault(&self, name: &str) -> Fault {
         if let Some(near) = misspelt(name) {
             return Fault::Unknown { near: near.to_owned(), read: true };
         }
@@ -286,16 +332,6 @@ impl<'a> Known<'a> {
         }
         if let Some(to) = upstream::renamed(name) {
             return Fault::Renamed { to: to.to_owned(), read: self.read.has(to), here: false };
-        }
-        if let Some(topic) = upstream::topic(name) {
-            // The inventory and `-e` have texts.
-            let no = |sourced: &&Sourced| match &sourced.node.data {
-                Data::Str(text) => {
-                    matches!(text.trim().to_lowercase().as_str(), "no" | "off" | "0" | "false" | "n" | "f")
-                }
-                data => matches!(data, Data::Bool(false) | Data::Int(0)),
-            };
-            return Fault::Unsupported { topic, off: name.starts_with(ENABLE) && values.iter().all(no) };
         }
         // A slip leaves most of a name as it is; a short one is soon like another.
         let limit = (1 + name.len() / 8).min(3);

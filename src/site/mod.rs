@@ -3,6 +3,7 @@
 //! Precedence, low to high: roles, globals.yml, globals.d/, variables of groups (`all`, then parents before
 //! children), of hosts, passwords.yml, `-e`.
 
+mod aliases;
 mod connection;
 mod extra;
 mod files;
@@ -20,6 +21,7 @@ mod reads;
 mod script;
 mod sources;
 mod trace;
+pub mod upstream;
 mod vault;
 mod warnings;
 mod words;
@@ -198,12 +200,13 @@ impl Site {
             return Err(Error::Input(errors));
         }
         let groups = Arc::new(Groups::new(&inventory));
-        let layers = Layers {
+        let mut layers = Layers {
             roles: shared(roles),
             globals: shared(globals),
             hosts: host_layers(&inventory, &groups, &group_vars, &host_vars),
             top: shared(top),
         };
+        aliases::apply(&mut layers);
         let mask = mask(&layers);
         let config_dir = options.config_dir.clone();
         let environment = options.environment.clone();
@@ -267,6 +270,7 @@ impl Site {
         ];
         Scopes::new(SiteLayers {
             base: self.layers.roles.iter().chain(&self.layers.globals).cloned().collect(),
+            defaults: Some(upstream::defaults),
             hosts,
             top: self.layers.top.clone(),
             constants,

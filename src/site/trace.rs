@@ -34,6 +34,11 @@ impl Read {
             || self.ends.iter().any(|end| name.ends_with(end.as_str()))
     }
 
+    /// A text has the whole name, not only a part of it.
+    pub fn names_itself(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
     /// The names themselves.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
@@ -41,13 +46,19 @@ impl Read {
 }
 
 impl<'a> Trace<'a> {
+    /// The values that roles have, whatever a site sets.
+    pub fn of_roles(site: &'a Site) -> Self {
+        let mut trace = Self { values: HashMap::new(), set: IndexMap::new() };
+        for layer in &site.layers.roles {
+            trace.add(layer, false);
+        }
+        trace
+    }
+
     /// The values of a site.
     pub fn of(site: &'a Site) -> Self {
         let layers = &site.layers;
-        let mut trace = Self { values: HashMap::new(), set: IndexMap::new() };
-        for layer in &layers.roles {
-            trace.add(layer, false);
-        }
+        let mut trace = Self::of_roles(site);
         let mut seen = HashSet::new();
         for layer in layers.globals.iter().chain(layers.hosts.values().flatten()).chain(&layers.top) {
             if seen.insert(Arc::as_ptr(layer)) {

@@ -33,6 +33,9 @@ pub(super) fn ansible(facts: &Json) -> Value {
         match address {
             Json::Object(mut address) => {
                 address.insert("interface".into(), default.clone().into());
+                for name in ["macaddress", "mtu"] {
+                    address.insert(name.into(), interface[name].clone());
+                }
                 Json::Object(address)
             }
             _ => json!({}),
@@ -49,8 +52,15 @@ pub(super) fn ansible(facts: &Json) -> Value {
     put("distribution_major_version", version.split('.').next().unwrap_or_default().into());
     put("distribution_release", text("os_codename").into());
     put("architecture", facts["arch"].clone());
+    put("machine", facts["arch"].clone());
+    put("domain", "".into());
+    put("system", "Linux".into());
+    put("pkg_mgr", if family == "Debian" { "apt" } else { "dnf" }.into());
+    put("all_ipv4_addresses", addresses(interfaces, "ipv4"));
+    put("all_ipv6_addresses", addresses(interfaces, "ipv6"));
     put("kernel", facts["kernel"].clone());
     put("processor_vcpus", facts["cpus"].clone());
+    put("processor_nproc", facts["cpus"].clone());
     put("memtotal_mb", facts["memory_mib"].clone());
     put("service_mgr", if facts["systemd"] == json!(true) { "systemd" } else { "other" }.into());
     put("virtualization_type", facts["virt"].clone());
@@ -58,6 +68,13 @@ pub(super) fn ansible(facts: &Json) -> Value {
     put("default_ipv4", ipv4);
     put("default_ipv6", ipv6);
     Value::from(minijinja::value::Serde(Json::Object(all)))
+}
+
+/// The addresses of all interfaces, without those of the machine to itself.
+fn addresses(interfaces: &Map<String, Json>, family: &str) -> Json {
+    let nets = interfaces.values().flat_map(|interface| interface[family].as_array().cloned().unwrap_or_default());
+    let addresses = nets.filter_map(|net| Some(IpNet::from_str(net.as_str()?).ok()?.addr()));
+    addresses.filter(|address| !address.is_loopback()).map(|address| address.to_string()).collect()
 }
 
 fn interface(name: &str, interface: &Json) -> Json {

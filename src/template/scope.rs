@@ -282,6 +282,22 @@ impl Scope {
         setting.into_iter().rev().map(|(layer, sourced)| layer::origin(layer, sourced, secret)).collect()
     }
 
+    /// Names of the variables that have a value though nothing sets them.
+    pub fn default_names(&self) -> Vec<String> {
+        self.shared.default_names().map(str::to_owned).collect()
+    }
+
+    /// The value that a variable has where nothing sets it.
+    pub fn default_value(&self, name: &str) -> Option<Value> {
+        let variable = self.shared.default(name)?;
+        settle(&self.evaluate(variable.compiled()).ok()?).ok()
+    }
+
+    /// The word on a variable that nothing sets.
+    pub fn default_origin(&self, name: &str) -> Option<Origin> {
+        self.shared.default(name).map(|variable| variable.origin())
+    }
+
     /// Names of all variables, sorted; without those of the engine's own, as `groups` and `facts`.
     pub fn names(&self) -> Vec<String> {
         let shared = &self.shared;
@@ -311,7 +327,11 @@ impl Scope {
             return Some(Ok(value));
         }
         let varies = self.shared.varies(name);
-        let Some(variable) = self.definition(name) else {
+        let definition = self.definition(name);
+        if let Some(fact) = definition.is_none().then(|| self.injected(name)).flatten() {
+            return Some(Ok(fact));
+        }
+        let Some(variable) = definition.or_else(|| self.shared.default(name)) else {
             // Another host may have it.
             narrow(if varies || is_special(name) { Reach::Host } else { Reach::Site });
             return None;
@@ -377,6 +397,13 @@ impl Scope {
             "facts" | "ansible_facts" if !self.knows_facts() => Some(Value::from_pairs(Vec::<(Value, Value)>::new())),
             _ => self.shared.host(self.host).special(name),
         }
+    }
+
+    /// A fact under the name of a variable, as `ansible_hostname`: Ansible has all of them so, too.
+    fn injected(&self, name: &str) -> Option<Value> {
+        let fact = name.strip_prefix("ansible_")?;
+        let value = self.special("ansible_facts")?.get_attr(fact).ok()?;
+        (!value.is_undefined()).then_some(value)
     }
 
     /// The host was looked at.

@@ -11,7 +11,7 @@ use minijinja::Value;
 
 use super::compiled::CompiledValue;
 use super::scope::Scope;
-use super::{Layer, facts};
+use super::{Layer, Origin, facts, layer};
 use crate::error::InputError;
 use crate::shell::Mask;
 
@@ -28,11 +28,28 @@ pub struct HostLayers {
     pub facts: Option<serde_json::Value>,
 }
 
+/// Values of names that nothing sets, the same for all sites.
+pub struct Defaults(Table);
+
+impl Defaults {
+    /// Those of a layer.
+    pub fn of(layer: Layer) -> Self {
+        Self(Tables::default().table(vec![Arc::new(layer)]))
+    }
+
+    /// The layer.
+    pub fn layer(&self) -> Option<&Layer> {
+        self.0.layers.first().map(|layer| &**layer)
+    }
+}
+
 /// What a site gives to its scopes.
 #[derive(Debug, Clone, Default)]
 pub struct SiteLayers {
     /// Layers under those of hosts, lowest first: roles, globals.yml.
     pub base: Vec<Arc<Layer>>,
+    /// Under all of them, for expressions alone: a name in it counts as one that nothing sets.
+    pub defaults: Option<fn() -> &'static Defaults>,
     /// The hosts.
     pub hosts: Vec<HostLayers>,
     /// Layers above those of hosts, lowest first: passwords.yml, `-e`.
@@ -90,6 +107,11 @@ pub(super) struct Variable {
 }
 
 impl Variable {
+    /// Its layer's word on it.
+    pub(super) fn origin(&self) -> Origin {
+        layer::origin(&self.layer, &self.layer.vars[&self.name], self.layer.secret)
+    }
+
     /// Its compiled value.
     pub(super) fn compiled(&self) -> &Arc<CompiledValue> {
         self.compiled.get_or_init(|| {
@@ -165,6 +187,7 @@ impl Host {
 /// Everything the scopes of a site share.
 pub(super) struct Shared {
     pub(super) base: Table,
+    defaults: Option<fn() -> &'static Defaults>,
     pub(super) top: Table,
     pub(super) hosts: IndexMap<String, Host>,
     nowhere: Host,
@@ -216,6 +239,7 @@ impl Shared {
         });
         Self {
             base,
+            defaults: layers.defaults,
             top,
             hosts,
             nowhere: Host::default(),
@@ -236,6 +260,15 @@ impl Shared {
 
     pub(super) fn host(&self, index: usize) -> &Host {
         self.hosts.get_index(index).map_or(&self.nowhere, |(_, host)| host)
+    }
+
+    /// The variable that stands for a name that nothing sets.
+    pub(super) fn default(&self, name: &str) -> Option<&'static Arc<Variable>> {
+        self.defaults.and_then(|defaults| defaults().0.get(name))
+    }
+
+    pub(super) fn default_names(&self) -> impl Iterator<Item = &str> {
+        self.defaults.into_iter().flat_map(|defaults| defaults().0.names())
     }
 
     /// The name means different things on different hosts.

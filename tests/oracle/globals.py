@@ -5,12 +5,12 @@
 
 Without --venv, a virtual environment with kolla-ansible and PyYAML is made in a temporary folder. Then
 
-1. the names in src/plan/upstream.yml are compared with those of the package: of its globals.yml (also in comments),
-   group_vars/all/, the defaults of its roles, and the documentation of bootstrap-servers. With --record the file is
-   written anew, and so is tests/cases/globals/names, the names of its globals.yml;
-2. each old name that `renamed` there gives a successor has to stand beside it in one of the notes of Kolla-Ansible's
-   releases, which are in its source package, or in group_vars/all/, and be upstream's no more; the successors have to
-   be;
+1. the names in src/site/upstream/names.yml are compared with those of the newest package, of the one of the release that
+   is deployed, and of older ones: of globals.yml (also in comments), group_vars/all, the defaults of the roles, and the
+   documentation of bootstrap-servers. With --record the files there are written anew, and so is
+   tests/cases/globals/names, the names of globals.yml;
+2. each old name in renamed.yml has to stand beside its successor in one of the notes of Kolla-Ansible's releases, which
+   are in its source package, or in group_vars/all/, and be upstream's no more; the successors have to be;
 3. its globals.yml, every commented line switched on, is read by `kolla validate --strict`: each variable has to be read
    here, switched off, or told. Counts are printed.
 """
@@ -28,12 +28,16 @@ import tarfile
 import tempfile
 import textwrap
 import venv
+import zipfile
 
 RELEASE = "22.2.0"
+# The release that is deployed, and the last package of older ones: their names are told, too.
+OLDER = ["20.6.0", "21.3.0", "19.8.0", "18.8.0", "17.9.0", "16.7.0", "15.6.0", "14.11.0", "13.9.0", "12.8.0", "11.4.0"]
+OLDER += ["10.4.0", "9.3.2", "8.3.0", "7.2.1", "6.2.3", "5.0.5", "4.0.5"]
 ALL = "all services"
 PACKAGE = f"kolla-ansible=={RELEASE}"
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-DATA = REPOSITORY / "src/plan/upstream.yml"
+UPSTREAM = REPOSITORY / "src/site/upstream"
 NAMES = REPOSITORY / "tests/cases/globals/names"
 
 # Roles whose variables belong to another topic than the role's own name.
@@ -73,7 +77,6 @@ RENAMED = {
     "elasticsearch_port": "opensearch_port",
     "enable_cadf_notifications": "keystone_default_notifications_topic_enabled",
     "enable_ironic_ipxe": "ironic_dnsmasq_serve_ipxe",
-    "enable_redis": "enable_valkey",
     "enable_xtrabackup": "enable_mariabackup",
     "haproxy_listen_http_extra": "haproxy_frontend_http_extra",
     "haproxy_listen_tcp_extra": "haproxy_frontend_tcp_extra",
@@ -104,10 +107,7 @@ HERE = {
     "tunnel_interface_address": "tunnel_address",
 }
 
-HEAD = (
-    f"# Names of Kolla-Ansible {RELEASE}'s variables, made by tests/oracle/globals.py from its package: do not edit. "
-    "Which of them\n# this program reads is found from its roles; the others are told as not supported.\n"
-)
+HEAD = "made by tests/oracle/globals.py from Kolla-Ansible's packages: do not edit."
 
 
 def installed(folder, temporary):
@@ -123,6 +123,9 @@ def installed(folder, temporary):
     with tarfile.open(archive) as files:
         notes = [file for file in files if "/releasenotes/notes/" in file.name and file.isfile()]
         notes = [files.extractfile(file).read().decode() for file in notes]
+    for release in OLDER:
+        package = f"kolla-ansible=={release}"
+        subprocess.run([*pip, "download", "--no-deps", "-d", f"{temporary}/older", package], check=True)
     share = folder / "share/kolla-ansible"
     return share, notes + [path.read_text() for path in share.glob("ansible/group_vars/all/*.yml")]
 
@@ -182,17 +185,55 @@ def collect(share, yaml):
     return topics, names, text
 
 
+def older(topics, temporary, yaml):
+    """Adds the names of older releases: about their role, or what another name that starts like them is about."""
+    known = set().union(*topics.values())
+    prefixes = sorted(topics, key=len, reverse=True)
+    for release in OLDER:
+        (path,) = pathlib.Path(temporary, "older").glob(f"kolla[-_]ansible-{release}*")
+        found = {}
+        for name, text in texts(path):
+            if match := re.search(r"ansible/(?:group_vars/all|roles/([^/]+)/defaults/main)\.yml$", name):
+                topic = match[1] or ""
+                names = re.findall(r"^([a-z]\w*):", text, re.M)
+            elif name.endswith("kolla/globals.yml"):
+                topic, names = "", re.findall(r"^#? ?([a-z]\w*):(?: |$)", text, re.M)
+            else:
+                continue
+            for each in names:
+                found[each] = found.get(each) or topic
+        for each, topic in found.items():
+            if each in known or each in PROSE or each in RENAMED:
+                continue
+            bare = each.removeprefix("enable_")
+            topic = TOPICS.get(topic, topic) or next((t for t in prefixes if bare.startswith(t.replace("-", "_"))), "")
+            topic = topic or (bare.split("_")[0] if bare != each else ALL)
+            topics[ALL if topic == "common" or topic.startswith("service-") else topic].add(each)
+            known.add(each)
+
+
+def texts(path):
+    """The files of a package, which is a wheel or an archive."""
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as files:
+            yield from ((name, files.read(name).decode()) for name in files.namelist() if name.endswith(".yml"))
+    else:
+        with tarfile.open(path) as files:
+            yield from ((f.name, files.extractfile(f).read().decode()) for f in files if f.name.endswith(".yml"))
+
+
 def data(topics):
-    """The text of the data's file."""
-    out = [HEAD, f'release: "{RELEASE}"\n', "\n# Old names, and what they are called today.\nrenamed:\n"]
-    out += [f"  {old}: {new}\n" for old, new in sorted(RENAMED.items())]
-    out += ["\n# Names of Kolla-Ansible's, and what this program calls the same.\nhere:\n"]
-    out += [f"  {old}: {new}\n" for old, new in sorted(HERE.items())]
-    out += ["\n# All names by what they are about.\nknown:\n"]
-    for topic, names in sorted(topics.items()):
-        words = textwrap.fill(" ".join(sorted(names)), 118, initial_indent="    ", subsequent_indent="    ")
-        out.append(f"  {topic}: >-\n{words}\n")
-    return "".join(out)
+    """The texts of the files of names."""
+    names = [f"# Names of Kolla-Ansible's variables by what they are about, {HEAD}\n"]
+    for topic, found in sorted(topics.items()):
+        words = textwrap.fill(" ".join(sorted(found)), 118, initial_indent="  ", subsequent_indent="  ")
+        names.append(f"{topic}: >-\n{words}\n")
+    other = [f"# Other names of variables, {HEAD}\n# A value under such a name has effect.\n"]
+    other += ["\n# Old names, and what Kolla-Ansible calls them today.\nrenamed:\n"]
+    other += [f"  {old}: {new}\n" for old, new in sorted(RENAMED.items())]
+    other += ["\n# Names of Kolla-Ansible's, and what this program calls the same.\nhere:\n"]
+    other += [f"  {old}: {new}\n" for old, new in sorted(HERE.items())]
+    return {UPSTREAM / "names.yml": "".join(names), UPSTREAM / "renamed.yml": "".join(other)}
 
 
 def check_renamed(topics, notes):
@@ -237,13 +278,13 @@ def inside(options):
         topics, names, text = collect(share, yaml)
         known = set().union(*topics.values())
         wrong = check_renamed(topics, notes)
-        made = data(topics)
-        listed = "".join(f"{name}\n" for name in names)
+        older(topics, temporary, yaml)
+        known = set().union(*topics.values())
+        made = data(topics) | {NAMES: "".join(f"{name}\n" for name in names)}
         if options.record:
-            DATA.write_text(made)
-            NAMES.parent.mkdir(exist_ok=True)
-            NAMES.write_text(listed)
-        for path, expected in [(DATA, made), (NAMES, listed)]:
+            for path, text in made.items():
+                path.write_text(text)
+        for path, expected in made.items():
             if not path.exists() or path.read_text() != expected:
                 wrong.append(f"{path.relative_to(REPOSITORY)} is not what the package has: run with --record")
         print(f"{len(known)} names of Kolla-Ansible {RELEASE} in {len(topics)} topics; {len(RENAMED)} old names")

@@ -42,7 +42,7 @@ async fn a_site_is_checked_and_its_secrets_are_hidden() {
     let found = validate::validate(&app, true).await.unwrap();
     assert_eq!((found.hosts, found.problem.map(|problem| problem.to_string())), (1, None));
     assert!(program.0.lock().unwrap().as_ref().unwrap().hides("secret"));
-    let password = vars(&app, "c01", Some("database_password")).await.unwrap();
+    let password = vars(&app, "c01", Some("database_password"), false).await.unwrap();
     assert_eq!(password[0].value, "***");
     folder.write("globals.yml", "network_interfce: eth0\n");
     assert_eq!(validate::validate(&app, true).await.unwrap().variables[0].name, "network_interfce");

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use indexmap::IndexMap;
 use kolla::error::InputError;
 use kolla::plan::{Fault, Overrides, UnusedVariables};
 use kolla::role::Roles;
@@ -33,7 +34,17 @@ impl Folder {
         fs::write(path, text).unwrap();
     }
 
+    fn site(&self) -> Site {
+        self.with(&[]).1
+    }
+
     fn unused(&self, extra: &[&str]) -> UnusedVariables {
+        let (roles, site) = self.with(extra);
+        let overrides = Overrides::read(&self.0.path().join("config")).unwrap();
+        UnusedVariables::of(&site, &roles, &overrides, &site.scopes(IndexMap::new()))
+    }
+
+    fn with(&self, extra: &[&str]) -> (Roles, Site) {
         let roles = Roles::load(&[]).unwrap();
         let options = SiteOptions {
             config_dir: self.0.path().to_owned(),
@@ -43,8 +54,7 @@ impl Folder {
             ..SiteOptions::default()
         };
         let site = Site::load(&options, roles.layers()).unwrap();
-        let overrides = Overrides::read(&self.0.path().join("config")).unwrap();
-        UnusedVariables::of(&site, &roles, &overrides)
+        (roles, site)
     }
 
     fn strip(&self, warnings: &[InputError]) -> Vec<String> {
@@ -70,7 +80,9 @@ fn each_variable_of_upstreams_globals_is_read_or_told() {
         let fault = unused.0.iter().find(|variable| variable.name == name).map(|variable| &variable.fault);
         let said = match fault {
             None => "read".to_owned(),
-            Some(Fault::Unsupported { topic, .. }) => format!("not supported: {topic}"),
+            Some(Fault::Unsupported { topic }) => format!("not supported: {topic}"),
+            Some(Fault::Refused { topic, .. }) => format!("refused: {topic}"),
+            Some(Fault::Met { topic }) => format!("met: {topic}"),
             Some(Fault::Renamed { to, .. }) => format!("here: {to}"),
             Some(other) => panic!("{name} is upstream's, but {other:?}"),
         };
@@ -124,7 +136,7 @@ fn what_others_name_is_read() {
         told,
         [
             ("glance_tag", "unsupported"),
-            ("enable_cinder", "unsupported"),
+            ("enable_cinder", "refused"),
             ("my_unused", "unread"),
             ("uses", "unread"),
             ("my_helper", "unread"),
@@ -140,34 +152,107 @@ fn strangers_are_told_once_with_their_places_the_most_telling_first() {
         (
             "globals.yml",
             "mine: 1\ncinder_volume_group: vg\noctavia_amp_network:\n  name: x\nenable_cinder: true\n\
-             kolla_internal_vip_adress: 10.0.0.9\nfernet_token_expiry: 1\nenable_redis: true\nenable_designate: no\n\
+             kolla_internal_vip_adress: 10.0.0.9\nfernet_token_expiry: 1\nenable_xtrabackup: true\nenable_designate: no\n\
              kolla_internal_address: x\nenable_cindr: true\n",
         ),
-        ("host_vars/c1.yml", "mine: 2\nnova_console: novnc\n"),
-        ("host_vars/c2.yml", "mine: 3\nnova_console: novnc\n"),
+        ("host_vars/c1.yml", "mine: 2\nnova_console: novnc\nnova_safety_upgrade: yes\n"),
+        ("host_vars/c2.yml", "mine: 3\nnova_safety_upgrade: yes\n"),
     ]);
     let unused = folder.unused(&[]);
     let misnamed = [
         "globals.yml:6: unknown variable `kolla_internal_vip_adress`; did you mean `kolla_internal_vip_address`?",
         "globals.yml:11: unknown variable `enable_cindr`; did you mean `enable_cinder`? It is not supported here",
         "globals.yml:7: `fernet_token_expiry` is called `keystone_token_expiration` here",
-        "globals.yml:8: `enable_redis` is called `enable_valkey` today, which is not supported here",
         "globals.yml:10: `kolla_internal_address` is called `kolla_internal_vip_address` today",
     ];
     let all = [
-        "not supported here, for cinder: `cinder_volume_group` (globals.yml:2), `enable_cinder` (:5)",
-        "not supported here, for nova: `nova_console` (host_vars/c1.yml:2 and 1 more)",
+        "not supported here, for cinder: `cinder_volume_group` (globals.yml:2)",
+        "not supported here, for nova: `nova_safety_upgrade` (host_vars/c1.yml:3 and 1 more)",
         "not supported here, for octavia: `octavia_amp_network` (globals.yml:3)",
         "nothing reads `mine` (globals.yml:1 and 2 more)",
     ];
     assert_eq!(folder.strip(&unused.warnings()), [&misnamed[..], &all].concat());
     let few = [
-        "not supported here: `cinder_volume_group` (globals.yml:2), `enable_cinder` (:5), \
-         `nova_console` (host_vars/c1.yml:2 and 1 more), `octavia_amp_network` (globals.yml:3)",
+        "not supported here: `cinder_volume_group` (globals.yml:2), \
+         `nova_safety_upgrade` (host_vars/c1.yml:3 and 1 more), `octavia_amp_network` (globals.yml:3)",
         all[3],
     ];
     assert_eq!(folder.strip(&unused.brief()), [&misnamed[..], &few].concat());
-    assert_eq!(unused.each().len(), 10);
+    assert_eq!(unused.each().len(), 8);
+    let refused = [
+        "`enable_cinder: true` asks for what is not supported here",
+        "`enable_xtrabackup: true` asks for what is not supported here",
+    ];
+    let messages: Vec<String> = unused.refused().into_iter().map(|error| error.message).collect();
+    assert_eq!(messages, refused);
+}
+
+#[test]
+fn what_asks_for_nothing_else_than_what_is_done_is_not_told() {
+    let globals = "kolla_install_type: source\nconfig_strategy: COPY_ALWAYS\nglance_backend_file: yes\n\
+                   nova_console: novnc\nneutron_plugin_agent: openvswitch\nworkaround_ansible_issue_8743: yes\n\
+                   tempest_image_id:\nkolla_enable_tls_external: no\nkolla_enable_tls_internal: \"no\"\n\
+                   cinder_backend_ceph: no\nglance_backend_ceph: no\nnova_backend_ceph: no\nenable_zun: no\n\
+                   enable_ceph: \"no\"\nenable_heat: '{{ enable_zun }}'\nkeystone_token_provider: fernet\n\
+                   enable_opensearch: '{{ enable_central_logging | bool }}'\nkolla_verify_tls_backend: yes\n";
+    let unused = Folder::new(&[("globals.yml", globals)]).unused(&[]);
+    assert_eq!((unused.each(), unused.refused()), (vec![], vec![]));
+    assert_eq!(unused.warnings(), vec![]);
+}
+
+#[test]
+fn what_is_asked_for_and_is_not_there_is_refused_whoever_reads_it() {
+    for (globals, refused) in [
+        ("kolla_enable_tls_external: yes\n", 1),
+        ("kolla_internal_vip_address: 10.0.0.9\nkolla_enable_tls_internal: yes\nkolla_enable_tls_external: yes\n", 1),
+        ("neutron_plugin_agent: ovn\nenable_openvswitch: \"{{ neutron_plugin_agent != 'linuxbridge' }}\"\n", 1),
+        ("neutron_plugin_agent: '{{ mine }}'\nmine: ovn\n", 1),
+        ("glance_backend_ceph: yes\nglance_backend_file: no\n", 1),
+        ("enable_redis: yes\nenable_zun: yes\nenable_panko: yes\nenable_sahara: True\n", 4),
+        ("enable_prometheus: yes\nenable_prometheus_server: '{{ enable_prometheus }}'\n", 1),
+        ("keystone_identity_providers: [{name: x}]\n", 1),
+        ("nova_console: spice\nkolla_dev_mode: yes\n", 2),
+    ] {
+        let unused = Folder::new(&[("globals.yml", globals)]).unused(&[]);
+        assert_eq!(unused.refused().len(), refused, "{globals}{:?}", unused.refused());
+    }
+    // The value of a host counts for it.
+    let host = Folder::new(&[("host_vars/c2.yml", "nova_console: spice\n"), ("globals.yml", "nova_console: novnc\n")]);
+    let refused = host.strip(&host.unused(&[]).refused());
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].starts_with("host_vars/c2.yml:1"), "{refused:?}");
+}
+
+#[test]
+fn a_value_under_another_name_has_effect() {
+    let folder = Folder::new(&[
+        (
+            "globals.yml",
+            "fernet_token_expiry: 3600\ncron_logrotate_log_maxsize: 7M\nkolla_internal_address: 10.0.0.9\n",
+        ),
+        ("host_vars/c2.yml", "fernet_token_expiry: 60\nkeystone_token_expiration: 61\n"),
+    ]);
+    let scopes = folder.site().scopes(IndexMap::new());
+    let get = |host: &str, name: &str| scopes.host(host).get(name).unwrap().to_string();
+    assert_eq!(get("c1", "keystone_token_expiration"), "3600");
+    assert_eq!(get("c2", "keystone_token_expiration"), "61");
+    assert_eq!(get("c1", "cron_logrotate_max_size"), "7M");
+    assert_eq!(get("c1", "kolla_internal_vip_address"), "10.0.0.9");
+}
+
+#[test]
+fn names_of_kolla_ansible_have_values_in_expressions() {
+    let expression = "{{ om_rpc_transport }} {{ enable_zun | bool }} {{ enable_horizon_heat | bool }} \
+                      {{ fernet_token_expiry }} {{ openstack_auth.username }} {{ aodh_public_endpoint }} \
+                      {{ ansible_hostname }} {{ ansible_facts.machine }} {{ node_config_directory }} {{ nova_tag }}";
+    let globals = format!("kolla_internal_vip_address: 10.0.0.9\nopenstack_tag: t\nx: '{expression}'\n");
+    let folder = Folder::new(&[("globals.yml", &globals), ("passwords.yml", "keystone_admin_password: secret\n")]);
+    let facts = json!({"hostname": "c1", "os": "debian", "os_version": "13", "arch": "x86_64", "interfaces": {}});
+    let scopes = folder.site().scopes(IndexMap::from([("c1".to_owned(), facts)]));
+    assert_eq!(
+        scopes.host("c1").get("x").unwrap().to_string(),
+        "rabbit False False 86400 admin http://10.0.0.9:8042 c1 x86_64 /etc/kolla t"
+    );
 }
 
 #[test]
@@ -191,7 +276,7 @@ fn many_strangers_are_told_in_a_few_lines() {
 #[allow(clippy::disallowed_types)]
 fn validate_lists_them_for_programs_too() {
     let passwords = fs::read_to_string(repository("tests/cases/inputs/globals-not-a-flag/passwords.yml")).unwrap();
-    let globals = "kolla_internal_vip_address: 10.0.0.9\nenable_cinder: no\nnova_console: none\nmine: 1\n\
+    let globals = "kolla_internal_vip_address: 10.0.0.9\nenable_cinder: no\nnova_safety_upgrade: true\nmine: 1\n\
                    network_interfce: eth0\nneutron_api_workers: 2\n";
     let folder = Folder::new(&[("globals.yml", globals), ("passwords.yml", &passwords)]);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_kolla"))
@@ -208,8 +293,8 @@ fn validate_lists_them_for_programs_too() {
         json!({"name": name, "state": state, "place": place, "more": 0, "topic": topic, "instead": instead})
     };
     let expected = json!([
-        row("enable_cinder", "off", 2, Some("cinder"), None),
-        row("nova_console", "unsupported", 3, Some("nova"), None),
+        row("enable_cinder", "met", 2, Some("cinder"), None),
+        row("nova_safety_upgrade", "unsupported", 3, Some("nova"), None),
         row("mine", "unread", 4, None, None),
         row("network_interfce", "unknown", 5, None, Some("network_interface")),
         row("neutron_api_workers", "renamed", 6, None, Some("neutron_server_workers")),

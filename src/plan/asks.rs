@@ -1,0 +1,65 @@
+//! What the variables of Kolla-Ansible ask for that no role reads.
+
+use crate::error::Place;
+use crate::site::upstream::{Ask, ask};
+use crate::template::{Scopes, Value, values::text_of};
+
+/// What a variable asks for, over all hosts.
+pub(super) enum Asked {
+    /// Nothing, or what is done anyway.
+    Met,
+    /// What changes no more than how a service does its work.
+    Unsupported,
+    /// What is refused.
+    Refused {
+        /// The first value that is.
+        value: String,
+        /// What holds here, where that is known.
+        done: Option<String>,
+        /// Where the value stands.
+        place: Place,
+    },
+}
+
+/// The values that hosts have.
+pub(super) struct Asks<'a> {
+    pub(super) hosts: Vec<&'a str>,
+    pub(super) scopes: &'a Scopes,
+}
+
+impl Asks<'_> {
+    /// The most that the values of a variable ask for, over all hosts; `meant` is the name that it has today.
+    pub(super) fn most(&self, name: &str, meant: &str) -> Asked {
+        let mut most = Asked::Met;
+        for host in &self.hosts {
+            let scope = self.scopes.host(host);
+            let (value, everywhere) = scope.get_reaching(name);
+            // What it is made of may be of another host, or of one that was not asked.
+            let Ok(value) = value else { return Asked::Unsupported };
+            let done = scope.default_value(meant);
+            match ask(meant, &value, done.as_ref()) {
+                Ask::Met => {}
+                Ask::Unsupported => most = Asked::Unsupported,
+                Ask::Refused => {
+                    if let Some(origin) = scope.explain(name).into_iter().next() {
+                        let (value, done) = (shown(&value), done.as_ref().map(shown));
+                        return Asked::Refused { value, done, place: origin.place };
+                    }
+                }
+            }
+            if everywhere {
+                break;
+            }
+        }
+        most
+    }
+}
+
+/// A value as an operator writes it.
+fn shown(value: &Value) -> String {
+    match value.as_str() {
+        Some("") => "\"\"".into(),
+        Some(text) => text.to_owned(),
+        None => text_of(value).to_lowercase(),
+    }
+}
