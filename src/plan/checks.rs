@@ -3,7 +3,7 @@
 use indexmap::{IndexMap, IndexSet};
 
 use super::builder::Builder;
-use super::service::image_reference;
+use super::image;
 use crate::op::check::{CheckContext, Condition, Knows, Names};
 use crate::role::{Role, Service};
 use crate::template::Values;
@@ -55,7 +55,7 @@ impl<'a> Builder<'a> {
         let mut images = IndexSet::new();
         for (role, service, _) in places.iter().filter(|(_, _, hosts)| hosts.contains(host)) {
             let used_by = format!("service {} on {host}", service.name);
-            let read = |values: &mut Values<'_>| image_reference(service, values);
+            let read = |values: &mut Values<'_>| image::reference(role, service, values);
             images.insert(self.values(role, host, used_by, read));
         }
         images.into_iter().collect()

@@ -10,6 +10,7 @@ mod builder;
 mod checks;
 mod config;
 mod fixed;
+mod image;
 mod instance;
 mod numbers;
 mod overrides;

@@ -2,7 +2,7 @@
 //! depend on what is enabled; [`Trace`](crate::site::Trace) follows it through values.
 
 use super::overrides::Overrides;
-use super::settings;
+use super::{image, settings};
 use crate::op::cluster;
 use crate::role::{Merge, Role, Source};
 use crate::site::READ_HERE;
@@ -29,6 +29,7 @@ pub fn by_role(role: &Role) -> Vec<Mentions> {
     let mut names: Vec<String> = Vec::new();
     for service in role.services.values() {
         names.extend(settings::names(role, service));
+        names.extend(image::names(role, service));
     }
     let clusters = role.services.values().filter_map(|service| service.cluster.as_ref());
     names.extend(clusters.filter_map(cluster::Spec::choice).map(str::to_owned));

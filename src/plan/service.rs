@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use serde_json::json;
 
 use super::builder::Builder;
+use super::image;
 use super::instance::Instance;
 use super::overrides::{Searched, file_name};
 use super::recipe::{Recipe, given, recipes};
@@ -103,7 +104,7 @@ impl<'a> Builder<'a> {
         if let Some(balanced) = balanced.as_mut().filter(|_| tcp || service.proxy.is_none()) {
             balanced.tell.clear();
         }
-        let image = image_reference(service, values);
+        let image = image::reference(role, service, values);
         let files = file_set(role, instance, host, overrides, values, |_, _, _, _| {});
         let folder = if files.stable { format!("/etc/kolla/{}", instance.name) } else { files.folder() };
         let mut mounts = vec![format!("{folder}/:{CONFIG_FILES}/:ro")];
@@ -201,22 +202,6 @@ fn reload_command(words: &[String]) -> Vec<String> {
         }
         words => words.to_vec(),
     }
-}
-
-/// `registry/namespace/prefix-image:tag`, each part by Kolla's variables, or the service's own.
-pub(super) fn image_reference(service: &Service, values: &mut Values<'_>) -> String {
-    let full = service.variable("image_full");
-    if values.scope.has(&full) {
-        return values.variable(&full);
-    }
-    let tag = service.variable("tag");
-    let tag = if values.scope.has(&tag) { values.variable(&tag) } else { values.variable("openstack_tag") };
-    let parts = [values.variable("docker_registry"), values.variable("docker_namespace")];
-    let prefix = values.variable("docker_image_name_prefix");
-    let image = service.image.as_ref().map_or_else(|| service.name.clone(), |node| values.text(node));
-    let image = format!("{prefix}{image}:{tag}");
-    let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).chain([&*image]).collect();
-    parts.join("/")
 }
 
 /// The files of a service on a host, as they are made. Each is also shown to `each`, with what it is made of, its name in

@@ -20,7 +20,7 @@ const OPTIONS: [&str; 11] =
 
 /// The operator's variables for the containers of a service.
 pub(super) fn names(role: &Role, service: &Service) -> Vec<String> {
-    let own = ["tag", "image_full", "dimensions", "extra_volumes"].map(|what| service.variable(what));
+    let own = ["dimensions", "extra_volumes"].map(|what| service.variable(what));
     own.into_iter().chain([extra_volumes_of(role)]).collect()
 }
 

@@ -6,6 +6,7 @@
 mod alias;
 mod all;
 mod file;
+mod image_name;
 mod keys;
 mod parse;
 mod parser;
@@ -23,6 +24,7 @@ pub use alias::{Alias, COMMANDS};
 pub use all::Roles;
 pub(crate) use file::many;
 pub use file::{FileSpec, Merge, Source};
+pub use image_name::Part;
 pub use rule::{ENABLE, Rule};
 
 use crate::error::Place;

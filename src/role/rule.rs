@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value as Json, json};
 
+use super::image_name::Part;
 use super::parser::Parser;
 use crate::error::{InputError, Kind, nearest};
 use crate::source::{Data, Fields, Node, is_template};
@@ -68,6 +69,8 @@ pub enum Rule {
     Duration,
     /// Where something is, by HTTP: nothing here speaks TLS.
     Url,
+    /// A part of the name of an image.
+    Image(Part),
     /// One of these words.
     OneOf(Vec<String>),
     /// A whole number from the first to the second.
@@ -99,6 +102,7 @@ impl Rule {
             Data::Str(word) if word == "interface" => Some(Self::Interface),
             Data::Str(word) if word == "duration" => Some(Self::Duration),
             Data::Str(word) if word == "url" => Some(Self::Url),
+            Data::Str(word) if Part::parse(word).is_some() => Part::parse(word).map(Self::Image),
             Data::Seq(words) if !words.is_empty() && words.iter().all(|word| word.as_str().is_some()) => {
                 Some(Self::OneOf(words.iter().filter_map(Node::as_str).map(str::to_owned).collect()))
             }
@@ -125,8 +129,8 @@ impl Rule {
                 None
             }
             _ => {
-                let message = "expected `port`, `address`, `interface`, `duration`, `url`, a list of words, or a mapping with \
-                               `from` and `to`";
+                let message = "expected `port`, `address`, `interface`, `duration`, `url`, `registry`, `namespace`, `tag`, a list \
+                               of words, or a mapping with `from` and `to`";
                 parser.fail(node, message, Kind::RoleRule);
                 None
             }
@@ -152,6 +156,7 @@ impl Rule {
                 None => (false, "a duration such as `500ms`, `30s`, `1m` or `6h`".to_owned()),
             },
             Self::Url => (is_url(value), "a URL by HTTP, as `http://192.0.2.10:8099`".to_owned()),
+            Self::Image(part) => (part.holds(value), part.what().to_owned()),
             Self::OneOf(words) => {
                 let what = if words.len() == 1 { "" } else { "one of " };
                 (words.iter().any(|word| word == value), format!("{what}{}", words.join(", ")))
@@ -175,6 +180,7 @@ impl Rule {
             (None, Self::OneOf(words)) if words.len() == 1 => {
                 error.hint(format!("other values are not supported yet: remove `{name}`"))
             }
+            (None, Self::Image(part)) => InputError { hint: part.hint(value), ..error },
             (None, Self::Duration) if time.is_some() => {
                 let right = if time > Some(LONGEST) { "`24d` or less" } else { "`1ms` or more" };
                 error.hint(format!("write {right}: HAProxy counts milliseconds, in 31 bits"))
@@ -215,6 +221,7 @@ impl Rule {
                 { "type": "number", "minimum": from, "maximum": to },
                 { "type": "string", "pattern": "^[0-9]+([.][0-9]+)?$" },
             ] }),
+            Self::Image(part) => json!({ "type": ["string", "number"], "description": part.what() }),
             Self::Url => json!({ "type": "string", "pattern": "^http://[^ ]+$" }),
             Self::Address => {
                 json!({ "type": ["string", "null"], "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })
