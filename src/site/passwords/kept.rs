@@ -1,7 +1,8 @@
 //! A file of secrets that is read to be written again.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,16 @@ impl Kept {
         }
         let document = Document::parse(file, &text).map_err(vault::without_excerpt)?.hide_all();
         Ok(Self { file: path, text, seal, document })
+    }
+
+    /// Adds names without a value at its end.
+    pub(super) fn append<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> Result<()> {
+        for name in names {
+            let end = if self.text.is_empty() || self.text.ends_with('\n') { "" } else { "\n" };
+            let _ = write!(self.text, "{end}{name}:\n");
+        }
+        self.document = Document::parse(self.document.file(), &self.text).map_err(vault::without_excerpt)?.hide_all();
+        Ok(())
     }
 
     /// Its names.

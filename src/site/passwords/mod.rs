@@ -93,7 +93,12 @@ pub(super) fn layer(path: &Path, keys: &VaultKeys) -> Result<Layer, InputError> 
     Ok(layer)
 }
 
-/// Fills the empty values of a passwords file, each by its kind; returns how many. With `check`, writes nothing.
+/// Secrets that Kolla-Ansible's file lacks, which is known by others.
+const OWN: [&str; 2] = ["keystone_fernet_secret", "zookeeper_super_password"];
+const OF_KOLLA: [&str; 2] = ["database_password", "keystone_admin_password"];
+
+/// Fills the empty values of a passwords file, each by its kind; returns how many. With `check`, writes nothing. A file of
+/// Kolla-Ansible gets the secrets that it lacks.
 ///
 /// The file is replaced as a whole by a finished one, of mode 0600, so that no crash can lose a secret. Comments,
 /// order and everything that has a value stay. SSH key pairs are Ed25519. A file that is encrypted as a whole stays so,
@@ -104,7 +109,11 @@ pub(super) fn layer(path: &Path, keys: &VaultKeys) -> Result<Layer, InputError> 
 pub fn genpwd(file: &Path, keys: &VaultKeys, check: bool) -> Result<usize> {
     let missing = !file.exists();
     let hint = |error: Error| if missing { error.with_hint("copy etc/passwords.yml there first") } else { error };
-    let kept = Kept::read(file, keys).map_err(hint)?;
+    let mut kept = Kept::read(file, keys).map_err(hint)?;
+    let entries = kept.entries()?;
+    if OF_KOLLA.iter().all(|name| entries.contains_key(*name)) {
+        kept.append(OWN.into_iter().filter(|name| !entries.contains_key(*name)))?;
+    }
     let entries = kept.entries()?;
     let empty: Vec<_> = entries.iter().filter(|(name, entry)| is_empty(name, entry)).collect();
     if empty.is_empty() && !check {
