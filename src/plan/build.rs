@@ -46,7 +46,7 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
     let set_up = std::mem::take(&mut builder.set_up);
     // On many hosts what it went by is large.
     drop(builder);
-    let errors = broken.before(errors);
+    let errors = super::hostless::errors(input, &enabled).into_iter().chain(broken.before(errors)).collect::<Vec<_>>();
     if !errors.is_empty() {
         return Err(Error::Input(errors));
     }

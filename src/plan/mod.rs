@@ -10,6 +10,7 @@ mod builder;
 mod checks;
 mod config;
 mod fixed;
+mod hostless;
 mod image;
 mod instance;
 mod numbers;

@@ -89,6 +89,9 @@ const SERVICES: &[(&[&str], &str)] = &[
     (&["deployment"], "bifrost"),
 ];
 
+/// Groups that Kolla-Ansible called otherwise: today's name, and the one that stands for it in an older inventory.
+const OLDER: &[(&str, &str)] = &[("loadbalancer", "haproxy")];
+
 /// The parents of a service's group; none for a name that is no service of Kolla's.
 pub(super) fn parents(service: &str) -> Option<&'static [&'static str]> {
     SERVICES.iter().find(|(_, services)| services.split_whitespace().any(|name| name == service)).map(|row| row.0)
@@ -153,12 +156,36 @@ impl Groups {
         if let Some(hosts) = self.members.get(name) {
             return Some(hosts.iter().filter_map(|host| self.hosts.get_index(*host)).map(String::as_str).collect());
         }
+        if let Some((_, older)) = OLDER.iter().find(|(new, older)| *new == name && self.members.contains_key(*older)) {
+            return self.members(older);
+        }
         let parents = parents(name)?;
         let mut hosts = IndexSet::new();
         for parent in parents {
             hosts.extend(self.members(parent).unwrap_or_default());
         }
         Some(hosts.into_iter().collect())
+    }
+
+    /// The groups that an operator would fill to give hosts to a group: itself, or those that its hosts come from.
+    pub(super) fn to_fill(&self, name: &str) -> Vec<String> {
+        match parents(name) {
+            Some(parents) if !self.members.contains_key(name) => {
+                let mut groups: Vec<String> = parents.iter().flat_map(|parent| self.to_fill(parent)).collect();
+                groups.sort_unstable();
+                groups.dedup();
+                groups
+            }
+            _ => vec![name.to_owned()],
+        }
+    }
+
+    /// Groups of the inventory that have hosts and are none of Kolla's.
+    pub(super) fn strangers(&self) -> Vec<&str> {
+        let known =
+            |name: &str| name == ALL || COARSE.contains(&name) || parents(name).is_some() || name == "deployment";
+        let strange = self.members.iter().filter(|(name, hosts)| !known(name) && !hosts.is_empty());
+        strange.map(|(name, _)| name.as_str()).collect()
     }
 
     /// The groups of a host.

@@ -140,6 +140,8 @@ pub struct Site {
     pub hosts: IndexMap<String, HostSpec>,
     /// Where globals.yml and overrides are.
     pub config_dir: PathBuf,
+    /// The first inventory.
+    pub inventory: Option<PathBuf>,
     /// Hides the site's secrets.
     pub mask: Mask,
     groups: Arc<Groups>,
@@ -209,9 +211,18 @@ impl Site {
         aliases::apply(&mut layers);
         let mask = mask(&layers);
         let config_dir = options.config_dir.clone();
+        let inventory_file = options.inventories.first().cloned();
         let environment = options.environment.clone();
-        let mut site =
-            Self { hosts: IndexMap::new(), config_dir, mask, groups, layers, warnings: Vec::new(), environment };
+        let mut site = Self {
+            hosts: IndexMap::new(),
+            config_dir,
+            inventory: inventory_file,
+            mask,
+            groups,
+            layers,
+            warnings: Vec::new(),
+            environment,
+        };
         let scopes = site.scopes(IndexMap::new());
         errors.extend(scopes.errors());
         for name in inventory.hosts.keys() {
@@ -236,6 +247,16 @@ impl Site {
     /// of the groups that Kolla would put the service on; an unknown group has none.
     pub fn group(&self, name: &str) -> Vec<&str> {
         self.groups.members(name).unwrap_or_default()
+    }
+
+    /// The groups that an operator would fill to give hosts to a group.
+    pub fn groups_to_fill(&self, name: &str) -> Vec<String> {
+        self.groups.to_fill(name)
+    }
+
+    /// Groups of the inventory that have hosts and are none of Kolla's.
+    pub fn strange_groups(&self) -> Vec<&str> {
+        self.groups.strangers()
     }
 
     /// Groups of a host, own ones and those above, in inventory order; without `all`.
