@@ -4,6 +4,7 @@
 //! site wants; [`Plan::select`] keeps of it what a phase, tags and a limit ask for.
 
 mod actions;
+mod asserts;
 mod build;
 mod builder;
 mod checks;
