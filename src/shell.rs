@@ -25,7 +25,7 @@ pub fn join<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
 }
 
 /// A value that prints as `***`.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Secret(Arc<str>);
 
 impl Secret {

@@ -484,6 +484,14 @@ mod tests {
     }
 
     #[test]
+    fn comments_before_a_value_are_as_many_as_anyone_likes() {
+        let comments = "# as it was written long ago\n".repeat(5000);
+        let text = format!("a:\n{comments}b: 1\nc:\n  {comments}  - 2\n{comments}");
+        let value = Document::parse("x.yml", &text).unwrap().root.to_json();
+        assert_eq!(value, serde_json::json!({"a": null, "b": 1, "c": [2]}));
+    }
+
+    #[test]
     fn an_empty_file_is_an_empty_mapping() {
         assert!(Document::parse("x.yml", "---\n# nothing\n").unwrap().entries().unwrap().is_empty());
     }

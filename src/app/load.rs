@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use indexmap::IndexSet;
 
 use super::App;
+use super::unasked::not_known;
 use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::host::Facts;
 use crate::plan::{Call, Input, Lookups, NAMED, Overrides, Plan, Selection, UnusedVariables};
@@ -35,6 +36,7 @@ impl Loaded {
         let (options, control) = (&app.options, &app.control);
         let (roles, mut errors) = Roles::parsed(&options.roles)?;
         let sound = errors.is_empty();
+        let logins = app.typed_logins().await?.clone();
         let site = Site::load(
             &SiteOptions {
                 config_dir: options.config_dir.clone(),
@@ -45,6 +47,8 @@ impl Loaded {
                 home: Some(control.home.clone()),
                 environment: control.variables.clone(),
                 vault: app.vault_keys().await?.clone(),
+                password: logins.login,
+                become_password: logins.become_root,
             },
             roles.layers(),
         );
@@ -55,9 +59,8 @@ impl Loaded {
         if let Some(site) = &site {
             app.frontend.hide(&site.mask);
         }
-        let folder = site.as_ref().map_or_else(|| Ok(options.config_dir.join("config")), Site::overrides);
-        let overrides = folder.map_err(Error::from).and_then(|folder| Overrides::read(&folder));
-        let overrides = Error::collected(overrides, &mut errors)?;
+        let folder = site.as_ref().map_or_else(|| options.config_dir.join("config"), |site| site.overrides.clone());
+        let overrides = Error::collected(Overrides::read(&folder), &mut errors)?;
         let (Some(site), Some(overrides), true) = (site, overrides, errors.is_empty()) else {
             return Err(Error::Input(errors));
         };
@@ -183,8 +186,32 @@ impl Loaded {
     }
 
     /// The plan without any host having been asked, for files that are to be used.
+    ///
+    /// # Errors
+    /// Input errors; what is not known of hosts is one.
     pub(super) fn offline_plan(&self, hosts: &IndexSet<String>) -> Result<Plan> {
-        self.plan(&BTreeMap::new(), &self.unasked(false), hosts)
+        let scopes = self.unasked(false);
+        self.plan(&BTreeMap::new(), &scopes, hosts).map_err(|error| match error {
+            Error::Input(mut errors) => {
+                errors.retain(|error| error.kind != Kind::NotAsked);
+                errors.extend(not_known(&scopes.unasked()));
+                Error::Input(errors)
+            }
+            other => other,
+        })
+    }
+
+    /// What of a draft, which was made of these scopes, is not known where hosts are not asked.
+    pub(super) fn offline_errors(&self, drafted: &Scopes) -> Vec<InputError> {
+        let unasked = drafted.unasked();
+        if !unasked.facts {
+            return not_known(&unasked).into_iter().collect();
+        }
+        // Some template looks into facts: whether it needs them shows where there are none.
+        match self.offline_plan(&self.members()) {
+            Err(Error::Input(errors)) => errors,
+            _ => Vec::new(),
+        }
     }
 
     /// What deserves a word but stops nothing, after plans that looked for these files of the operator's.

@@ -37,6 +37,7 @@ pub mod inventory;
 pub mod lab;
 pub mod lint;
 mod load;
+mod logins;
 pub mod passwords;
 pub mod post_deploy;
 pub mod quickstart;
@@ -46,6 +47,7 @@ pub mod saved;
 mod scopes;
 pub mod status;
 mod strays;
+mod unasked;
 pub mod validate;
 pub mod vars;
 pub mod vault;
@@ -58,6 +60,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 pub use load::Loaded;
+pub use logins::Logins;
 pub use vault::Vault;
 
 use crate::error::{Error, Kind, Result};
@@ -74,6 +77,8 @@ pub struct App {
     pub control: ControlMachine,
     /// The passwords of encrypted files.
     pub vault: Vault,
+    /// Passwords of logins that are asked for.
+    pub logins: Logins,
     /// The command, as other runs are told of it.
     pub command: String,
     /// Cancelled when nothing new is to be started.
@@ -88,6 +93,7 @@ impl Default for App {
             options: Options::default(),
             control: ControlMachine::default(),
             vault: Vault::default(),
+            logins: Logins::default(),
             command: String::new(),
             stop: CancellationToken::new(),
             frontend: Arc::new(Unattended),

@@ -1,5 +1,7 @@
 //! All that can be known to be wrong with a site before a host is connected to.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{App, Loaded};
@@ -65,8 +67,19 @@ pub async fn validate(app: &App, each: bool) -> Result<Validated> {
     let hosts = loaded.site.hosts.len();
     let unused = loaded.unused_variables();
     let mut warnings = if each { unused.each() } else { unused.warnings() };
-    let (roles, others, problem) = match loaded.draft(&loaded.members()) {
-        Ok(plan) => (plan.roles(), loaded.other_warnings(&plan.lookups, usize::MAX), None),
+    let scopes = loaded.unasked(true);
+    let (roles, others, problem) = match loaded.plan(&BTreeMap::new(), &scopes, &loaded.members()) {
+        Ok(plan) => {
+            let (roles, mut others) = (plan.roles(), loaded.other_warnings(&plan.lookups, usize::MAX));
+            // It takes the most memory.
+            drop(plan);
+            let offline = loaded.offline_errors(&scopes);
+            others.extend(offline.into_iter().map(|error| InputError {
+                message: format!("`kolla genconfig --dir` would fail: {}", error.message),
+                ..error
+            }));
+            (roles, others, None)
+        }
         // Which files are read is not known then.
         Err(problem) => (Vec::new(), loaded.site.warnings(), Some(problem)),
     };

@@ -69,6 +69,14 @@ pub struct Global {
     #[arg(short = 'J', long, global = true, visible_alias = "ask-vault-pass")]
     pub ask_vault_password: bool,
 
+    /// Ask for the SSH password of hosts for which the inventory has no `ansible_password`
+    #[arg(short = 'k', long, global = true)]
+    pub ask_pass: bool,
+
+    /// Ask for the sudo password of hosts for which the inventory has no `ansible_become_password`
+    #[arg(short = 'K', long, global = true)]
+    pub ask_become_pass: bool,
+
     /// A folder of roles that override those in CONFIGDIR/roles and the built-in ones; may be repeated
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub roles: Vec<PathBuf>,

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::prompt::Person;
 use super::{Environment, Exit, Global};
-use crate::app::{App, Vault};
+use crate::app::{App, Logins, Vault};
 use crate::report::Screen;
 use crate::run::event::Summary;
 
@@ -32,6 +32,7 @@ impl Invocation {
             options: global.options(&environment),
             control: environment.control(),
             vault: Vault::of(global.vault(&environment)),
+            logins: Logins::asking(global.ask_pass, global.ask_become_pass),
             command,
             stop: stop.clone(),
             frontend: Arc::new(Person { screen: screen.clone(), stop }),

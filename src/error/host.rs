@@ -68,9 +68,20 @@ pub enum HostCause {
         /// What was tried.
         tried: String,
     },
+    /// The user has another password.
+    #[error("the password of `{user}` is refused (tried it, and {tried})")]
+    WrongPassword {
+        /// The login user.
+        user: String,
+        /// What else was tried.
+        tried: String,
+    },
     /// `sudo` needs a password or is not allowed.
     #[error("`sudo -n` refused: {0}")]
     NoSudo(String),
+    /// `sudo` takes another password, or is not allowed.
+    #[error("`sudo` with the password that is given refused: {0}")]
+    SudoPassword(String),
     /// The session ended while something was under way.
     #[error("the SSH session was lost: {0}")]
     Lost(String),
@@ -138,8 +149,8 @@ impl HostCause {
             Self::UnknownHostKey { .. } => Kind::HostKeyUnknown,
             Self::ChangedHostKey { .. } => Kind::HostKeyChanged,
             Self::RevokedHostKey { .. } => Kind::HostKeyRevoked,
-            Self::Refused { .. } => Kind::LoginRefused,
-            Self::NoSudo(_) => Kind::NoSudo,
+            Self::Refused { .. } | Self::WrongPassword { .. } => Kind::LoginRefused,
+            Self::NoSudo(_) | Self::SudoPassword(_) => Kind::NoSudo,
             Self::Lost(_) => Kind::SessionLost,
             Self::ForwardingRefused(_) => Kind::ForwardingRefused,
             Self::NoEngine(_) => Kind::NoEngine,
@@ -169,9 +180,19 @@ impl HostCause {
                 format!("if the host was reinstalled, remove {recorded} and run again")
             }
             Self::Refused { .. } => {
-                "set `ansible_user` and `ansible_ssh_private_key_file`, or load the key into an agent".into()
+                "set `ansible_user` and `ansible_ssh_private_key_file`, load the key into an agent, or give a password by \
+                 `ansible_password` or `--ask-pass`"
+                    .into()
             }
-            Self::NoSudo(_) => "allow passwordless sudo for the login user, or log in as root".into(),
+            Self::WrongPassword { .. } => {
+                "correct `ansible_user` and `ansible_password`, or what was typed for `--ask-pass`".into()
+            }
+            Self::NoSudo(_) => "give its password by `ansible_become_password` or `--ask-become-pass`, allow sudo without \
+                                one, or log in as root"
+                .into(),
+            Self::SudoPassword(_) => {
+                "correct `ansible_become_password`, or what was typed for `--ask-become-pass`".into()
+            }
             Self::NoEngine(_) => "run `kolla bootstrap-servers` first".into(),
             Self::EngineForbidden(_) => {
                 "let `ansible_become` be true, or add the user to the group that owns the socket".into()

@@ -61,6 +61,9 @@ UndefinedVariable "undefined-variable"
     "A template uses a variable, or a part of one, that is not set."
     "Correct its name, or set it in globals.yml or the inventory; a template may test it with `is defined` or give it a \
      `default`.";
+NotAsked "needs-facts"
+    "A value depends on facts of a host that was not asked, or did not answer."
+    "Give the host an address as `ansible_host`, or run a command that asks it.";
 EmptySecret "empty-secret"
     "A required secret has no value in passwords.yml."
     "Run `kolla genpwd`.";
@@ -131,11 +134,13 @@ HostKeyRevoked "host-key-revoked"
     "The SSH key of a host is marked as revoked."
     "Give the host another key.";
 LoginRefused "login-refused"
-    "The host accepted no SSH key."
-    "Set `ansible_user` and `ansible_ssh_private_key_file`, or load the key into an agent.";
+    "The host accepted no SSH key and no password."
+    "Set `ansible_user` and `ansible_ssh_private_key_file`, or load the key into an agent; or give the password by \
+     `ansible_password` or `--ask-pass`.";
 NoSudo "no-sudo"
-    "The login user cannot become root without a password."
-    "Allow it in sudoers, or log in as root.";
+    "The login user cannot become root: sudo wants a password that is not given, refuses the given one, or does not allow it."
+    "Give the password by `ansible_become_password` or `--ask-become-pass`, allow sudo without one in sudoers, or log in as \
+     root.";
 SessionLost "session-lost"
     "The SSH session ended during an operation."
     "Run again: finished operations are not repeated.";

@@ -54,8 +54,16 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     best(word, names.map(|name| (name, 1 + name.len().min(word.len()) / 4)))
 }
 
+/// The numbers in a name, as `1` of `control01`: with other ones it is the name of something else, and no slip.
+fn numbers(name: &str) -> impl Iterator<Item = &str> {
+    let digits = name.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    digits.map(|digits| digits.trim_start_matches('0'))
+}
+
 /// Of names that may be so many slips away each, the nearest one, the first by its letters where there are several.
 fn best<'a>(word: &str, names: impl Iterator<Item = (&'a str, usize)>) -> Option<&'a str> {
+    let same = |name: &&str| numbers(name).eq(numbers(word));
+    let names = names.filter(|(name, _)| same(name));
     let word: Vec<char> = word.chars().collect();
     let mut found: Option<(usize, &str)> = None;
     for (name, limit) in names {

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::login::Login;
 use super::session::Session;
 use crate::error::HostCause;
+use crate::shell::Secret;
 use crate::site::HostSpec;
 
 /// Sessions to jump hosts. Clones share them.
 #[derive(Clone, Default)]
 pub struct Bastions(Arc<Mutex<HashMap<Who, Cell>>>);
 
-/// Who logs in where: the login as it is written, and with which keys.
-type Who = (String, Vec<PathBuf>);
+/// Who logs in where: the login as it is written, with which keys and with which password.
+type Who = (String, Vec<PathBuf>, Option<Secret>);
 /// The session that was made last, or why none was; held while one is made.
 type Cell = Arc<tokio::sync::Mutex<Option<Result<Arc<Session>, HostCause>>>>;
 
@@ -23,7 +24,7 @@ impl Bastions {
     /// jump host that could not be reached is not tried for each of the hosts behind it.
     pub(super) async fn session(&self, spec: &HostSpec, login: &Login) -> Result<Option<Arc<Session>>, HostCause> {
         let Some(jump) = spec.jump.as_deref() else { return Ok(None) };
-        let who = (format!("{}@{jump}", jump.user), jump.key_files.clone());
+        let who = (format!("{}@{jump}", jump.user), jump.key_files.clone(), jump.password.clone());
         let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(who).or_default().clone();
         let mut made = cell.lock().await;
         if let Some(Ok(session)) = &*made

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::docker::{Access, Engine};
+use super::docker::Engine;
 use super::http::{self, place};
 use super::wire::{self, Command, OpenFailure, Reply, Wire};
 use super::{
@@ -38,11 +38,11 @@ pub(super) struct Connected {
 }
 
 impl Connected {
-    pub(super) fn new(name: &str, wire: Arc<dyn Wire>, access: Access, observe: Option<Observe>) -> Result<Self> {
-        let socket = access.socket().to_owned();
-        let engine = Engine::new(wire.clone(), access)
+    pub(super) fn new(name: &str, wire: Arc<dyn Wire>, socket: &str, observe: Option<Observe>) -> Result<Self> {
+        let engine = Engine::new(wire.clone(), socket)
             .map_err(|cause| Error::host(name, "prepare the engine's client", cause))?;
         let token = uuid::Uuid::new_v4().simple().to_string();
+        let socket = socket.to_owned();
         Ok(Self { name: name.to_owned(), wire, engine, socket, observe, token, puts: Mutex::default() })
     }
 
@@ -72,17 +72,17 @@ impl Connected {
     }
 
     async fn script(&self, text: &str, stdin: &[u8]) -> Answer<Output> {
-        self.command(wire::script(self.wire.sudo(), text, stdin)).await.map(|reply| reply.output)
+        self.command(wire::script(self.wire.root(), text, stdin)).await.map(|reply| reply.output)
     }
 
     async fn command(&self, command: Command) -> Answer<Reply> {
         let reply = self.wire.exec(command).await?;
-        Ok(Reply { output: wire::started(self.wire.sudo(), reply.output)?, ..reply })
+        Ok(Reply { output: wire::started(self.wire.root(), reply.output)?, ..reply })
     }
 
     /// The look's script and, at once, the containers.
     async fn look_once(&self, ask: &LookRequest, note: Option<&LeaseNote>) -> Answer<(Look, Reply)> {
-        let mut command = wire::script(self.wire.sudo(), &look::script(ask, &self.socket, note), &[]);
+        let mut command = wire::script(self.wire.root(), &look::script(ask, &self.socket, note), &[]);
         command.stays_after = note.map(|_| look::ANSWERED);
         let began = epoch_ms();
         let from = Instant::now();
@@ -185,7 +185,7 @@ impl Machine for Connected {
 
     async fn lease(&self, note: &LeaseNote, patience: Duration) -> Result<Grant> {
         let request = || async {
-            let mut command = wire::script(self.wire.sudo(), &look::lease_script(note, patience), &[]);
+            let mut command = wire::script(self.wire.root(), &look::lease_script(note, patience), &[]);
             command.stays_after = Some(look::ANSWERED);
             let Reply { output, lease, .. } = within(limit::READ + patience, self.command(command)).await?;
             look::grant(&output.stdout, lease)

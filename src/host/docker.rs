@@ -32,34 +32,11 @@ use super::{
 };
 use crate::error::HostCause;
 
-/// How the engine is reached.
-#[derive(Debug, Clone)]
-pub(super) enum Access {
-    /// Its socket.
-    Socket(String),
-    /// Its socket, by a command of root's.
-    Sudo(String),
-}
-
-impl Access {
-    /// By root, whoever the login user is.
-    pub(super) fn of_root(sudo: bool, socket: &str) -> Self {
-        if sudo { Self::Sudo(socket.to_owned()) } else { Self::Socket(socket.to_owned()) }
-    }
-
-    /// The engine's socket.
-    pub(super) fn socket(&self) -> &str {
-        match self {
-            Self::Socket(socket) | Self::Sudo(socket) => socket,
-        }
-    }
-}
-
 /// The engine of one host.
 pub(super) struct Engine {
     docker: Docker,
     wire: Arc<dyn Wire>,
-    access: Access,
+    socket: String,
     requests: Arc<AtomicU64>,
     /// The last stream was refused before it was open.
     refused: Arc<AtomicBool>,
@@ -72,14 +49,13 @@ pub(super) struct Engine {
 type Answer<T> = Result<T, HostCause>;
 
 impl Engine {
-    pub(super) fn new(wire: Arc<dyn Wire>, access: Access) -> Answer<Self> {
-        let (idle, limit) = match access {
-            Access::Socket(_) => (8, Duration::from_secs(4)),
-            // Each of these holds one of the few session channels.
-            Access::Sudo(_) => (1, Duration::from_secs(1)),
-        };
+    pub(super) fn new(wire: Arc<dyn Wire>, socket: &str) -> Answer<Self> {
+        // By sudo, each holds one of the few session channels.
+        let by_sudo = wire.root().by_sudo();
+        let (idle, limit) = if by_sudo { (1, Duration::from_secs(1)) } else { (8, Duration::from_secs(4)) };
+        let socket = socket.to_owned();
         let refused = Arc::new(AtomicBool::new(false));
-        let connector = Connector { wire: wire.clone(), access: access.clone(), refused: refused.clone() };
+        let connector = Connector { wire: wire.clone(), socket: socket.clone(), refused: refused.clone() };
         let made = move || {
             Client::builder(TokioExecutor::new())
                 .pool_max_idle_per_host(idle)
@@ -114,7 +90,7 @@ impl Engine {
             bollard::API_DEFAULT_VERSION,
         );
         let docker = docker.map_err(|error| HostCause::Answer(error.to_string()))?;
-        Ok(Self { docker, wire, access, requests, refused, server, forget })
+        Ok(Self { docker, wire, socket, requests, refused, server, forget })
     }
 
     /// Streams that are kept open for the next request are used no more: the session under them ends.
@@ -402,7 +378,7 @@ impl Engine {
 
     /// Of what failed below the API: the wire's own error is somewhere among its sources.
     fn transport_cause(&self, error: &BollardError) -> HostCause {
-        let socket = self.access.socket().to_owned();
+        let socket = self.socket.clone();
         let mut source: Option<&(dyn StdError + 'static)> = Some(error);
         let mut deepest = String::new();
         while let Some(error) = source {
@@ -445,7 +421,7 @@ async fn end(docker: &Docker, wire: &dyn Wire, exec: &str) {
              end TERM\nfor i in 1 2 3 4 5; do kill -0 {pid} 2>/dev/null || exit 0; sleep 1; done\nend KILL\n"
         );
         // One that does not hear of it goes on; the error that is told names it.
-        let _ = wire.exec(wire::script(wire.sudo(), &script, &[])).await;
+        let _ = wire.exec(wire::script(wire.root(), &script, &[])).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Processes on this machine: the only place that starts them.
 #![allow(clippy::disallowed_types)]
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use tokio::process::Child;
 
 use super::lease::{HEARTBEAT, Lease};
 use super::output::Output;
-use super::wire;
+use super::wire::{self, Root};
 use crate::error::{Error, Result};
 
 /// A command to run on this machine.
@@ -25,22 +25,21 @@ pub struct Local {
     argv: Vec<String>,
     stdin: Vec<u8>,
     env: Vec<(String, String)>,
-    /// In a process group of its own; by `sudo` or not.
-    apart: Option<bool>,
+    /// In a process group of its own, as root that is reached so.
+    apart: Option<Root>,
 }
 
 /// The processes of a command, and what that has said: ended where nobody waits for it any more.
-#[derive(Default)]
 struct Group {
     id: Option<Pid>,
-    sudo: bool,
+    root: Root,
     said: Vec<u8>,
 }
 
 impl Group {
-    fn of(child: &Child, apart: Option<bool>) -> Self {
+    fn of(child: &Child, apart: Option<&Root>) -> Self {
         let id = child.id().filter(|_| apart.is_some()).and_then(|id| i32::try_from(id).ok());
-        Self { id: id.map(Pid::from_raw), sudo: apart == Some(true), said: Vec::new() }
+        Self { id: id.map(Pid::from_raw), root: apart.cloned().unwrap_or(Root::Login), said: Vec::new() }
     }
 
     /// It has ended, or stays: what it has said.
@@ -53,10 +52,15 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let Some(group) = self.id else { return };
-        match wire::ending(self.sudo, &self.said) {
+        match wire::ending(&self.root, &self.said) {
             Some(end) => {
-                let line = format!("({}) </dev/null >/dev/null 2>&1 &", end.line);
-                let _ = std::process::Command::new("/bin/sh").args(["-c", &line]).status();
+                // What runs in the background would else have no stdin.
+                let line = format!("exec 3<&0; ({}) <&3 >/dev/null 2>&1 &", end.line);
+                let started = std::process::Command::new("/bin/sh").args(["-c", &line]).stdin(Stdio::piped()).spawn();
+                if let Ok(mut child) = started {
+                    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(&end.stdin));
+                    let _ = child.wait();
+                }
             }
             // Not even begun. They may just have ended.
             None => drop(killpg(group, Signal::SIGKILL)),
@@ -87,8 +91,8 @@ impl Local {
     /// The same command in a process group of its own: what the terminal sends, as for Ctrl-C, is for this program, which
     /// finishes what it has begun; and where nobody waits for it any more, it ends with all that it has started.
     #[must_use]
-    pub(super) fn apart(mut self, sudo: bool) -> Self {
-        self.apart = Some(sudo);
+    pub(super) fn apart(mut self, root: Root) -> Self {
+        self.apart = Some(root);
         self
     }
 
@@ -108,7 +112,7 @@ impl Local {
             command.process_group(0);
         }
         let mut child = command.spawn().map_err(|error| Error::local(act(), error))?;
-        let mut group = Group::of(&child, self.apart);
+        let mut group = Group::of(&child, self.apart.as_ref());
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let bytes = self.stdin.clone();
         let feed = async move {
@@ -150,7 +154,7 @@ impl Local {
         let (Some(mut stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::local("start a command", "it has no stdin or stdout"));
         };
-        let mut group = Group::of(&child, self.apart);
+        let mut group = Group::of(&child, self.apart.as_ref());
         // The input is a script: read before anything is written.
         let _ = stdin.write_all(&self.stdin).await;
         while !group.said.ends_with(end) {

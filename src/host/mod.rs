@@ -5,6 +5,7 @@
 //! Nothing here knows of roles, plans or operations.
 
 pub mod apt;
+mod authentication;
 mod bastion;
 mod channel;
 mod connected;

@@ -2,24 +2,22 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, DisconnectReason, Handle, Msg};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
-use russh::keys::ssh_key::{HashAlg, PublicKey};
-use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+use russh::keys::PublicKeyOrCertificate;
+use russh::keys::ssh_key::HashAlg;
 use russh::{Channel, ChannelId, ChannelOpenFailure, Preferred, cipher};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore, oneshot};
 
+use super::authentication::{NotIn, log_in};
 use super::channel::{self, ChannelIo};
 use super::known_hosts::{self, Known, Verdict};
 use super::login::Login;
-use super::wire::{self, Command, Duplex, OpenFailure, Reply, Stream};
+use super::wire::{self, Command, Duplex, OpenFailure, Reply, Root, Stream};
 use crate::error::HostCause;
 use crate::site::HostSpec;
 
@@ -231,16 +229,27 @@ impl Session {
                 },
             }
         })?;
-        log_in(&mut handle, spec, login).await?;
-        let streams = if spec.sudo() { COMMAND_STREAMS } else { 0 };
-        Ok(Self {
+        log_in(&mut handle, spec, login).await.map_err(|failure| match failure {
+            NotIn::Refused(cause) => cause.into(),
+            NotIn::Ended(error) => NoSession {
+                dropped: went_away(&error),
+                cause: HostCause::Unreachable(format!("the session ended while logging in: {}", words(&error))),
+            },
+        })?;
+        let root = Root::of(spec);
+        let streams = if root.by_sudo() { COMMAND_STREAMS } else { 0 };
+        let session = Self {
             handle: Arc::new(handle),
             channels: Arc::new(Semaphore::new(SESSION_CHANNELS - streams)),
             streams: Arc::new(Semaphore::new(streams)),
             told,
             tcp: tokio::sync::Mutex::default(),
             _bastion: bastion,
-        })
+        };
+        if let Some(trial) = root.trial() {
+            wire::started(&root, session.exec(trial).await?.output)?;
+        }
+        Ok(session)
     }
 
     /// Ends it, and with it what still goes through it.
@@ -264,7 +273,7 @@ impl Session {
         let Ok(permit) = self.channels.clone().acquire_owned().await else { return Err(self.loss()) };
         let (handle, told) = (self.handle.clone(), self.told.clone());
         let (sender, answer) = oneshot::channel();
-        let sudo = command.sudo;
+        let root = command.root.clone();
         tokio::spawn(async move {
             let given_up = match session_channel(&handle).await {
                 Ok(channel) => channel::run(channel, command, sender, || loss(&told)).await,
@@ -276,7 +285,7 @@ impl Session {
                 }
             };
             drop(permit);
-            if let Some(end) = given_up.and_then(|said| wire::ending(sudo, &said))
+            if let Some(end) = given_up.and_then(|said| wire::ending(&root, &said))
                 && let Ok(channel) = session_channel(&handle).await
             {
                 let (sender, _ended) = oneshot::channel();
@@ -293,15 +302,16 @@ impl Session {
         opened.map_err(|error| self.refusal(&error))
     }
 
-    /// Starts a command whose stdin and stdout are the stream.
-    pub(super) async fn open_command(&self, line: &str) -> Result<Stream, OpenFailure> {
+    /// Starts a command whose stdin and stdout are the stream, once it was given its first input.
+    pub(super) async fn open_command(&self, line: &str, input: &[u8]) -> Result<Stream, OpenFailure> {
         let Ok(permit) = self.streams.clone().acquire_owned().await else {
             return Err(OpenFailure::Session(self.loss()));
         };
-        let (handle, told, line) = (self.handle.clone(), self.told.clone(), line.to_owned());
+        let (handle, told, line, input) = (self.handle.clone(), self.told.clone(), line.to_owned(), input.to_owned());
         let opened = tokio::spawn(async move {
             let channel = session_channel(&handle).await?;
             channel.exec(true, line).await?;
+            channel.data(&input[..]).await?;
             Ok::<_, russh::Error>(Box::new(ChannelIo::new(channel, Some(permit), move || loss(&told))) as Stream)
         });
         match opened.await {
@@ -433,79 +443,4 @@ async fn dial(spec: &HostSpec, bastion: Option<&Session>) -> Result<Box<dyn Dupl
     })?;
     let _ = stream.set_nodelay(true);
     Ok(Box::new(stream))
-}
-
-/// Tries the host's key files, then the agent's keys, until one is accepted.
-async fn log_in(handle: &mut Handle<Client>, spec: &HostSpec, login: &Login) -> Result<(), NoSession> {
-    let mut tried = Vec::new();
-    let gone = |error: &russh::Error| NoSession {
-        dropped: went_away(error),
-        cause: HostCause::Unreachable(format!("the session ended while logging in: {}", words(error))),
-    };
-    let mut agent = None;
-    let mut held = Vec::new();
-    if let Some(socket) = &login.agent_socket {
-        match AgentClient::connect_uds(socket).await {
-            Ok(mut client) => {
-                held = client.request_identities().await.unwrap_or_default();
-                agent = Some(client);
-            }
-            Err(error) => tried.push(format!("agent {}: {error}", socket.display())),
-        }
-    }
-    let mut used: Vec<PublicKey> = Vec::new();
-    for file in &spec.key_files {
-        match load(file).await {
-            Ok(key) => {
-                tried.push(file.display().to_string());
-                used.push(key.public_key().clone());
-                let hash = rsa_hash(handle, key.public_key()).await;
-                let key = PrivateKeyWithHashAlg::new(Arc::new(key), hash);
-                let answer = handle.authenticate_publickey(&spec.user, key).await.map_err(|error| gone(&error))?;
-                if answer.success() {
-                    return Ok(());
-                }
-            }
-            Err(russh::keys::Error::KeyIsEncrypted) => {
-                tried.push(format!("{}: encrypted, not in the agent", file.display()));
-            }
-            Err(russh::keys::Error::IO(error)) if error.kind() == io::ErrorKind::NotFound => {
-                tried.push(format!("{}: no such file", file.display()));
-            }
-            Err(error) => tried.push(format!("{}: {error}", file.display())),
-        }
-    }
-    if let Some(agent) = &mut agent {
-        tried.push(crate::error::numbered(held.len(), "key") + " of the agent");
-        for identity in held {
-            let AgentIdentity::PublicKey { key, .. } = identity else { continue };
-            if used.iter().any(|known| known.key_data() == key.key_data()) {
-                continue;
-            }
-            let hash = rsa_hash(handle, &key).await;
-            let answer = handle.authenticate_publickey_with(&spec.user, key, hash, agent).await;
-            // A key that the agent does not sign with (not confirmed, say) leaves the next one to be tried.
-            if answer.is_ok_and(|answer| answer.success()) {
-                return Ok(());
-            }
-            if handle.is_closed() {
-                break;
-            }
-        }
-    }
-    let tried = if tried.is_empty() { "no key at all".into() } else { tried.join(", ") };
-    Err(HostCause::Refused { user: spec.user.clone(), tried }.into())
-}
-
-async fn load(file: &Path) -> Result<russh::keys::PrivateKey, russh::keys::Error> {
-    let text = tokio::fs::read_to_string(file).await?;
-    russh::keys::decode_secret_key(&text, None)
-}
-
-/// What an RSA key signs with; asking costs a round trip, so only for one.
-async fn rsa_hash(handle: &Handle<Client>, key: &PublicKey) -> Option<HashAlg> {
-    if !key.algorithm().is_rsa() {
-        return None;
-    }
-    handle.best_supported_rsa_hash().await.ok().flatten().unwrap_or(Some(HashAlg::Sha256))
 }

@@ -7,10 +7,9 @@ use async_trait::async_trait;
 
 use super::bastion::Bastions;
 use super::connected::Connected;
-use super::docker::Access;
 use super::login::Login;
 use super::session::Session;
-use super::wire::{Command, OpenFailure, Reply, Stream, Wire};
+use super::wire::{Command, OpenFailure, Reply, Root, Stream, Wire};
 use super::{Machine, Observe};
 use crate::error::{Error, HostCause, HostError, Result};
 use crate::site::HostSpec;
@@ -18,7 +17,7 @@ use crate::site::HostSpec;
 /// Connects to one host and logs in, through its jump host where it has one.
 ///
 /// # Errors
-/// When it cannot be reached, its key is not the recorded one, or no key of ours is accepted.
+/// When it cannot be reached, its key is not the recorded one, or no key or password of ours is accepted.
 pub async fn connect(
     spec: &HostSpec,
     login: &Login,
@@ -28,6 +27,7 @@ pub async fn connect(
     let bastion = bastions.session(spec, login).await.map_err(|cause| failed(spec, cause))?;
     let session = Session::open(spec, login, bastion).await.map_err(|cause| failed(spec, cause))?;
     let wire = Arc::new(Ssh {
+        root: Root::of(spec),
         spec: spec.clone(),
         login: login.clone(),
         bastions: bastions.clone(),
@@ -35,9 +35,7 @@ pub async fn connect(
         dead: tokio::sync::Mutex::default(),
         requests: AtomicU64::new(0),
     });
-    // sshd opens sockets as the login user, who may not use the engine's.
-    let engine = Access::of_root(spec.sudo(), &spec.engine_socket);
-    Ok(Arc::new(Connected::new(&spec.name, wire, engine, observe)?))
+    Ok(Arc::new(Connected::new(&spec.name, wire, &spec.engine_socket, observe)?))
 }
 
 fn failed(spec: &HostSpec, cause: HostCause) -> Error {
@@ -52,6 +50,7 @@ fn failed(spec: &HostSpec, cause: HostCause) -> Error {
 
 /// A host over SSH, with whatever session it has now: none while it rests.
 struct Ssh {
+    root: Root,
     spec: HostSpec,
     login: Login,
     bastions: Bastions,
@@ -106,8 +105,8 @@ impl Wire for Ssh {
         self.session().await.map_err(OpenFailure::Session)?.open_socket(path).await
     }
 
-    async fn open_command(&self, line: &str) -> Result<Stream, OpenFailure> {
-        self.session().await.map_err(OpenFailure::Session)?.open_command(line).await
+    async fn open_command(&self, line: &str, input: &[u8]) -> Result<Stream, OpenFailure> {
+        self.session().await.map_err(OpenFailure::Session)?.open_command(line, input).await
     }
 
     async fn open_tcp(&self, address: &str, port: u16) -> Result<Stream, OpenFailure> {
@@ -120,8 +119,8 @@ impl Wire for Ssh {
         self.now().filter(|now| now.lost()).map(|now| now.loss())
     }
 
-    fn sudo(&self) -> bool {
-        self.spec.sudo()
+    fn root(&self) -> &Root {
+        &self.root
     }
 
     fn requests(&self) -> u64 {

@@ -6,6 +6,7 @@
 
 mod engine;
 mod lease;
+mod passwords;
 mod registry;
 
 use std::fs;
@@ -22,7 +23,7 @@ use super::ssh;
 use super::*;
 use crate::error::Result;
 use crate::error::{Error, HostCause};
-use crate::site::{ENGINE_SOCKET, HostSpec};
+use crate::site::HostSpec;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -58,10 +59,10 @@ impl Sshd {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        // With SHLVL bash does not think that sshd started it, and reads no .bashrc, however slow that may be.
+        // Of two values the first one counts. With SHLVL bash does not think that sshd started it, and reads no .bashrc, however slow that may be.
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPasswordAuthentication no\nSetEnv SHLVL=2\n{options}\n",
+             StrictModes no\nSetEnv SHLVL=2\n{options}\nUsePAM no\nPasswordAuthentication no\n",
             at("host").display(),
             at("authorized").display(),
         );
@@ -128,6 +129,11 @@ impl Sshd {
 /// Keys of hosts are learned.
 fn learning() -> Login {
     Login { accept_new_host_keys: true, ..Login::default() }
+}
+
+/// This machine without sshd.
+fn this_machine() -> HostSpec {
+    HostSpec { local: true, ..HostSpec::new("localhost", "localhost") }
 }
 
 async fn connect(spec: &HostSpec) -> Result<Arc<dyn Machine>> {
@@ -252,7 +258,7 @@ async fn a_script_that_hangs_is_given_up_and_ended() {
     assert_eq!(machine.run("echo on", b"").await.unwrap().text(), "on\n");
 
     // All that it has started ends with it, over SSH and on this machine.
-    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let here = here::connect(&this_machine(), None).unwrap();
     for (machine, name) in [(machine, "ssh"), (here, "here")] {
         let pid = server.at(name);
         let script = format!("sleep 60 >/dev/null & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
@@ -339,7 +345,7 @@ async fn a_lost_session_is_made_anew_for_reads_and_told_for_writes() {
 async fn scripts_and_files_over_both_wires() {
     let server = Sshd::new("");
     let over_ssh = server.machine("control01").await;
-    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let here = here::connect(&this_machine(), None).unwrap();
     for (machine, name) in [(over_ssh, "ssh"), (here, "here")] {
         let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
         let echoed = machine.run("cat; echo done >&2; exit 3", &bytes).await.unwrap();

@@ -7,13 +7,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Machine as _;
 use super::connected::Connected;
-use super::docker::Access;
 use super::local::Local;
-use super::wire::{self, Command, OpenFailure, Reply, Stream, Wire};
+use super::wire::{self, Command, OpenFailure, Reply, Root, Stream, Wire};
 use crate::error::{Error, HostCause};
 
 /// A wire that opens nothing.
-struct Closed(OpenFailure);
+struct Closed(OpenFailure, Root);
 
 #[async_trait]
 impl Wire for Closed {
@@ -25,7 +24,7 @@ impl Wire for Closed {
         Err(self.0.clone())
     }
 
-    async fn open_command(&self, _: &str) -> Result<Stream, OpenFailure> {
+    async fn open_command(&self, _: &str, _: &[u8]) -> Result<Stream, OpenFailure> {
         // As a command ends that says why by its exit code.
         let code = if matches!(self.0, OpenFailure::NoProgram) { 69 } else { 66 };
         Ok(Box::new(Local::new(["/bin/sh", "-c", &format!("exit {code}")]).stream().unwrap()))
@@ -39,8 +38,8 @@ impl Wire for Closed {
         None
     }
 
-    fn sudo(&self) -> bool {
-        false
+    fn root(&self) -> &Root {
+        &self.1
     }
 
     fn requests(&self) -> u64 {
@@ -49,8 +48,8 @@ impl Wire for Closed {
 }
 
 async fn told(failure: OpenFailure, sudo: bool) -> HostCause {
-    let access = Access::of_root(sudo, "/run/engine.sock");
-    let machine = Connected::new("control01", Arc::new(Closed(failure)), access, None).unwrap();
+    let root = if sudo { Root::Sudo(None) } else { Root::Login };
+    let machine = Connected::new("control01", Arc::new(Closed(failure, root)), "/run/engine.sock", None).unwrap();
     match machine.containers().await.unwrap_err() {
         Error::Host(error) => error.cause,
         other => panic!("{other}"),
@@ -74,7 +73,7 @@ async fn chosen(programs: &[&str], socket: &str) -> String {
     }
     let there = folder.path().join(socket);
     let _listener = std::os::unix::net::UnixListener::bind(&there).unwrap();
-    let line = wire::to_socket(there.to_str().unwrap());
+    let line = wire::to_socket(&Root::Sudo(None), there.to_str().unwrap());
     let as_root = line.strip_prefix("sudo -n ").unwrap();
     let mut stream =
         Local::new(["/bin/sh", "-c", as_root]).env("PATH", folder.path().to_str().unwrap()).stream().unwrap();

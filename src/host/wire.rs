@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use super::{Lease, Output};
 use crate::error::HostCause;
-use crate::shell;
+use crate::shell::{self, Secret};
+use crate::site::HostSpec;
 
 /// Bytes both ways.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -61,8 +62,61 @@ pub(super) struct Command {
     /// The command has answered when its stdout ends with this. If it does not end by then, it stays, with its stdin open
     /// and a byte on it now and then, as the holder of a lease.
     pub(super) stays_after: Option<&'static [u8]>,
-    /// It runs by `sudo -n`, and so has to be ended.
-    pub(super) sudo: bool,
+    /// It is one of root's, and so has to be ended.
+    pub(super) root: Root,
+}
+
+/// How root is reached from a login.
+#[derive(Debug, Clone)]
+pub(super) enum Root {
+    /// The login user's own shell is what there is.
+    Login,
+    /// By sudo, which wants no password or this one.
+    Sudo(Option<Secret>),
+}
+
+/// A line that ends what sudo is told: no password is this one.
+const TOLD: &str = "\u{1}";
+
+impl Root {
+    /// How root is reached on a host.
+    pub(super) fn of(spec: &HostSpec) -> Self {
+        if spec.sudo() { Self::Sudo(spec.become_password.clone()) } else { Self::Login }
+    }
+
+    /// By sudo, or not.
+    pub(super) fn by_sudo(&self) -> bool {
+        matches!(self, Self::Sudo(_))
+    }
+
+    /// A command that runs a script of root's, whatever the login shell is.
+    fn shell(&self, script: &str) -> String {
+        match self {
+            Self::Login => format!("/bin/sh -c {}", shell::quote(script)),
+            Self::Sudo(None) => format!("sudo -n /bin/sh -c {}", shell::quote(script)),
+            // The password comes over stdin. Where sudo wants none, it is still there.
+            Self::Sudo(Some(_)) => {
+                let skip = format!("while IFS= read -r told && [ \"$told\" != {TOLD} ]; do :; done; unset told");
+                format!("sudo -S -p '' /bin/sh -c {}", shell::quote(&format!("{skip}\n{script}")))
+            }
+        }
+    }
+
+    /// What comes over stdin before the input of such a command.
+    pub(super) fn told(&self) -> Vec<u8> {
+        match self {
+            Self::Sudo(Some(password)) => format!("{}\n{TOLD}\n", password.reveal()).into_bytes(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A command that shows whether the password is the right one; none where there is none. sudo asks again for a wrong
+    /// one, and would take what comes next for another try: here nothing comes.
+    pub(super) fn trial(&self) -> Option<Command> {
+        let Self::Sudo(Some(password)) = self else { return None };
+        let trial = script(self, "", &[]);
+        Some(Command { stdin: format!("{}\n", password.reveal()).into_bytes(), ..trial })
+    }
 }
 
 /// A way to a machine.
@@ -72,14 +126,14 @@ pub(super) trait Wire: Send + Sync {
     async fn exec(&self, command: Command) -> Result<Reply, HostCause>;
     /// Connects to a Unix socket of the machine.
     async fn open_socket(&self, path: &str) -> Result<Stream, OpenFailure>;
-    /// Starts a command whose stdin and stdout are the stream.
-    async fn open_command(&self, line: &str) -> Result<Stream, OpenFailure>;
+    /// Starts a command whose stdin and stdout are the stream, once it was given its first input.
+    async fn open_command(&self, line: &str, input: &[u8]) -> Result<Stream, OpenFailure>;
     /// Connects to a TCP port as the machine sees it.
     async fn open_tcp(&self, address: &str, port: u16) -> Result<Stream, OpenFailure>;
     /// Why the session that streams go through has ended, if it has and is not yet made anew.
     fn lost(&self) -> Option<HostCause>;
-    /// Root is reached by `sudo -n`.
-    fn sudo(&self) -> bool;
+    /// How root is reached.
+    fn root(&self) -> &Root;
     /// Requests so far: commands and TCP streams.
     fn requests(&self) -> u64;
     /// Ends the session until the next request.
@@ -93,19 +147,21 @@ const NO_PROGRAM: u32 = 69;
 /// A command that copies between its stdin and stdout and a socket of root's, with whatever program the host has for that:
 /// an engine's own client, or else socat, which cuts an answer that comes more than half a second after the question has
 /// ended. Podman before 4.0 is no such client.
-pub(super) fn to_socket(socket: &str) -> String {
+pub(super) fn to_socket(root: &Root, socket: &str) -> String {
     let clients = if socket.contains("podman") { "podman docker socat" } else { "docker socat podman" };
     let script = format!(
-        "[ -S \"$1\" ] || exit {NO_SOCKET}\n\
+        "socket={}\n\
+         [ -S \"$socket\" ] || exit {NO_SOCKET}\n\
          for program in {clients}; do command -v $program >/dev/null || continue\n\
          case $program in\n\
-         docker) exec docker -H \"unix://$1\" system dial-stdio ;;\n\
+         docker) exec docker -H \"unix://$socket\" system dial-stdio ;;\n\
          podman) case $(podman system dial-stdio --help 2>/dev/null) in\n\
-         *dial-stdio*) exec podman --url \"unix://$1\" system dial-stdio ;; esac ;;\n\
-         socat) exec socat - \"UNIX-CONNECT:$1\" ;;\n\
-         esac\ndone\nexit {NO_PROGRAM}\n"
+         *dial-stdio*) exec podman --url \"unix://$socket\" system dial-stdio ;; esac ;;\n\
+         socat) exec socat - \"UNIX-CONNECT:$socket\" ;;\n\
+         esac\ndone\nexit {NO_PROGRAM}\n",
+        shell::quote(socket)
     );
-    format!("sudo -n /bin/sh -c {} sh {}", shell::quote(&script), shell::quote(socket))
+    root.shell(&script)
 }
 
 /// Why such a command ended before anything came of it.
@@ -125,13 +181,12 @@ const STARTED: &[u8] = b"\x01kolla ";
 
 /// A command that runs a script as root, whatever the login shell is: the script comes over stdin, before its own
 /// input, so that it is in no list of processes and needs no quoting.
-pub(super) fn script(sudo: bool, script: &str, stdin: &[u8]) -> Command {
-    let root = if sudo { "sudo -n " } else { "" };
+pub(super) fn script(root: &Root, script: &str, stdin: &[u8]) -> Command {
     // sshd gives each command a group of its own, sudo maybe one of its own in that.
     let group = "read -r _ _ _ _ group _ </proc/$$/stat";
-    let line =
-        format!(r#"{root}/bin/sh -c '{group}; printf "\1kolla %s\n" "$group"; eval "$(head -c {})"'"#, script.len());
-    Command { line, stdin: [script.as_bytes(), stdin].concat(), stays_after: None, sudo }
+    let line = root.shell(&format!(r#"{group}; printf "\1kolla %s\n" "$group"; eval "$(head -c {})""#, script.len()));
+    let stdin = [&root.told(), script.as_bytes(), stdin].concat();
+    Command { line, stdin, stays_after: None, root: root.clone() }
 }
 
 /// Where in a script's output its mark is: its process group, and what the script itself has said.
@@ -142,23 +197,22 @@ fn mark(said: &[u8]) -> Option<(&str, usize)> {
 }
 
 /// A command that ends a script that nobody waits for any more, with all that it has started, by what it has said so far.
-pub(super) fn ending(sudo: bool, said: &[u8]) -> Option<Command> {
+pub(super) fn ending(root: &Root, said: &[u8]) -> Option<Command> {
     let group: u32 = mark(said)?.0.parse().ok().filter(|group| *group > 1)?;
-    let root = if sudo { "sudo -n " } else { "" };
     // It gets a moment to remove what it has made on the way.
-    let line = format!("{root}/bin/sh -c 'kill -s TERM -- -{group} && sleep 2 && kill -s KILL -- -{group}'");
-    Some(Command { line, stdin: Vec::new(), stays_after: None, sudo })
+    let line = root.shell(&format!("kill -s TERM -- -{group} && sleep 2 && kill -s KILL -- -{group}"));
+    Some(Command { line, stdin: root.told(), stays_after: None, root: root.clone() })
 }
 
 /// The output of a script without what came before it; an error where it was not even started.
-pub(super) fn started(sudo: bool, mut output: Output) -> Result<Output, HostCause> {
+pub(super) fn started(root: &Root, mut output: Output) -> Result<Output, HostCause> {
     let Some((_, begin)) = mark(&output.stdout) else {
         let words = output.stderr.lines().rfind(|line| !line.trim().is_empty());
         let words = words.map_or_else(|| output.text(), str::to_owned).trim().to_owned();
-        return Err(if sudo {
-            HostCause::NoSudo(words)
-        } else {
-            HostCause::Answer(format!("the login shell does not run `/bin/sh`: {words}"))
+        return Err(match root {
+            Root::Sudo(None) => HostCause::NoSudo(words),
+            Root::Sudo(Some(_)) => HostCause::SudoPassword(words),
+            Root::Login => HostCause::Answer(format!("the login shell does not run `/bin/sh`: {words}")),
         });
     };
     output.stdout.drain(..begin);
@@ -167,17 +221,46 @@ pub(super) fn started(sudo: bool, mut output: Output) -> Result<Output, HostCaus
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::super::local::Local;
     use super::*;
 
     #[test]
     fn a_script_is_ended_by_the_group_that_it_told() {
-        let end = |sudo, said: &str| ending(sudo, said.as_bytes()).map(|command| command.line);
+        let end = |root: &Root, said: &str| ending(root, said.as_bytes()).map(|command| command.line);
         let line = "/bin/sh -c 'kill -s TERM -- -4711 && sleep 2 && kill -s KILL -- -4711'";
-        assert_eq!(end(false, "motd\n\x01kolla 4711\nits own words").as_deref(), Some(line));
-        assert_eq!(end(true, "\x01kolla 4711\n"), Some(format!("sudo -n {line}")));
+        assert_eq!(end(&Root::Login, "motd\n\x01kolla 4711\nits own words").as_deref(), Some(line));
+        assert_eq!(end(&Root::Sudo(None), "\x01kolla 4711\n"), Some(format!("sudo -n {line}")));
         for unknown in ["", "motd\n", "\x01kolla 47", "\x01kolla \n", "\x01kolla 1\n", "\x01kolla 0\n", "\x01kolla x\n"]
         {
-            assert_eq!(end(false, unknown), None);
+            assert_eq!(end(&Root::Login, unknown), None);
+        }
+    }
+
+    /// As sudo does it: one that wants the password takes the first line, another one does not.
+    #[tokio::test]
+    async fn a_password_for_sudo_is_in_no_command_line_and_left_out_of_the_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::Sudo(Some(Secret::new("p w\\'$\"")));
+        let takes = "IFS= read -r given; [ \"$given\" = \"p w\\\\'\\$\\\"\" ] || { echo no, sorry >&2; exit 1; }\n";
+        for (sudo, right) in [(takes, true), ("", true), ("IFS= read -r given; echo no, sorry >&2; exit 1\n", false)] {
+            let path = folder.path().join("sudo");
+            std::fs::write(&path, format!("#!/bin/sh\n{sudo}shift 3\nexec \"$@\"\n")).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let run = async |command: Command| {
+                assert!(!command.line.contains("p w"));
+                let paths = format!("{}:/usr/bin:/bin", folder.path().display());
+                let local = Local::new(["/bin/sh", "-c", &command.line]).env("PATH", paths).stdin(command.stdin);
+                started(&root, local.output().await.unwrap())
+            };
+            let answer = run(script(&root, "echo \"I am\"\ncat\n", b"who\n")).await;
+            let trial = run(root.trial().unwrap()).await;
+            if right {
+                assert_eq!((answer.unwrap().text(), trial.unwrap().text()), ("I am\nwho\n".into(), String::new()));
+            } else {
+                assert!(matches!(trial.unwrap_err(), HostCause::SudoPassword(words) if words == "no, sorry"));
+            }
         }
     }
 }

@@ -22,13 +22,14 @@ pub const HOST: [&Word<Preparation>; 5] =
 pub const HOST_KEYS: [&Key; HOST.len()] = keys(&HOST);
 
 /// Kinds of checks.
-pub const CHECKS: [&Word<Condition>; 13] = [
+pub const CHECKS: [&Word<Condition>; 14] = [
     &check::clock::CHECK,
     &check::disk_free::CHECK,
     &check::engine::CHECK,
     &check::hostnames_resolve::CHECK,
     &check::images_present::CHECK,
     &check::interface::CHECK,
+    &check::interfaces::CHECK,
     &check::memory::CHECK,
     &check::open_files::CHECK,
     &check::os::CHECK,

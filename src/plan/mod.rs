@@ -5,6 +5,7 @@
 
 mod actions;
 mod asks;
+mod asserts;
 mod build;
 mod builder;
 mod checks;

@@ -78,7 +78,7 @@ impl Overrides {
                         continue;
                     }
                 };
-                if file.text.as_ref().is_some_and(|text| text.starts_with("$ANSIBLE_VAULT;")) {
+                if file.text.as_ref().is_some_and(|text| text.trim_start().starts_with("$ANSIBLE_VAULT;")) {
                     let error = InputError::new("an encrypted file of a service is not read")
                         .of(Kind::Unsupported)
                         .at(Place::file(&path));

@@ -5,13 +5,13 @@ use super::overrides::Overrides;
 use super::{image, settings};
 use crate::op::cluster;
 use crate::role::{Merge, Role, Source};
-use crate::site::READ_HERE;
+use crate::site::{CONNECTION, READ_HERE};
 use crate::source::{Data, Shape};
 use crate::template::Mentions;
 
-/// What the program reads itself.
+/// What the program reads itself, and to connect to hosts.
 pub fn by_program() -> Mentions {
-    Mentions::names(READ_HERE.iter().map(|name| (*name).to_owned()))
+    Mentions::names(READ_HERE.iter().chain(CONNECTION).map(|name| (*name).to_owned()))
 }
 
 /// What a role reads: what its file says outside of its own variables, whose values count only where they are read, and

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use super::Input;
-use crate::error::{InputError, Kind};
+use super::{Input, asserts};
+use crate::error::{InputError, Kind, Place};
 use crate::role::{ENABLE, Role};
 use crate::source::is_template;
 use crate::template::values::text_of;
@@ -17,6 +17,10 @@ pub(super) struct Broken {
     errors: Vec<InputError>,
     /// As they are printed.
     values: HashSet<String>,
+    /// Of these variables.
+    names: HashSet<String>,
+    /// There.
+    places: HashSet<Place>,
 }
 
 /// Every value that breaks a rule of an enabled role, at its place; not what is made of such a value.
@@ -57,6 +61,8 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
             {
                 continue;
             }
+            broken.names.insert(name.clone());
+            broken.places.insert(origin.place.clone());
             found.push((template, of_role, value, error.at(origin.place)));
         }
     }
@@ -69,6 +75,7 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
             broken.errors.push(error);
         }
     }
+    broken.errors.extend(asserts::failed(input, enabled, &broken.places));
     broken.errors.sort_by_key(|error| error.place.as_ref().map(|place| (place.file.clone(), place.line)));
     broken
 }
@@ -80,12 +87,22 @@ fn names(text: &str, value: &str) -> bool {
         || value.len() > 4 && text.contains(value)
 }
 
+/// The names in a line.
+fn words_of(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
 impl Broken {
     /// These errors, and then others but for those that complain of the same values where they are used.
     pub(super) fn before(self, others: Vec<InputError>) -> Vec<InputError> {
         let follows = |error: &InputError| {
             let of_nothing = error.message.ends_with("found nothing") && self.values.contains("");
-            of_nothing || error.kind == Kind::WrongValue && self.values.iter().any(|value| names(&error.message, value))
+            // As a list where a text is taken apart.
+            let line = error.place.as_ref().and_then(|place| place.excerpt.as_deref()).unwrap_or_default();
+            let of_kind = || error.kind == Kind::Template && words_of(line).any(|word| self.names.contains(word));
+            let of_value =
+                || error.kind == Kind::WrongValue && self.values.iter().any(|value| names(&error.message, value));
+            of_nothing || of_kind() || of_value()
         };
         let others = others.into_iter().filter(|error| !follows(error));
         self.errors.into_iter().chain(others).collect()

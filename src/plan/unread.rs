@@ -11,6 +11,9 @@ use crate::role::{Roles, many};
 /// How many files of the same fault are named where few words are wanted.
 pub const NAMED: usize = 3;
 
+/// Why nothing reads the files of several hosts that are not there.
+const UNKNOWN_HOSTS: &str = ": the inventory has none of these hosts";
+
 /// A role and a service of it; a role's name twice where hosts have the file.
 type Owner<'a> = (&'a str, &'a str);
 
@@ -30,7 +33,13 @@ impl Overrides {
         for path in left {
             faults.entry(known.fault(path)).or_default().push(known.shown(path));
         }
-        let warning = |(fault, paths): (String, Vec<String>)| {
+        let warning = |(mut fault, paths): (String, Vec<String>)| {
+            if fault == UNKNOWN_HOSTS
+                && let [path] = paths.as_slice()
+            {
+                let host = path.split('/').nth(2).unwrap_or_default();
+                fault = format!(": the inventory has no host `{host}`");
+            }
             InputError::new(format!("nothing reads {}{fault}", listed(&paths, most))).of(Kind::UnreadFile)
         };
         faults.into_iter().map(warning).collect()
@@ -85,8 +94,11 @@ impl Known<'_> {
             if self.hosts.contains(&host) {
                 return format!(": no service on {host} looks for it");
             }
-            let near = nearest(host, self.hosts.iter().copied()).and_then(|near| for_host(&parts, near));
-            return format!(": the inventory has no host `{host}`{}", meant(near.or_else(|| self.near(path, &parts))));
+            // Never a file for all hosts: what is for one is not for others.
+            return match nearest(host, self.hosts.iter().copied()).and_then(|near| for_host(&parts, near)) {
+                Some(near) => format!(": the inventory has no host `{host}`{}", meant(Some(near))),
+                None => UNKNOWN_HOSTS.to_owned(),
+            };
         }
         if let Some(off) = self.off(path, &parts) {
             return format!(": {off}");

@@ -255,7 +255,7 @@ hint: see what holds it up there (load, disk, a lock), then run the same again
             text(&failed),
             "\
 error: control02 (10.0.0.12:22): connect: `sudo -n` refused: a password is required
-hint: allow passwordless sudo for the login user, or log in as root
+hint: give its password by `ansible_become_password` or `--ask-become-pass`, allow sudo without one, or log in as root
 "
         );
         failed.cause = HostCause::Exit { code: 100, stderr: "Reading lists\nE: no such package\n".into() };

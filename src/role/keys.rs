@@ -21,6 +21,7 @@ pub(super) const TOP: Keys = Keys {
         ("elsewhere", Shape::Text),
         ("vars", Shape::Named(&Shape::Any)),
         ("values", Shape::Named(&RULE)),
+        ("asserts", Shape::List(&Shape::Keys(&ASSERT))),
         ("numbers", Shape::Named(&Shape::Keys(&NUMBER))),
         ("services", Shape::Named(&Shape::Keys(&SERVICE))),
         ("host", Shape::List(&Shape::Keys(&HOST_ITEM))),
@@ -37,13 +38,38 @@ pub(super) const TOP: Keys = Keys {
 /// What a variable may hold.
 const RULE: Shape = Shape::Either(
     &Shape::Either(
-        &Shape::OneOf(&["port", "address", "interface", "duration", "url", "registry", "namespace", "tag"]),
+        &Shape::OneOf(&[
+            "port",
+            "address",
+            "hostname",
+            "interface",
+            "interfaces",
+            "duration",
+            "url",
+            "registry",
+            "namespace",
+            "tag",
+        ]),
         &Shape::List(&Shape::Text),
     ),
     &Shape::Keys(&RANGE),
 );
 
 const RANGE: Keys = keys(&[("from", Shape::Decimal), ("to", Shape::Decimal)], &["from", "to"]);
+
+/// What must hold between variables.
+const ASSERT: Keys = Keys {
+    what: "an assert",
+    ..keys(
+        &[
+            ("that", Shape::Flag),
+            ("variables", Shape::Some(&Shape::Variable)),
+            ("message", Shape::Name),
+            ("hint", Shape::Name),
+        ],
+        &["that", "variables", "message"],
+    )
+};
 
 /// What `kolla do` can ask a service to do.
 const ACTION: Keys = Keys {

@@ -51,6 +51,8 @@ pub struct Role {
     pub elsewhere: Option<String>,
     /// What its variables may hold, by their names.
     pub values: BTreeMap<String, Rule>,
+    /// What must hold between variables.
+    pub asserts: Vec<Assert>,
     /// Numbers that stay with hosts, by the variables that have them.
     pub numbers: BTreeMap<String, Number>,
     /// Its services by name.
@@ -67,6 +69,19 @@ pub struct Role {
     pub status: Vec<StatusItem>,
     /// Its templates, and those of all roles that it has none of its own of.
     pub templates: Templates,
+}
+
+/// What must hold between variables, as a host has them.
+#[derive(Debug, Clone)]
+pub struct Assert {
+    /// What is true then.
+    pub that: Node,
+    /// Variables that it is of: where it does not hold, the error is at the first one that an operator sets.
+    pub variables: Vec<String>,
+    /// What is wrong then, after the name of that variable.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
 }
 
 /// Templates by file name: their path for messages, and their text.

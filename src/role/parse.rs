@@ -10,8 +10,8 @@ use regex::Regex;
 use super::keys::{CHECK, HOST_ITEM, STEP, TOP};
 use super::parser::{Parser, pairs};
 use super::{
-    Action, Balancer, Check, Does, FileSpec, Files, HostItem, Limits, Number, On, Permission, Role, Rule, Service,
-    StatusItem, StatusKind, Step, Templates,
+    Action, Assert, Balancer, Check, Does, FileSpec, Files, HostItem, Limits, Number, On, Permission, Role, Rule,
+    Service, StatusItem, StatusKind, Step, Templates,
 };
 use crate::error::{InputError, Kind, nearest};
 use crate::examples;
@@ -58,6 +58,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let mut layer = parser.vars(name, &services, &vars);
     let numbers = parser.numbers(&mut layer, &top.map("numbers"));
     let values = parser.values(&layer, &top.map("values"));
+    let asserts = top.list("asserts").iter().filter_map(|node| parser.assert(node)).collect();
     let mut errors = top.finish();
     errors.append(&mut parser.errors);
     // What the parser has found at a place it knows better.
@@ -77,6 +78,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
         fixed,
         elsewhere,
         values,
+        asserts,
         numbers,
         services,
         host,
@@ -153,6 +155,17 @@ impl Parser<'_> {
             rules.extend(Rule::parse(self, &entry.value).map(|rule| ((*name).to_owned(), rule)));
         }
         rules
+    }
+
+    /// What must hold between variables; what is missing is told by the table of keys.
+    fn assert(&mut self, node: &Node) -> Option<Assert> {
+        let mut fields = Fields::of(self.document, node);
+        Some(Assert {
+            that: fields.take("that")?.clone(),
+            variables: fields.words("variables"),
+            message: fields.text("message")?,
+            hint: fields.text("hint"),
+        })
     }
 
     /// Numbers, whose variables say what the engine gave unless the operator says otherwise.

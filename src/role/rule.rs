@@ -15,12 +15,35 @@ pub const ENABLE: &str = "enable_";
 /// How a variable of Kolla's is called that holds a port.
 const PORT: &str = "_port";
 
+/// How a variable of Kolla's is called by which services are found.
+const FQDN: &str = "_fqdn";
+
 /// What means the same wherever a truth value is asked for, in lower case: `y` and `t` are none for the filter `bool`.
 const FLAGS: [&str; 8] = ["true", "false", "yes", "no", "on", "off", "1", "0"];
 
-/// The kernel takes it for the name of an interface.
+/// The kernel takes it for the name of an interface, and it is no list in YAML.
 fn is_interface(name: &str) -> bool {
-    (1..=15).contains(&name.len()) && !name.contains(|c: char| c.is_whitespace() || c == '/')
+    (1..=15).contains(&name.len()) && !name.contains(|c: char| c.is_whitespace() || "/:,[]{}'\"".contains(c))
+}
+
+/// Names of interfaces with commas between them, each once; or none.
+fn are_interfaces(text: &str) -> bool {
+    let names: Vec<&str> = text.split(',').map(str::trim).collect();
+    let all = names.iter().enumerate().all(|(at, name)| is_interface(name) && !names[..at].contains(name));
+    text.is_empty() || all
+}
+
+/// A name as DNS has it, or an address.
+fn is_hostname(text: &str) -> bool {
+    let label = |label: &str| {
+        let letters = label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        letters && (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    // What is made of numbers alone is a mistake in an address.
+    let name = text.len() <= 253
+        && text.split('.').all(label)
+        && text.rsplit('.').next().is_some_and(|last| !last.chars().all(|c| c.is_ascii_digit()));
+    name || text.parse::<IpAddr>().is_ok()
 }
 
 /// The longest time that HAProxy counts, in microseconds: milliseconds in 31 bits.
@@ -61,10 +84,14 @@ pub enum Rule {
     Number,
     /// The name of an interface.
     Interface,
+    /// Names of interfaces, or none.
+    Interfaces,
     /// A port.
     Port,
     /// An IP address.
     Address,
+    /// A host's name, or an IP address.
+    Hostname,
     /// A length of time, as HAProxy reads it.
     Duration,
     /// Where something is, by HTTP: nothing here speaks TLS.
@@ -83,6 +110,7 @@ impl Rule {
     /// The one that a variable has by its name and its default.
     pub(super) fn implied(name: &str, default: &Data) -> Option<Self> {
         match default {
+            Data::Str(_) if name.ends_with(FQDN) => Some(Self::Hostname),
             Data::Bool(_) => Some(Self::Flag),
             Data::Str(_) if name.starts_with(ENABLE) => Some(Self::Flag),
             Data::Int(_) if name.ends_with(PORT) => Some(Self::Port),
@@ -99,7 +127,9 @@ impl Rule {
         match &node.data {
             Data::Str(word) if word == "port" => Some(Self::Port),
             Data::Str(word) if word == "address" => Some(Self::Address),
+            Data::Str(word) if word == "hostname" => Some(Self::Hostname),
             Data::Str(word) if word == "interface" => Some(Self::Interface),
+            Data::Str(word) if word == "interfaces" => Some(Self::Interfaces),
             Data::Str(word) if word == "duration" => Some(Self::Duration),
             Data::Str(word) if word == "url" => Some(Self::Url),
             Data::Str(word) if Part::parse(word).is_some() => Part::parse(word).map(Self::Image),
@@ -129,8 +159,8 @@ impl Rule {
                 None
             }
             _ => {
-                let message = "expected `port`, `address`, `interface`, `duration`, `url`, `registry`, `namespace`, `tag`, a list \
-                               of words, or a mapping with `from` and `to`";
+                let message = "expected `port`, `address`, `hostname`, `interface`, `interfaces`, `duration`, `url`, \
+                               `registry`, `namespace`, `tag`, a list of words, or a mapping with `from` and `to`";
                 parser.fail(node, message, Kind::RoleRule);
                 None
             }
@@ -147,6 +177,10 @@ impl Rule {
             Self::Flag => (FLAGS.contains(&value.to_lowercase().as_str()), "true or false".to_owned()),
             Self::Number => (number.is_some_and(|number| number >= 0), "a whole number".to_owned()),
             Self::Interface => (is_interface(value), "the name of an interface".to_owned()),
+            Self::Interfaces => {
+                (are_interfaces(value), "names of interfaces, each once, with commas between them".to_owned())
+            }
+            Self::Hostname => (is_hostname(value), "a host name or an IP address".to_owned()),
             Self::Port => (matches!(number, Some(1..=65535)), "a port, from 1 to 65535".to_owned()),
             Self::Address => (value.parse::<IpAddr>().is_ok(), "an IP address".to_owned()),
             Self::Duration => match time {
@@ -188,6 +222,7 @@ impl Rule {
             (None, Self::Url) if value.starts_with("https://") => {
                 error.hint(format!("nothing here serves TLS yet: write it with `http://`, or leave `{name}` out"))
             }
+            (None, Self::Hostname) => error.hint("write no protocol, port, path or blank with it"),
             (None, Self::Duration) => {
                 error.hint("write a whole number with a unit: us, ms, s, m, h or d; a number alone is in milliseconds")
             }
@@ -214,7 +249,9 @@ impl Rule {
                 { "type": "integer", "minimum": 0 },
                 { "type": "string", "pattern": "^[0-9]+$" },
             ] }),
-            Self::Interface => json!({ "type": "string", "pattern": "^[^ \\t/]{1,15}$" }),
+            Self::Interface => json!({ "type": "string", "pattern": "^[^ \\t/:,]{1,15}$" }),
+            Self::Interfaces => json!({ "type": "string", "pattern": "^([^ \\t/:,]{1,15}( *, *[^ \\t/:,]{1,15})*)?$" }),
+            Self::Hostname => json!({ "type": "string", "pattern": "^[A-Za-z0-9.:-]+$" }),
             Self::Port => number(1, 65535),
             Self::Within(from, to) => number(*from, *to),
             Self::Between(from, to) => json!({ "anyOf": [

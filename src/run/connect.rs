@@ -154,7 +154,7 @@ async fn one(site: &Site, name: &str, bastions: &Bastions, options: &ConnectOpti
         return Err(Error::host(name, "connect", HostCause::Unreachable("it is not in the inventory".into())));
     };
     if spec.local {
-        return here::connect(name, spec.become_root, &spec.engine_socket, options.observe.clone());
+        return here::connect(spec, options.observe.clone());
     }
     ssh::connect(spec, &options.login, bastions, options.observe.clone()).await
 }

@@ -144,7 +144,7 @@ impl Mask {
     /// Hides these values.
     pub fn new(values: impl IntoIterator<Item = String>) -> Self {
         let mask = Self::default();
-        mask.add(values);
+        mask.learn_all(values);
         mask
     }
 
@@ -152,16 +152,17 @@ impl Mask {
     pub fn learn(&self, value: &str) {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner).forms.contains(value);
         if !known {
-            self.add([value.to_owned()]);
+            self.learn_all([value.to_owned()]);
         }
     }
 
     /// Hides what a file gives to names of secrets, or as passwords in URLs.
     pub fn learn_file(&self, text: &str) {
-        self.add(secrets_in(text));
+        self.learn_all(secrets_in(text));
     }
 
-    fn add(&self, values: impl IntoIterator<Item = String>) {
+    /// Hides further values.
+    pub fn learn_all(&self, values: impl IntoIterator<Item = String>) {
         let found: BTreeSet<String> =
             values.into_iter().filter(|value| !is_plain(value.trim())).flat_map(|value| forms(&value)).collect();
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);

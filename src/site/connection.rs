@@ -1,16 +1,22 @@
 //! How each host is reached: Ansible's connection variables, with Ansible's meaning.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
 
 use super::{ENGINE_SOCKET, HostSpec, SiteOptions, words};
 use crate::error::{InputError, Names, nearest};
-use crate::template::{Scope, Value};
+use crate::shell::Secret;
+use crate::template::{Scope, Scopes, Value};
 
 /// Ansible's variables that say how a host is reached: those read here, and others that are like one of them.
-const NAMES: &[&str] = &[
+pub const CONNECTION: &[&str] = &[
     "ansible_become",
+    "ansible_become_method",
     "ansible_become_pass",
     "ansible_become_password",
+    "ansible_become_user",
     "ansible_connection",
     "ansible_group_priority",
     "ansible_host",
@@ -26,8 +32,10 @@ const NAMES: &[&str] = &[
     "ansible_ssh_port",
     "ansible_ssh_private_key_file",
     "ansible_ssh_user",
+    "ansible_ssh_password",
     "ansible_su_pass",
     "ansible_su_user",
+    "ansible_sudo_pass",
     "ansible_user",
 ];
 
@@ -36,8 +44,8 @@ const SLIPS: usize = 2;
 
 /// The connection variable that is meant by a name that is none.
 pub fn misspelt(name: &str) -> Option<&'static str> {
-    let other = name.starts_with("ansible_") && !NAMES.contains(&name);
-    other.then(|| Names::of(NAMES.iter().copied()).nearest(name, SLIPS)).flatten()
+    let other = name.starts_with("ansible_") && !CONNECTION.contains(&name);
+    other.then(|| Names::of(CONNECTION.iter().copied()).nearest(name, SLIPS)).flatten()
 }
 
 /// Reads a host's connection variables.
@@ -55,11 +63,36 @@ pub(super) fn spec(scope: &Scope, host: &str, options: &SiteOptions) -> Result<H
     if connection.errors.is_empty() { Ok(spec) } else { Err(connection.errors) }
 }
 
+/// Hosts that are the same machine as another one; the same mistake of a group once.
+pub(super) fn twice(hosts: &IndexMap<String, HostSpec>, scopes: &Scopes) -> Vec<InputError> {
+    let (mut first, mut found): (HashMap<_, &str>, Vec<InputError>) = (HashMap::new(), Vec::new());
+    for (name, spec) in hosts.iter().filter(|(_, spec)| !spec.local) {
+        let way = (spec.to_string(), spec.jump.as_ref().map(ToString::to_string));
+        let Some(other) = first.get(&way) else {
+            first.insert(way, name);
+            continue;
+        };
+        let scope = scopes.host(name);
+        let origin =
+            ["ansible_ssh_host", "ansible_host"].iter().find_map(|name| scope.explain(name).into_iter().next());
+        let place = origin.map(|origin| origin.place);
+        if !found.iter().any(|known| known.place == place) {
+            let error = InputError::new(format!("{other} and {name} have the same address {spec}"));
+            found.push(InputError { place, ..error }.hint("give each host an `ansible_host` of its own"));
+        }
+    }
+    found
+}
+
 impl Connection<'_> {
     fn read(&mut self) -> HostSpec {
         let local = self.local();
         let user = self.either("ansible_user", "ansible_ssh_user").unwrap_or_else(|| self.options.user.clone());
         let become_root = self.flag("ansible_become").unwrap_or(true) && user != "root";
+        if become_root {
+            self.only("ansible_become_method", "sudo");
+            self.only("ansible_become_user", "root");
+        }
         let mut ssh = self.ssh_options();
         if let Some(file) = self.either("ansible_private_key_file", "ansible_ssh_private_key_file") {
             ssh.key_files = vec![self.path(&file)];
@@ -82,7 +115,15 @@ impl Connection<'_> {
             address: self.either("ansible_host", "ansible_ssh_host").unwrap_or_else(|| self.host.to_owned()),
             port: self.port(),
             user,
+            password: self.password(
+                &["ansible_ssh_password", "ansible_ssh_pass", "ansible_password"],
+                self.options.password.as_ref(),
+            ),
             become_root,
+            become_password: self.password(
+                &["ansible_sudo_pass", "ansible_become_pass", "ansible_become_password"],
+                self.options.become_password.as_ref(),
+            ),
             key_files: ssh.key_files,
             known_hosts: ssh.known_hosts,
             local,
@@ -108,6 +149,7 @@ impl Connection<'_> {
         Some(HostSpec {
             port,
             user: user.to_owned(),
+            password: of.password.clone(),
             key_files: of.key_files.clone(),
             known_hosts: of.known_hosts.clone(),
             ..HostSpec::new(address, address)
@@ -145,6 +187,11 @@ impl Connection<'_> {
         }
     }
 
+    /// The first of these that is set, in the order in which Ansible takes them; else what was typed.
+    fn password(&mut self, names: &[&str], typed: Option<&Secret>) -> Option<Secret> {
+        names.iter().find_map(|name| self.text(name)).map(Secret::new).or_else(|| typed.cloned())
+    }
+
     /// A variable that has an older name, too, which wins in Ansible.
     fn either(&mut self, name: &str, older: &str) -> Option<String> {
         self.text(older).or_else(|| self.text(name))
@@ -175,6 +222,14 @@ impl Connection<'_> {
                 self.fail("ansible_connection", format!("unknown connection `{other}` of {}", self.host), Some(hint));
                 false
             }
+        }
+    }
+
+    /// A variable that may have one value alone.
+    fn only(&mut self, name: &str, value: &str) {
+        if let Some(other) = self.text(name).filter(|text| text != value) {
+            let message = format!("`{name}` of {} must be `{value}`, found `{other}`", self.host);
+            self.fail(name, message, Some("hosts are changed as root, who is reached by sudo".into()));
         }
     }
 

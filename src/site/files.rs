@@ -8,14 +8,14 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::vault::{self, VaultKeys};
-use crate::error::{InputError, Kind};
+use crate::error::{InputError, Kind, Place};
 use crate::template::Layer;
 
 /// A file's text.
 pub(super) fn read(path: &Path) -> Result<String, InputError> {
     // Editors of Windows write a mark before the text.
     let unmarked = |text: String| text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    fs::read_to_string(path).map(unmarked).map_err(|error| {
+    let text = fs::read_to_string(path).map(unmarked).map_err(|error| {
         let reason = match error.kind() {
             io::ErrorKind::NotFound => "no such file".to_owned(),
             io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
@@ -23,7 +23,11 @@ pub(super) fn read(path: &Path) -> Result<String, InputError> {
             _ => error.to_string(),
         };
         InputError::new(format!("cannot read {}: {reason}", path.display())).of(Kind::UnreadableFile)
-    })
+    })?;
+    match vault::late_header(&text) {
+        Some(line) => Err(vault::not_first("the file").at(Place { line, ..Place::file(path) })),
+        None => Ok(text),
+    }
 }
 
 /// `host1,host2` is a list of hosts, unless there is such a file.

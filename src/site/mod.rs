@@ -34,7 +34,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-pub use connection::misspelt;
+pub use connection::{CONNECTION, misspelt};
 pub use listing::Listing;
 pub use passwords::{MergeFiles, Merged, Password, genpwd, key_pair, mergepwd};
 pub use reads::READ_HERE;
@@ -43,7 +43,7 @@ pub use vault::{DEFAULT_ID, VaultKey, VaultKeys};
 
 use crate::error::{Error, InputError, Kind, Place, Result};
 use crate::examples;
-use crate::shell::{Mask, is_secret_name, secrets_in};
+use crate::shell::{Mask, Secret, is_secret_name, secrets_in};
 use crate::source::{Data, Node};
 use crate::template::{HostLayers, Layer, Scopes, SiteLayers, Value};
 use files::Beside;
@@ -69,6 +69,10 @@ pub struct SiteOptions {
     pub environment: HashMap<String, String>,
     /// Passwords of encrypted files and values.
     pub vault: VaultKeys,
+    /// The password of login users for whom the inventory has none.
+    pub password: Option<Secret>,
+    /// The password that sudo wants where the inventory has none.
+    pub become_password: Option<Secret>,
 }
 
 /// Where the engine listens unless it is told otherwise.
@@ -85,8 +89,12 @@ pub struct HostSpec {
     pub port: u16,
     /// Login user.
     pub user: String,
-    /// Root is reached by passwordless sudo.
+    /// The login user's password.
+    pub password: Option<Secret>,
+    /// Root is reached by sudo.
     pub become_root: bool,
+    /// The password that sudo wants.
+    pub become_password: Option<Secret>,
     /// Private keys to try, in this order; those that are missing or encrypted are passed over.
     pub key_files: Vec<PathBuf>,
     /// Files of known host keys; they need not exist. New ones are written to the first.
@@ -107,7 +115,9 @@ impl HostSpec {
             address: address.into(),
             port: 22,
             user: "root".into(),
+            password: None,
             become_root: false,
+            become_password: None,
             key_files: Vec::new(),
             known_hosts: Vec::new(),
             local: false,
@@ -138,10 +148,12 @@ impl fmt::Display for HostSpec {
 pub struct Site {
     /// The hosts, in inventory order.
     pub hosts: IndexMap<String, HostSpec>,
-    /// Where globals.yml and overrides are.
+    /// Where globals.yml is.
     pub config_dir: PathBuf,
     /// The first inventory.
     pub inventory: Option<PathBuf>,
+    /// The folder of the operator's own files of services, which need not be there.
+    pub overrides: PathBuf,
     /// Hides the site's secrets.
     pub mask: Mask,
     groups: Arc<Groups>,
@@ -215,6 +227,7 @@ impl Site {
         let environment = options.environment.clone();
         let mut site = Self {
             hosts: IndexMap::new(),
+            overrides: config_dir.join("config"),
             config_dir,
             inventory: inventory_file,
             mask,
@@ -236,10 +249,24 @@ impl Site {
                 }),
             }
         }
+        errors.extend(connection::twice(&site.hosts, &scopes));
+        let logins = site.hosts.values().flat_map(|spec| [&spec.password, &spec.become_password]);
+        site.mask.learn_all(logins.flatten().map(|password| password.reveal().to_owned()));
+        let missing = match site.own_folder(&scopes) {
+            Ok((folder, missing)) => {
+                site.overrides = folder;
+                missing
+            }
+            Err(error) => {
+                errors.push(error);
+                None
+            }
+        };
         if !errors.is_empty() {
             return Err(Error::Input(errors));
         }
-        site.warnings = warnings::of(&site.layers, &site.groups, &group_vars, &host_vars, &passwords);
+        site.warnings.extend(missing);
+        site.warnings.extend(warnings::of(&site.layers, &site.groups, &group_vars, &host_vars, &passwords));
         Ok(site)
     }
 

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
-
 use super::Site;
 use crate::error::{InputError, Kind, Place};
 use crate::template::{Scope, Scopes};
@@ -11,33 +9,40 @@ use crate::template::{Scope, Scopes};
 const NAME: &str = "node_custom_config";
 
 impl Site {
-    /// The folder of the operator's own files of services; `config/` beside globals.yml where nothing else is said.
+    /// The folder of the operator's own files of services; `config/` beside globals.yml where nothing else is said. One that
+    /// is not there deserves a word.
     ///
     /// # Errors
     /// When hosts have different ones, or it is none.
-    pub fn overrides(&self) -> Result<PathBuf, InputError> {
+    pub(super) fn own_folder(&self, scopes: &Scopes) -> Result<(PathBuf, Option<InputError>), InputError> {
         let usual = self.config_dir.join("config");
-        let scopes = self.scopes(IndexMap::new());
-        let mut found: Option<PathBuf> = None;
+        let mut found: Option<(PathBuf, &String)> = None;
         for host in self.hosts.keys() {
-            let fail = |message: String, hint: &str| {
-                let error = InputError::new(format!("`{NAME}`: {message}")).of(Kind::UnreadableFile).hint(hint);
-                Err(InputError { place: self.set_at(&scopes, host), ..error })
-            };
+            let fail = |message: &str, hint: &str| Err(self.fault(scopes, host, message).hint(hint));
             let Some(folder) = self.folder(scopes.host(host), &usual)? else {
-                return fail("expected the path of a folder".into(), "write it as text");
+                return fail("expected the path of a folder", "write it as text");
             };
-            if found.as_ref().is_some_and(|other| *other != folder) {
-                let hint = "one folder is read for all hosts";
-                return fail(format!("{host} has another folder than the hosts before it"), hint);
+            match &found {
+                Some((other, _)) if *other != folder => {
+                    let hint = "one folder is read for all hosts";
+                    return fail(&format!("{host} has another folder than the hosts before it"), hint);
+                }
+                Some(_) => {}
+                None => found = Some((folder, host)),
             }
-            if folder != absolute(&usual) && !folder.is_dir() {
-                let hint = "make the folder, or name another one: a path beside globals.yml, or a whole one";
-                return fail(format!("there is no folder {}", folder.display()), hint);
-            }
-            found = Some(folder);
         }
-        Ok(found.filter(|folder| *folder != absolute(&usual)).unwrap_or(usual))
+        let Some((folder, host)) = found.filter(|(folder, _)| *folder != absolute(&usual)) else {
+            return Ok((usual, None));
+        };
+        let missing = (!folder.is_dir()).then(|| {
+            self.fault(scopes, host, &format!("there is no folder {}: no file is taken from it", folder.display()))
+        });
+        Ok((folder, missing))
+    }
+
+    fn fault(&self, scopes: &Scopes, host: &String, message: &str) -> InputError {
+        let error = InputError::new(format!("`{NAME}`: {message}")).of(Kind::UnreadableFile);
+        InputError { place: self.set_at(scopes, host), ..error }
     }
 
     /// A host's folder; nothing where the value is no text.

@@ -3,6 +3,7 @@
 /// Variables that the program reads itself: a test holds it against the names in its code.
 pub const READ_HERE: &[&str] = &[
     "api_address",
+    "api_interface",
     "default_container_dimensions",
     "default_extra_volumes",
     "docker_image_name_prefix",
@@ -23,6 +24,7 @@ pub const READ_HERE: &[&str] = &[
     "kolla_internal_vip_address",
     "kolla_site_name",
     "kolla_ssh_jump",
+    "network_interface",
     "node_config",
     "node_custom_config",
     "openstack_region_name",

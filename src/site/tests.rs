@@ -421,12 +421,14 @@ fn warnings_name_what_changed_its_meaning_and_files_of_nobody() {
     let folder = Folder::new(&[
         (
             "hosts",
-            "[control]\nc1 api_interface=em1\nc2 api_interface=eth0 ansible_password=x\n[netwrok]\nc1\n[gpu]\nc2\n[mariabd]\nc1\n[prod]\nc1\n[nova1]\nc1\n[kolla_logs]\nc1\n[storage]\nprod\n",
+            "[control]\nc1 api_interface=em1\nc2 api_interface=eth0\n[netwrok]\nc1\n[gpu]\nc2\n[mariabd]\nc1\n[prod]\nc1\n[nova1]\nc1\n[kolla_logs]\nc1\n[storage]\nprod\n",
         ),
         ("globals.yml", "api_interface: eth0\n"),
         ("group_vars/contrl.yml", "a: 1\n"),
         ("group_vars/glance.yml", "a: 1\n"),
         ("host_vars/c3.yml", "a: 1\n"),
+        ("host_vars/c4.yml", "a: 1\n"),
+        ("host_vars/c02.yml", "a: 1\n"),
     ]);
     fs::set_permissions(folder.path("passwords.yml"), fs::Permissions::from_mode(0o644)).unwrap();
     let warnings: Vec<String> =
@@ -435,13 +437,13 @@ fn warnings_name_what_changed_its_meaning_and_files_of_nobody() {
         warnings,
         [
             "`api_interface` is set in globals.yml:1 and for host c1 in hosts:2: the more specific one wins, unlike in Kolla-Ansible",
-            "hosts:3: `ansible_password` is not used: logins are by key, sudo without a password",
             "`prod` is a group and also a host; a section that lists groups is called `[NAME:children]`",
             "no service runs on the inventory's group `netwrok`; did you mean `network`?",
             "no service runs on the inventory's group `mariabd`; did you mean `mariadb`?",
+            "group_vars/glance.yml: the inventory has no group `glance`; add a section for it to the inventory",
             "group_vars/contrl.yml: the inventory has no group `contrl`; did you mean `control`?",
-            "group_vars/glance.yml: the inventory has no group `glance`; add a section for the group to the inventory",
-            "host_vars/c3.yml: the inventory has no host `c3`; did you mean `c1`?",
+            "host_vars/c02.yml: the inventory has no host `c02`; did you mean `c2`?",
+            "host_vars: the inventory has no hosts `c3`, `c4`",
             "passwords.yml can be read by others: run `chmod 600 passwords.yml`",
         ]
     );

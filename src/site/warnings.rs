@@ -2,22 +2,21 @@
 
 use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::Layers;
 use super::groups::{COARSE, Groups, parents, tree};
-use crate::error::{InputError, Kind, Place, nearest};
+use crate::error::{InputError, Kind, Names, Place};
 use crate::template::{Layer, Sourced};
-
-/// Ansible's variables that ask for a login with a password, which is not offered.
-const PASSWORD_LOGIN: &[&str] =
-    &["ansible_password", "ansible_ssh_pass", "ansible_become_password", "ansible_become_pass"];
 
 /// Groups that newer inventories of Kolla-Ansible's have under other names than those of its services here.
 const WRITTEN_OTHERWISE: &[&str] = &["kolla_logs", "kolla_toolbox"];
+
+/// How many groups or hosts of the same fault are named.
+const NAMED: usize = 8;
 
 /// All warnings of a site.
 pub(super) fn of(
@@ -30,12 +29,6 @@ pub(super) fn of(
     let mut warnings = Vec::new();
     let specific = distinct(layers.hosts.values().flatten());
     shadowed(layers, &specific, &mut warnings);
-    for layer in &specific {
-        for (name, sourced) in layer.vars.iter().filter(|(name, _)| PASSWORD_LOGIN.contains(&name.as_str())) {
-            let message = format!("`{name}` is not used: logins are by key, sudo without a password");
-            warnings.push(InputError::new(message).of(Kind::UnreadVariable).at(at(sourced)));
-        }
-    }
     let group_known = |name: &str| groups.names().any(|group| group == name);
     // As in `[mariadb]` with a line `control`, which makes it a host.
     for name in layers.hosts.keys().filter(|name| group_known(name)) {
@@ -47,28 +40,22 @@ pub(super) fn of(
     let missing = |name: &&str| !group_known(name);
     let unserved = |name: &&str| !COARSE.contains(name) && !WRITTEN_OTHERWISE.contains(name) && parents(name).is_none();
     for name in groups.names().filter(unserved) {
-        // Short ones, as `prod`, and `nova1` are names of an operator's own.
-        let numbered = parents(name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-')).is_some();
-        let services = tree().map(|(name, _)| name).filter(|_| name.len() > 5 && !numbered);
-        if let Some(near) = nearest(name, COARSE.iter().copied().chain(services).filter(missing)) {
+        // Short ones, as `prod`, are names of an operator's own.
+        let services = tree().map(|(name, _)| name).filter(|_| name.len() > 5);
+        if let Some(near) = slip(name, COARSE.iter().copied().chain(services).filter(missing)) {
             let message = format!("no service runs on the inventory's group `{name}`; did you mean `{near}`?");
             warnings.push(InputError::new(message).of(Kind::UnknownName));
         }
     }
-    for (name, files) in group_vars.iter().filter(|(name, _)| !group_known(name)) {
-        let near = nearest(name, groups.names()).map(|near| format!("; did you mean `{near}`?"));
-        let why = if parents(name).is_some() {
-            "; add a section for the group to the inventory".to_owned()
-        } else {
-            near.unwrap_or_default()
-        };
-        warnings.push(stranger(files, format!("the inventory has no group `{name}`{why}")));
-    }
-    for (name, files) in host_vars.iter().filter(|(name, _)| !layers.hosts.contains_key(*name)) {
-        let near = nearest(name, layers.hosts.keys().map(String::as_str));
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        warnings.push(stranger(files, format!("the inventory has no host `{name}`{near}")));
-    }
+    let (services, others): (Vec<_>, Vec<_>) =
+        group_vars.iter().filter(|(name, _)| !group_known(name)).partition(|(name, _)| parents(name).is_some());
+    let sections = ["; add a section for it to the inventory", "; add sections for them to the inventory"];
+    warnings.extend(strangers("group", &services, sections, &[]));
+    let names: Vec<&str> = groups.names().collect();
+    warnings.extend(strangers("group", &others, [""; 2], &names));
+    let unknown: Vec<_> = host_vars.iter().filter(|(name, _)| !layers.hosts.contains_key(*name)).collect();
+    let names: Vec<&str> = layers.hosts.keys().map(String::as_str).collect();
+    warnings.extend(strangers("host", &unknown, [""; 2], &names));
     if std::fs::metadata(passwords).is_ok_and(|file| file.permissions().mode() & 0o077 != 0) {
         let file = passwords.display();
         let message = format!("{file} can be read by others: run `chmod 600 {file}`");
@@ -82,13 +69,51 @@ fn distinct<'a>(layers: impl Iterator<Item = &'a Arc<Layer>>) -> Vec<&'a Arc<Lay
     layers.filter(|layer| seen.insert(Arc::as_ptr(layer))).collect()
 }
 
-/// A file of variables for a group or host that is not there.
-fn stranger(layers: &[Arc<Layer>], message: String) -> InputError {
-    let warning = InputError::new(message).of(Kind::UnreadFile);
-    match layers.first().and_then(|layer| layer.vars.values().next()) {
-        Some(sourced) => warning.at(Place::file(sourced.document.file())),
-        None => warning,
+/// The name that is written with a slip or, where it is long, two.
+fn slip<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    Names::of(names).nearest(name, 1 + usize::from(name.len() >= 12))
+}
+
+/// Files of variables for groups or hosts that are not there: those of a slip one by one, all others in one line, with what
+/// helps one or many of them.
+fn strangers(
+    what: &str,
+    unknown: &[(&String, &Vec<Arc<Layer>>)],
+    [one, many]: [&str; 2],
+    names: &[&str],
+) -> Vec<InputError> {
+    let warning = |message: String, place: Option<PathBuf>| {
+        let warning = InputError::new(message).of(Kind::UnreadFile);
+        InputError { place: place.map(Place::file), ..warning }
+    };
+    let (mut warnings, mut rest) = (Vec::new(), Vec::new());
+    for (name, files) in unknown {
+        let sourced = files.first().and_then(|layer| layer.vars.values().next());
+        let file = sourced.map(|sourced| sourced.document.file());
+        match slip(name, names.iter().copied()) {
+            Some(near) => {
+                let message = format!("the inventory has no {what} `{name}`; did you mean `{near}`?");
+                warnings.push(warning(message, file));
+            }
+            None => rest.push((format!("`{name}`"), file)),
+        }
     }
+    let folder = format!("{what}_vars");
+    let tree = |file: &PathBuf| {
+        file.ancestors().find(|path| path.file_name().is_some_and(|name| name == folder.as_str())).map(Path::to_owned)
+    };
+    match rest.as_slice() {
+        [] => {}
+        [(name, file)] => warnings.push(warning(format!("the inventory has no {what} {name}{one}"), file.clone())),
+        [(_, first), ..] => {
+            let names = rest.iter().take(NAMED).map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+            let more = rest.len().checked_sub(NAMED).filter(|more| *more > 0);
+            let more = more.map_or_else(String::new, |more| format!(" and {more} more"));
+            let message = format!("the inventory has no {what}s {names}{more}{many}");
+            warnings.push(warning(message, first.as_ref().and_then(tree)));
+        }
+    }
+    warnings
 }
 
 fn at(sourced: &Sourced) -> Place {

@@ -23,7 +23,7 @@ pub(super) fn apply(tag: Option<&str>, node: &mut Node) -> Result<(), String> {
         None | Some("!") => {}
         Some("!unsafe") => verbatim(node),
         Some("!vault" | "!vault-encrypted") => {
-            let sealed = node.as_str().is_some_and(|text| text.starts_with("$ANSIBLE_VAULT"));
+            let sealed = node.as_str().is_some_and(|text| text.trim_start().starts_with("$ANSIBLE_VAULT"));
             if !sealed {
                 return Err(format!(
                     "a value tagged `!vault` is not encrypted{HINT}encrypt it with `ansible-vault encrypt_string`, or take \

@@ -8,6 +8,7 @@ use minijinja::Value;
 use super::engine::{self, Text};
 use super::failure;
 use crate::error::{InputError, Kind, Place};
+use crate::shell::is_secret_name;
 use crate::source::{Data, Document, Node};
 
 /// Where a value stands, for errors.
@@ -90,7 +91,10 @@ impl CompiledValue {
             Data::Str(text) => match engine::text(text) {
                 Ok(compiled) if matches!(*compiled, Text::Plain) => Form::Value(Value::from(text.as_str())),
                 Ok(compiled) => Form::Text(text.clone(), compiled),
-                Err(error) => Form::Failed(Box::new(syntax(&error, text, &Spot::of(document, node, secret)))),
+                Err(error) => {
+                    let spot = Spot::of(document, node, secret);
+                    Form::Failed(Box::new(of_secret(syntax(&error, text, &spot), &label, spot.secret)))
+                }
             },
             Data::Seq(items) => {
                 let parts = items.iter().enumerate().map(|(index, item)| part(format!("{label}[{index}]"), item));
@@ -150,6 +154,16 @@ fn map(parts: IndexMap<String, Arc<CompiledValue>>) -> Form {
         Some(pairs) => Form::Value(Value::from_pairs(pairs)),
         None => Form::Map(parts),
     }
+}
+
+/// The same error of a value; that of a secret tells how its braces are written that are no template.
+pub(super) fn of_secret(error: InputError, label: &str, secret: bool) -> InputError {
+    if !secret && !is_secret_name(label) {
+        return error;
+    }
+    let other = format!("if the braces are part of the secret, write it in a file of YAML as `{label}: !unsafe '...'`");
+    let hint = error.hint.as_ref().map_or_else(|| other.clone(), |hint| format!("{hint}; {other}"));
+    error.hint(hint)
 }
 
 /// The input error of a text that does not compile.

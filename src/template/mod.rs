@@ -25,7 +25,7 @@ pub use arguments::truth;
 pub use layer::{Layer, Origin, Sourced};
 pub use mentions::Mentions;
 pub use scope::Scope;
-pub use shared::{Defaults, HostLayers, Scopes, SiteLayers};
+pub use shared::{Defaults, HostLayers, Scopes, SiteLayers, Unasked};
 pub use values::Values;
 
 #[cfg(test)]

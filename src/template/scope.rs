@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use minijinja::Value;
 use minijinja::value::ValueKind;
@@ -16,7 +16,7 @@ use super::compiled::{self, CompiledValue, Form, Spot};
 use super::engine::{self, Text};
 use super::failure::{self, Said};
 use super::lazy::{Lazy, Root, settle};
-use super::shared::{Affected, Memo, Outcome, Reach, Shared, Variable};
+use super::shared::{Affected, Memo, Outcome, Reach, Shared, Unasked, Variable};
 use super::{Origin, Sourced, layer, trace};
 use crate::error::{InputError, Kind, Place};
 use crate::source::{Data, Document, Node};
@@ -395,15 +395,33 @@ impl Scope {
             "vars" => Some(Root::value(self)),
             // Before a host was looked at its facts are empty, not undefined: `facts.x | default(..)` works.
             "facts" | "ansible_facts" if !self.knows_facts() => Some(Value::from_pairs(Vec::<(Value, Value)>::new())),
-            _ => self.shared.host(self.host).special(name),
+            _ => {
+                let found = self.shared.host(self.host).special(name);
+                if name == "ansible_facts" && self.is_draft() {
+                    self.miss(|unasked| unasked.facts = true);
+                }
+                found
+            }
         }
     }
 
     /// A fact under the name of a variable, as `ansible_hostname`: Ansible has all of them so, too.
     fn injected(&self, name: &str) -> Option<Value> {
         let fact = name.strip_prefix("ansible_")?;
-        let value = self.special("ansible_facts")?.get_attr(fact).ok()?;
-        (!value.is_undefined()).then_some(value)
+        let facts = self.shared.host(self.host).special("ansible_facts")?;
+        let value = facts.get_attr(fact).ok().filter(|value| !value.is_undefined())?;
+        self.special("ansible_facts").map(|_| value)
+    }
+
+    /// Its facts are stand-ins.
+    fn is_draft(&self) -> bool {
+        let facts = self.shared.host(self.host).specials.get("facts");
+        facts.is_some_and(|facts| facts.get_attr("draft").is_ok_and(|draft| draft.is_true()))
+    }
+
+    /// Notes what only the host knows, which was not asked.
+    pub(super) fn miss(&self, note: impl FnOnce(&mut Unasked)) {
+        note(&mut self.shared.unasked.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The host was looked at.
@@ -446,7 +464,11 @@ impl Scope {
             None => {
                 let result = self.run(text, compiled, &spot);
                 CHAIN.with_borrow_mut(Vec::pop);
-                result
+                result.map_err(|error| {
+                    let here = (spot.document.file(), spot.line);
+                    let own = error.place.as_ref().is_some_and(|place| (&place.file, place.line) == (&here.0, here.1));
+                    if own { compiled::of_secret(error, &part.label, spot.secret) } else { error }
+                })
             }
             Some(labels) if labels.is_empty() => Err(InputError::new(format!(
                 "variables stand in each other more than {DEEPEST} deep at `{}`",

@@ -3,8 +3,8 @@
 //! Most variables are the same on every host. What is evaluated from those alone is kept once for the site;
 //! only what depends on a host's own variables, facts or name is kept per host.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use indexmap::IndexMap;
 use minijinja::Value;
@@ -87,6 +87,12 @@ impl Scopes {
     /// The scope of a host; for a name that is no host, one with the site's variables only.
     pub fn host(&self, name: &str) -> &Scope {
         self.hosts.get(name).unwrap_or(&self.nowhere)
+    }
+
+    /// What was missed so far of hosts that were not asked.
+    pub fn unasked(&self) -> Unasked {
+        let shared = self.nowhere.shared();
+        shared.unasked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Mistakes in the templates of all layers, whether anything uses them or not.
@@ -205,6 +211,18 @@ pub(super) struct Shared {
     words: OnceLock<HashMap<String, Vec<String>>>,
     affected: Mutex<HashMap<Vec<String>, Affected>>,
     all: Vec<Arc<Variable>>,
+    pub(super) unasked: Mutex<Unasked>,
+}
+
+/// What only hosts know that were not asked.
+#[derive(Debug, Clone, Default)]
+pub struct Unasked {
+    /// Networks on which addresses are missed, and of which hosts.
+    pub networks: BTreeSet<String>,
+    /// Those hosts.
+    pub hosts: BTreeSet<String>,
+    /// Something looks into stand-ins for facts.
+    pub facts: bool,
 }
 
 /// Which variables a further layer can change; `None` is all.
@@ -255,6 +273,7 @@ impl Shared {
             words: OnceLock::new(),
             affected: Mutex::default(),
             all,
+            unasked: Mutex::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use kolla::error::Result;
 use kolla::host::fake::Fake;
 use kolla::plan::{Input, Overrides, Plan};
 use kolla::role::Roles;
-use kolla::site::{Site, SiteOptions, VaultKeys};
+use kolla::site::{Site, SiteOptions};
 
 /// A config folder with roles of its own.
 pub(crate) struct Folder(tempfile::TempDir);
@@ -57,9 +57,7 @@ impl Folder {
             passwords: Some(self.path("passwords.yml")),
             extra_vars: extra.iter().map(ToString::to_string).collect(),
             user: "root".into(),
-            home: None,
-            environment: std::collections::HashMap::new(),
-            vault: VaultKeys::default(),
+            ..SiteOptions::default()
         };
         let site = Site::load(&options, roles.layers())?;
         // What hosts keep, and of which nothing is known.
@@ -78,7 +76,7 @@ impl Folder {
         let json = facts.iter().map(|(name, facts)| (name.clone(), serde_json::to_value(facts).unwrap())).collect();
         let hosts: IndexSet<String> = facts.keys().cloned().collect();
         let scopes = kolla::plan::scopes(&roles, &site, json);
-        let overrides = Overrides::read(&site.overrides()?)?;
+        let overrides = Overrides::read(&site.overrides)?;
         make(&Input {
             site: &site,
             roles: &roles,

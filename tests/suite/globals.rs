@@ -67,7 +67,7 @@ impl Folder {
 
 /// A globals.yml that sets all of some names.
 fn setting<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.fold(String::new(), |text, name| text + name + ": 1\n")
+    names.fold(String::new(), |text, name| text + name + ": '1'\n")
 }
 
 #[test]
@@ -125,7 +125,11 @@ fn what_others_name_is_read() {
              nova_compute_dimensions: {}\nnova_extra_volumes: []\nopenvswitch_db_extra_volumes: []\n",
         ),
         ("globals.d/more.yml", "horizon_port: \"{{ lookup('vars', which) }}\"\nwhich: the_port\nthe_port: 80\n"),
-        ("group_vars/all.yml", "my_interface: \"{{ vars['em_' ~ inventory_hostname] }}\"\nem_c1: em1\nem_c2: em2\n"),
+        (
+            "group_vars/all.yml",
+            "my_interface: \"{{ vars['em_' ~ inventory_hostname] }}\"\nem_c1: em1\nem_c2: em2\n\
+             ansible_host: '{{ inventory_hostname }}.{{ my_domain }}'\nmy_domain: example.test\n",
+        ),
         ("host_vars/c1.yml", "ansible_become_flags: x\nin_a_file: 1\nin_another: 2\n"),
         ("config/nova.conf", "[a]\nb = {{ in_a_file }}\n{% for x in [1] %}\nc = {{ x }}\n{% endfor %}\n"),
         ("passwords.yml", "database_password: '{{ of_passwords }}'\n"),

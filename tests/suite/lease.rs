@@ -22,9 +22,12 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = format!("ansible_host=127.0.0.1 ansible_port={}", silent.local_addr().unwrap().port());
-        let inventory = format!("[control]\nc01 ansible_connection=local\n[compute]\ncompute01 {at}\ncompute02 {at}\n");
+        let silent = TcpListener::bind("0.0.0.0:0").unwrap();
+        let inventory = format!(
+            "[control]\nc01 ansible_connection=local\n[compute]\ncompute01 ansible_host=127.0.0.1\n\
+             compute02 ansible_host=127.0.0.2\n[compute:vars]\nansible_port={}\n",
+            silent.local_addr().unwrap().port()
+        );
         Self { folder: Folder::new(&inventory), _silent: silent }
     }
 

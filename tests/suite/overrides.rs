@@ -206,7 +206,7 @@ fn a_folder_or_a_pattern_gives_all_that_is_like_it() {
     for (path, fault) in [
         ("toy/part/c.conf", "; did you mean `config/toy/parts/c.conf`?"),
         ("toy/parts/c.cnf", ""),
-        ("toy/c9/parts/c.conf", ": the inventory has no host `c9`; did you mean `config/toy/c1/parts/c.conf`?"),
+        ("toy/c9/parts/c.conf", ": the inventory has no host `c9`"),
     ] {
         folder.write(&format!("config/{path}"), "");
         assert_eq!(unread(&folder), [format!("nothing reads config/{path}{fault}")]);
@@ -374,8 +374,10 @@ fn files_that_nothing_reads_are_told_with_what_may_be_meant() {
         // The right name in a wrong place.
         ("toy/toy.conf", "; did you mean `config/toy.conf`?"),
         ("toy-api.conf", "; did you mean `config/toy/toy-api.conf`?"),
-        ("toy/plugins/policy.yaml", ": the inventory has no host `plugins`; did you mean `config/toy/policy.yaml`?"),
-        ("toy/c11/agent.ini", ": the inventory has no host `c11`; did you mean `config/toy/c1/agent.ini`?"),
+        // Never a file for all hosts, nor one for a host with another number.
+        ("toy/plugins/policy.yaml", ": the inventory has no host `plugins`"),
+        ("toy/c11/agent.ini", ": the inventory has no host `c11`"),
+        ("toy/c01/agent.ini", ": the inventory has no host `c01`; did you mean `config/toy/c1/agent.ini`?"),
         ("toy/c2/toy-one.conf", ": no service on c2 looks for it"),
         ("toy/toy-off.conf", ": service toy-off has no host for it"),
         ("toy/plugin.ini", ": service toy-api is set up without it"),
@@ -387,7 +389,16 @@ fn files_that_nothing_reads_are_told_with_what_may_be_meant() {
         assert_eq!(unread(&folder), [format!("nothing reads config/{path}{fault}")]);
         std::fs::remove_file(folder.path(&format!("config/{path}"))).unwrap();
     }
-    for path in ["off.conf", "off/c1/off.conf", "other/a", "other/b", "other/c/d", "other/e"] {
+    for path in [
+        "off.conf",
+        "off/c1/off.conf",
+        "other/a",
+        "other/b",
+        "other/c/d",
+        "other/e",
+        "toy/gpu7/agent.ini",
+        "toy/gpu8/agent.ini",
+    ] {
         folder.write(&format!("config/{path}"), "");
     }
     assert_eq!(
@@ -395,6 +406,7 @@ fn files_that_nothing_reads_are_told_with_what_may_be_meant() {
         [
             "nothing reads config/off.conf and config/off/c1/off.conf: role off is not enabled",
             "nothing reads config/other/a, config/other/b, config/other/c/d and 1 more: there is no role `other`",
+            "nothing reads config/toy/gpu7/agent.ini and config/toy/gpu8/agent.ini: the inventory has none of these hosts",
         ]
     );
 }

@@ -61,6 +61,56 @@ fn nothing_is_said_to_be_reached_by_https() {
 }
 
 #[test]
+fn interfaces_are_put_into_bridges_in_their_order() {
+    let text = "neutron_external_interface: eth1, eth2\nneutron_bridge_name: br-ex1 ,br-ex2\n";
+    let plan = cloud(text).plan().unwrap();
+    let file = |host: &str, name: &str| {
+        let sets = plan.nodes.iter().filter(|node| node.host == host).filter_map(|node| match &node.op {
+            Some(Op::FileSet(set)) => set.files.iter().find(|file| file.name == name),
+            _ => None,
+        });
+        sets.map(|file| String::from_utf8_lossy(&file.content).into_owned()).next().unwrap()
+    };
+    let has = |text: &str, parts: &[&str]| parts.iter().all(|part| text.contains(part));
+    let mappings = "bridge_mappings = physnet1:br-ex1,physnet2:br-ex2\n";
+    assert!(file("c1", "openvswitch_agent.ini").contains(mappings));
+    assert!(!file("w1", "openvswitch_agent.ini").contains("bridge_mappings"));
+    assert!(file("c1", "ml2_conf.ini").contains("flat_networks = physnet1,physnet2\n"));
+    let script = file("c1", "start-vswitchd");
+    assert!(has(&script, &["add-br br-ex1 ", "add-port br-ex1 eth1\n", "add-br br-ex2 ", "add-port br-ex2 eth2"]));
+    let checked: Vec<&str> =
+        plan.nodes.iter().filter(|node| node.id.contains("check interfaces")).map(|node| &*node.id).collect();
+    assert_eq!(checked, ["c1/check interfaces eth1 eth2"]);
+}
+
+#[test]
+fn an_address_of_two_names_is_told_at_its_line() {
+    let same = "api_address: 10.9.9.9\n";
+    let expected = "2:c1 and c2 have the same address 10.9.9.9 (`api_address`): give each host an address of its own";
+    assert_eq!(told(same), [expected]);
+    // With the addresses of asked hosts.
+    let folder = cloud("");
+    folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.2\n");
+    let Err(Error::Input(errors)) = folder.plan() else { panic!("it was taken") };
+    let message = "`kolla_internal_vip_address` is the address of a host: `10.0.0.2`";
+    assert_eq!(errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>(), [message]);
+    folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.2\nenable_keepalived: false\n");
+    folder.plan().unwrap();
+}
+
+#[test]
+fn with_one_virtual_address_the_external_name_is_the_internal_one() {
+    let name = |text: &str| {
+        let folder = cloud(text);
+        let found = folder.input(|input| Ok(input.scopes.host("c1").get("kolla_external_fqdn")?.to_string()));
+        found.unwrap()
+    };
+    assert_eq!(name("kolla_internal_fqdn: cloud.example.test\n"), "cloud.example.test");
+    let two = "kolla_internal_fqdn: cloud.example.test\nkolla_external_vip_address: 203.0.113.5\n";
+    assert_eq!(name(two), "203.0.113.5");
+}
+
+#[test]
 fn a_message_queue_that_is_elsewhere_is_enough() {
     let told = told("enable_rabbitmq: no\n");
     assert_eq!(told.len(), 1, "{told:#?}");

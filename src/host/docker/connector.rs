@@ -9,13 +9,13 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 
 use super::super::wire::{self, OpenFailure, Wire};
-use super::Access;
 
 /// Opens streams to the engine for the HTTP client.
 #[derive(Clone)]
 pub(super) struct Connector {
     pub(super) wire: Arc<dyn Wire>,
-    pub(super) access: Access,
+    /// The engine's socket.
+    pub(super) socket: String,
     pub(super) refused: Arc<AtomicBool>,
 }
 
@@ -31,9 +31,12 @@ impl tower_service::Service<hyper::Uri> for Connector {
     fn call(&mut self, _: hyper::Uri) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let opened = match &this.access {
-                Access::Socket(path) => this.wire.open_socket(path).await,
-                Access::Sudo(path) => this.wire.open_command(&wire::to_socket(path)).await,
+            let root = this.wire.root();
+            let opened = if root.by_sudo() {
+                // sshd opens sockets as the login user, who may not use the engine's.
+                this.wire.open_command(&wire::to_socket(root, &this.socket), &root.told()).await
+            } else {
+                this.wire.open_socket(&this.socket).await
             };
             this.refused.store(matches!(opened, Err(OpenFailure::Refused)), Ordering::Relaxed);
             Ok(EngineIo(TokioIo::new(opened?)))

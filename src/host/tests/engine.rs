@@ -51,10 +51,11 @@ async fn a_program_that_hangs_in_a_container_is_given_up_and_ended() {
     let mut program = Command::new("sleep").arg("60").stdout(Stdio::null()).process_group(0).spawn().unwrap();
     let engine = tokio::spawn(engine_with_a_program_that_hangs(socket.clone(), program.id()));
     until(|| socket.exists()).await;
-    let machine = here::connect("control01", false, socket.to_str().unwrap(), None).unwrap();
+    let machine =
+        here::connect(&HostSpec { engine_socket: socket.to_str().unwrap().into(), ..this_machine() }, None).unwrap();
     let argv = ["mariadb".to_owned()];
     let late = machine.exec_within("mariadb", "", &argv, b"GRANT", Duration::from_secs(1)).await.unwrap_err();
-    assert_eq!(late.to_string(), "control01: in mariadb: mariadb: no answer within 1 s");
+    assert_eq!(late.to_string(), "localhost: in mariadb: mariadb: no answer within 1 s");
     let began = Instant::now();
     let ended = loop {
         match program.try_wait().unwrap() {
@@ -83,7 +84,7 @@ async fn image(machine: &dyn Machine, name: &str) -> String {
 async fn the_engine_through_both_wires() {
     let server = Sshd::new("");
     let over_ssh = server.machine("control01").await;
-    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let here = here::connect(&this_machine(), None).unwrap();
     let tag = format!("kolla-test-{}", std::process::id());
     let id = image(&*over_ssh, &tag).await;
     for (machine, wire) in [(over_ssh.clone(), "ssh"), (here, "here")] {
@@ -162,7 +163,7 @@ async fn the_engine_through_both_wires() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root, sshd and an engine"]
 async fn a_container_gets_its_limits_or_is_refused() {
-    let machine = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let machine = here::connect(&this_machine(), None).unwrap();
     let tag = format!("kolla-test-limits-{}", std::process::id());
     let mut spec = ContainerSpec {
         name: tag.clone(),

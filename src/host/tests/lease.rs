@@ -80,7 +80,7 @@ async fn a_lease_goes_with_its_session_and_whoever_had_it_knows() {
     let _one = LEASE.lock().await;
     let server = Sshd::new("");
     let (first, second) = (server.machine("control01").await, server.machine("control01").await);
-    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let here = here::connect(&this_machine(), None).unwrap();
     let held = lease(first.lease(&note("kolla deploy"), SOON).await.unwrap());
     assert!(holder(here.lease(&note("kolla stop"), Duration::ZERO).await.unwrap()).contains("kolla deploy"));
     server.cut();
@@ -96,7 +96,7 @@ async fn a_lease_goes_with_its_session_and_whoever_had_it_knows() {
 #[ignore = "needs root"]
 async fn a_lease_that_nobody_is_heard_of_goes_by_itself() {
     let _one = LEASE.lock().await;
-    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let here = here::connect(&this_machine(), None).unwrap();
     let script = super::look::lease_script(&note("kolla deploy"), SOON).replace("hold 150\n", "hold 1\n");
     let mut process =
         Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -29,7 +29,7 @@ fn registry(status: &'static str, body: &'static str) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an engine"]
 async fn what_a_registry_answers_is_told_with_its_address() {
-    let here = here::connect("localhost", false, ENGINE_SOCKET, None).unwrap();
+    let here = here::connect(&this_machine(), None).unwrap();
     for (answer, body, status, says) in [
         ("500 Internal Server Error", "{}", 500, "received unexpected HTTP status: 500 Internal Server Error"),
         ("401 Unauthorized", r#"{"errors":[{"code":"UNAUTHORIZED","message":"no"}]}"#, 401, "unauthorized"),
@@ -66,7 +66,8 @@ async fn an_engine_that_cannot_ask_a_registry_says_nothing_of_what_it_has() {
             let _ = write!(stream, "{head}Content-Length: 10\r\n\r\nNot Found\n");
         }
     });
-    let here = here::connect("localhost", false, socket.to_str().unwrap(), None).unwrap();
+    let here =
+        here::connect(&HostSpec { engine_socket: socket.to_str().unwrap().into(), ..this_machine() }, None).unwrap();
     let told = cause(here.registry_digest("reg.example:4000/kolla/base:1", None).await);
     // 404 would be: it does not have the image.
     assert!(matches!(&told, HostCause::Registry { status: 405, .. }), "{told:?}");

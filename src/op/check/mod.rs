@@ -7,6 +7,7 @@ pub mod engine;
 pub mod hostnames_resolve;
 pub mod images_present;
 pub mod interface;
+pub mod interfaces;
 pub mod memory;
 pub mod open_files;
 pub mod os;
@@ -124,6 +125,7 @@ checks! {
     HostnamesResolve(hostnames_resolve::HostnamesResolve),
     ImagesPresent(images_present::ImagesPresent),
     Interface(interface::Interface),
+    Interfaces(interfaces::Interfaces),
     Memory(memory::Memory),
     OpenFiles(open_files::OpenFiles),
     Os(os::Os),

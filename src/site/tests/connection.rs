@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::super::HostSpec;
+use super::super::{HostSpec, SiteOptions};
 use super::Folder;
+use crate::shell::Secret;
 
 const KEYS: &[&str] = &["/home/me/.ssh/id_ed25519", "/home/me/.ssh/id_ecdsa", "/home/me/.ssh/id_rsa"];
 const KNOWN: &[&str] = &["/home/me/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"];
@@ -19,20 +20,25 @@ fn connection_variables_mean_what_they_mean_in_ansible() {
                 c5 ansible_ssh_private_key_file=~/keys/lab\n\
                 c6 ansible_ssh_common_args='-o ProxyJump=j@bastion:22 -o UserKnownHostsFile=~/kh -i /k'\n\
                 c7 kolla_ssh_jump=bastion ansible_host=\"{{ 'fd00::' ~ 7 }}\"\n\
-                c8 ansible_host=1.1.1.1 ansible_ssh_host=10.0.0.8 ansible_ssh_port=2200 ansible_ssh_user=joe\n";
+                c8 ansible_host=1.1.1.1 ansible_ssh_host=10.0.0.8 ansible_ssh_port=2200 ansible_ssh_user=joe\n\
+                c9 ansible_password=\"{{ one }}\" ansible_ssh_pass=b ansible_become_password=c ansible_sudo_pass='d e' one=a\n\
+                d1 ansible_password=\"{{ 'a' ~ 1 }}\" ansible_become_pass=2 kolla_ssh_jump=bastion\n";
     let site = Folder::new(&[("hosts", text)]).load();
     let base = |name: &str| HostSpec {
         name: name.into(),
         address: name.into(),
         port: 22,
         user: "me".into(),
+        password: None,
         become_root: true,
+        become_password: None,
         key_files: paths(KEYS),
         known_hosts: paths(KNOWN),
         local: false,
         jump: None,
         engine_socket: "/var/run/docker.sock".into(),
     };
+    let secret = |text: &str| Some(Secret::new(text));
     let bastion = |user: &str, keys: &[&str], known: &[&str]| {
         let (key_files, known_hosts) = (paths(keys), paths(known));
         Some(Box::new(HostSpec { user: user.into(), key_files, known_hosts, ..HostSpec::new("bastion", "bastion") }))
@@ -56,9 +62,25 @@ fn connection_variables_mean_what_they_mean_in_ansible() {
         },
         HostSpec { address: "fd00::7".into(), jump: bastion("me", KEYS, KNOWN), ..base("c7") },
         HostSpec { address: "10.0.0.8".into(), port: 2200, user: "joe".into(), ..base("c8") },
+        HostSpec { password: secret("b"), become_password: secret("d e"), ..base("c9") },
+        HostSpec {
+            password: secret("a1"),
+            become_password: secret("2"),
+            jump: bastion("me", KEYS, KNOWN).map(|jump| Box::new(HostSpec { password: secret("a1"), ..*jump })),
+            ..base("d1")
+        },
     ] {
         assert_eq!(site.hosts[&expected.name], expected);
     }
+    assert_eq!(site.mask.hide("d e and a1"), "*** and ***");
+    // What was typed is for hosts that have none.
+    let folder = Folder::new(&[("hosts", "c1 ansible_password=a\nc2 ansible_become_pass=b\n")]);
+    let typed = |options: &mut SiteOptions| {
+        (options.password, options.become_password) = (secret("x"), secret("y"));
+    };
+    let site = folder.load_with(typed).unwrap();
+    let passwords = |name: &str| (site.hosts[name].password.clone(), site.hosts[name].become_password.clone());
+    assert_eq!([passwords("c1"), passwords("c2")], [(secret("a"), secret("y")), (secret("x"), secret("b"))]);
 }
 
 #[test]

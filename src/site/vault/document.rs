@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Seal, VaultKeys, is_sealed};
+use super::{Seal, VaultKeys, is_sealed, late_header, not_first};
 use crate::error::{InputError, Place};
 use crate::source::{Data, Document, Node};
 
@@ -18,6 +18,9 @@ pub(in crate::site) fn parse(path: &Path, text: &str, keys: &VaultKeys) -> Resul
         Document::parse(path, text)?
     };
     document.open_texts(&mut |label, text| {
+        if late_header(text).is_some() {
+            return Err(without_excerpt(not_first(&format!("`{label}`"))));
+        }
         let opened = is_sealed(text).then(|| open_value(label, text, keys)).transpose()?;
         Ok(opened.map(|(text, _)| text))
     })?;

@@ -55,6 +55,19 @@ pub(super) fn is_sealed(text: &str) -> bool {
     text.starts_with(envelope::MARK)
 }
 
+/// The line of a header that has something before it, as an empty line: then the text is not taken for an encrypted one.
+pub(super) fn late_header(text: &str) -> Option<usize> {
+    let header = text.lines().position(|line| line.starts_with(envelope::MARK))?;
+    (header > 0).then_some(header + 1)
+}
+
+/// The error of such a text, named by `what`.
+pub(super) fn not_first(what: &str) -> InputError {
+    InputError::new(format!("{what} is encrypted, and `{}` is not its first line", envelope::MARK))
+        .of(Kind::Encrypted)
+        .hint("remove what stands before that line")
+}
+
 impl VaultKeys {
     /// Passwords, the first one first tried.
     pub fn new(keys: Vec<VaultKey>) -> Self {

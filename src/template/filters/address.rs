@@ -115,8 +115,8 @@ fn of_network(scope: &Scope, network: &str) -> Result<Value, InputError> {
     };
     let interfaces = field(&facts, "interfaces");
     let found = field(&interfaces, &interface);
-    // Facts that only stand in for those of a host that was not asked name no interface, or in a draft a few.
-    if interfaces.len() == Some(0) || found.is_undefined() && field(&facts, "draft").is_true() {
+    // Facts that only stand in for those of a host that was not asked name no interface, or in a draft made-up ones.
+    if interfaces.len() == Some(0) || field(&facts, "draft").is_true() {
         return without_facts(scope, &host, network, list);
     }
     if found.is_undefined() {
@@ -164,13 +164,20 @@ fn without_facts(scope: &Scope, host: &str, network: &str, family: &str) -> Resu
     match named.parse::<IpAddr>() {
         // Where hosts are not asked at all. Of one that does not answer, how it is reached is no sign of where others
         // find it.
-        Ok(address) if (draft || unasked) && address.is_ipv4() == (family == "ipv4") => Ok(Value::from(named)),
-        // Addresses for documentation: nobody has them.
-        _ if draft => Ok(Value::from(if family == "ipv4" { "192.0.2.1" } else { "2001:db8::1" })),
-        _ => Err(InputError::new(format!("the `{network}` address of {host} is not known without its facts"))
-            .of(Kind::UndefinedVariable)
-            .hint(format!("bring {host} up once, or take it out of the inventory until then"))),
+        Ok(address) if (draft || unasked) && address.is_ipv4() == (family == "ipv4") => return Ok(Value::from(named)),
+        _ if draft || unasked => scope.miss(|unasked| {
+            unasked.networks.insert(network.to_owned());
+            unasked.hosts.insert(host.to_owned());
+        }),
+        _ => {}
     }
+    if draft {
+        // Addresses for documentation: nobody has them.
+        return Ok(Value::from(if family == "ipv4" { "192.0.2.1" } else { "2001:db8::1" }));
+    }
+    Err(InputError::new(format!("the `{network}` address of {host} is not known without its facts"))
+        .of(Kind::NotAsked)
+        .hint(format!("bring {host} up once, or take it out of the inventory until then")))
 }
 
 fn field(value: &Value, name: &str) -> Value {
