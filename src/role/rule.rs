@@ -46,6 +46,11 @@ fn decimal(text: &str) -> Option<f64> {
     text.parse().ok().filter(|_| plain)
 }
 
+/// Printable, in ASCII.
+fn is_ascii(text: &str) -> bool {
+    text.chars().all(|c| matches!(c, ' '..='~'))
+}
+
 /// By HTTP, with something behind it.
 fn is_url(text: &str) -> bool {
     text.strip_prefix("http://").is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
@@ -66,6 +71,8 @@ pub enum Rule {
     Address,
     /// A length of time, as HAProxy reads it.
     Duration,
+    /// Characters that programs know whose texts have a byte each.
+    Ascii,
     /// Where something is, by HTTP: nothing here speaks TLS.
     Url,
     /// One of these words.
@@ -99,6 +106,7 @@ impl Rule {
             Data::Str(word) if word == "interface" => Some(Self::Interface),
             Data::Str(word) if word == "duration" => Some(Self::Duration),
             Data::Str(word) if word == "url" => Some(Self::Url),
+            Data::Str(word) if word == "ascii" => Some(Self::Ascii),
             Data::Seq(words) if !words.is_empty() && words.iter().all(|word| word.as_str().is_some()) => {
                 Some(Self::OneOf(words.iter().filter_map(Node::as_str).map(str::to_owned).collect()))
             }
@@ -125,8 +133,8 @@ impl Rule {
                 None
             }
             _ => {
-                let message = "expected `port`, `address`, `interface`, `duration`, `url`, a list of words, or a mapping with \
-                               `from` and `to`";
+                let message = "expected `port`, `address`, `interface`, `duration`, `url`, `ascii`, a list of words, or a mapping \
+                               with `from` and `to`";
                 parser.fail(node, message, Kind::RoleRule);
                 None
             }
@@ -151,6 +159,7 @@ impl Rule {
                 Some(_) => (false, "at most 2147483647 milliseconds, which is less than 25 days".to_owned()),
                 None => (false, "a duration such as `500ms`, `30s`, `1m` or `6h`".to_owned()),
             },
+            Self::Ascii => (is_ascii(value), "printable characters of ASCII".to_owned()),
             Self::Url => (is_url(value), "a URL by HTTP, as `http://192.0.2.10:8099`".to_owned()),
             Self::OneOf(words) => {
                 let what = if words.len() == 1 { "" } else { "one of " };
@@ -164,7 +173,12 @@ impl Rule {
                 (holds, format!("a number from {from} to {to}"))
             }
         };
-        let found = if value.is_empty() { "it is empty".to_owned() } else { format!("`{value}`") };
+        let found = match self {
+            _ if value.is_empty() => "it is empty".to_owned(),
+            // It may be a secret.
+            Self::Ascii => "it has another one".to_owned(),
+            _ => format!("`{value}`"),
+        };
         let error = InputError::new(format!("`{name}` must be {what}: {found}")).of(Kind::WrongValue);
         let near = match self {
             Self::OneOf(words) if words.len() > 1 => nearest(value, words.iter().map(String::as_str)),
@@ -215,6 +229,7 @@ impl Rule {
                 { "type": "number", "minimum": from, "maximum": to },
                 { "type": "string", "pattern": "^[0-9]+([.][0-9]+)?$" },
             ] }),
+            Self::Ascii => json!({ "type": "string", "pattern": "^[ -~]*$" }),
             Self::Url => json!({ "type": "string", "pattern": "^http://[^ ]+$" }),
             Self::Address => {
                 json!({ "type": ["string", "null"], "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })

@@ -6,17 +6,20 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Expression, Template, UndefinedBehavior, Value, escape_formatter,
+    AutoEscape, Environment, Error, ErrorKind, Expression, Output, State, Template, UndefinedBehavior, Value, escape_formatter,
 };
 
 use super::arguments::text_of;
-use super::{filters, lookup, methods, optional_paths};
+use super::lazy::settle;
+use super::{failure, filters, lookup, methods, optional_paths};
+use crate::shell::syntax::{Piece, Syntax};
 
 /// A text of YAML in the form it is evaluated in.
 pub(super) enum Text {
@@ -28,8 +31,8 @@ pub(super) enum Text {
     Template(Template<'static, 'static>),
 }
 
-/// Templates are named by their own text under this mark, so that the loader needs no registry and an `include`
-/// of some file name finds nothing.
+/// Templates are named by the syntax of their file and their own text under this mark, so that the loader needs no
+/// registry and an `include` of some file name finds nothing.
 const NAME: &str = "text:";
 
 /// How a template is read, which Ansible lets its first line choose.
@@ -54,8 +57,17 @@ static ENVIRONMENTS: LazyLock<RwLock<HashMap<Settings, &'static Environment<'sta
 /// Each distinct text, compiled.
 static TEXTS: LazyLock<RwLock<HashMap<Box<str>, Arc<Text>>>> = LazyLock::new(RwLock::default);
 
-/// Template files by path, and whether they are merged.
-type Files = HashMap<(PathBuf, bool), Arc<File>>;
+/// How a template file is read and written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Manner {
+    /// It is merged with others.
+    pub(super) merged: bool,
+    /// The syntax that values are written in; as they are where there is none.
+    pub(super) syntax: Option<Syntax>,
+}
+
+/// Template files by path, and what is made of them.
+type Files = HashMap<(PathBuf, Manner), Arc<File>>;
 
 /// The last text of each template file, compiled.
 static FILES: LazyLock<RwLock<Files>> = LazyLock::new(RwLock::default);
@@ -63,6 +75,59 @@ static FILES: LazyLock<RwLock<Files>> = LazyLock::new(RwLock::default);
 thread_local! {
     /// How many values the template that runs on this thread has printed, and the last one.
     static PRINTED: RefCell<(usize, Value)> = const { RefCell::new((0, Value::UNDEFINED)) };
+    /// The value that a template file is printing at this moment.
+    static PRINTING: RefCell<Option<Piece>> = const { RefCell::new(None) };
+}
+
+/// Stands for an empty value, which would not be seen in what a template writes.
+const EMPTY: &str = "\u{e002}";
+
+/// What a template file writes. What is captured (`{% set %}`, macros) comes here as a value once it is printed.
+#[derive(Default)]
+struct Pieces(Vec<Piece>);
+
+impl io::Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+        match (PRINTING.take(), self.0.last_mut()) {
+            (Some(value), _) => self.0.push(value),
+            (None, Some(Piece::Text(before))) => before.push_str(text),
+            (None, _) => self.0.push(Piece::Text(text.to_owned())),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The template's name, which says what is written.
+fn name(syntax: Option<Syntax>, text: &str) -> String {
+    format!("{NAME}{}:{text}", syntax.map_or("", Syntax::name))
+}
+
+/// The syntax of the file whose template runs; none in the value of a variable.
+pub(super) fn syntax(state: &State<'_, '_>) -> Option<Syntax> {
+    Syntax::named(state.name().strip_prefix(NAME)?.split_once(':')?.0)
+}
+
+/// Prints a value into a template file.
+fn print(syntax: Syntax, value: &Value, out: &mut Output<'_>) -> Result<(), Error> {
+    let text = if value.is_none() { String::new() } else { text_of(value).replace(EMPTY, "") };
+    if value.is_safe() {
+        return Ok(out.write_str(&text)?);
+    }
+    if let Some(what) = syntax.cannot_hold(&text) {
+        return Err(failure::unwritable(text, what, syntax));
+    }
+    let data = !(value.kind() == ValueKind::String || value.is_none() || value.is_undefined());
+    let data = if data && syntax.has_json() { Some(filters::json::of(&settle(value)?)?) } else { None };
+    let shown = if text.is_empty() { EMPTY.to_owned() } else { text.clone() };
+    PRINTING.set(Some(Piece::Value(text, data)));
+    let written = out.write_str(&shown);
+    PRINTING.set(None);
+    Ok(written?)
 }
 
 /// A compiled template file.
@@ -84,9 +149,14 @@ fn environment(settings: &Settings) -> Result<&'static Environment<'static>, Err
     // Makes errors name the undefined variable and carry the place.
     environment.set_debug(true);
     environment.set_auto_reload(false);
-    environment.set_loader(|name| Ok(name.strip_prefix(NAME).map(str::to_owned)));
+    environment.set_loader(|name| {
+        Ok(name.strip_prefix(NAME).and_then(|name| name.split_once(':')).map(|(_, text)| text.to_owned()))
+    });
     environment.set_unknown_method_callback(methods::call);
     environment.set_formatter(|out, state, value| {
+        if let Some(syntax) = syntax(state) {
+            return print(syntax, value, out);
+        }
         // Nothing prints as nothing; only inside of something else it is `None`.
         if value.is_none() {
             return Ok(());
@@ -145,6 +215,20 @@ pub(super) fn render(template: &Template<'_, '_>, root: Value) -> Result<Value, 
         }
         _ => Value::from(text),
     })
+}
+
+/// The file that a template makes, its values in the syntax of the file.
+pub(super) fn write(template: &Template<'_, '_>, root: Value, syntax: Option<Syntax>) -> Result<String, Error> {
+    let Some(syntax) = syntax else { return template.render(root) };
+    let mut pieces = Pieces::default();
+    template.render_captured_to(root, &mut pieces)?;
+    Ok(syntax.write(&pieces.0))
+}
+
+/// A text of role.yml that is a whole file.
+pub(super) fn content(text: &str, syntax: Syntax) -> Result<Template<'static, 'static>, Error> {
+    bounded(text)?;
+    standard()?.get_template(&name(Some(syntax), &prepared(text.strip_suffix('\n').unwrap_or(text))))
 }
 
 /// What was made of a template, with at least as many line breaks at its end as that has.
@@ -244,7 +328,7 @@ fn compile(text: &str) -> Result<Text, Error> {
             return Ok(Text::Expression(expression, 2 + inner.len() - stripped.len()));
         }
     }
-    standard()?.get_template(&format!("{NAME}{text}")).map(Text::Template)
+    standard()?.get_template(&name(None, text)).map(Text::Template)
 }
 
 fn bounded(text: &str) -> Result<(), Error> {
@@ -260,13 +344,13 @@ fn bounded(text: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// With the text that was compiled, and how many lines of the file were left out before it.
-pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>, (Error, String, usize)> {
-    let key = (path.to_owned(), merged);
+pub(super) fn file(path: &Path, source: &str, manner: Manner) -> Result<Arc<File>, (Error, String, usize)> {
+    let key = (path.to_owned(), manner);
     let known = FILES.read().ok().and_then(|files| files.get(&key).cloned());
     if let Some(known) = known.filter(|known| *known.source == *source) {
         return Ok(known);
     }
-    let mut settings = Settings { lstrip: merged, ..Settings::default() };
+    let mut settings = Settings { lstrip: manner.merged, ..Settings::default() };
     let (mut skipped, mut rest) = (0, source);
     if let Some(line) = source.strip_prefix("#jinja2:") {
         let (line, after) = line.split_once('\n').unwrap_or((line, ""));
@@ -277,13 +361,13 @@ pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>,
     }
     let rest = rest.replace("\r\n", "\n");
     let rest = rest.strip_suffix('\n').unwrap_or(&rest);
-    let rest = if merged { escaped(rest) } else { Cow::Borrowed(rest) };
+    let rest = if manner.merged { escaped(rest) } else { Cow::Borrowed(rest) };
     // Of a file with signs of its own neither is known.
     let usual = settings.delimiters == Settings::default().delimiters;
     let checked = if usual { bounded(&rest) } else { Ok(()) };
     let rest = if usual { optional_paths::soften(&rest) } else { rest.clone() };
     let environment = checked.and_then(|()| environment(&settings));
-    let template = environment.and_then(|environment| environment.get_template(&format!("{NAME}{rest}")));
+    let template = environment.and_then(|environment| environment.get_template(&name(manner.syntax, &rest)));
     let template = template.map_err(|error| (error, rest.into_owned(), skipped))?;
     let compiled = Arc::new(File { source: source.into(), template, skipped });
     if let Ok(mut files) = FILES.write() {
@@ -317,5 +401,5 @@ impl Settings {
 
 /// The same text as a template that prints, which says what of it is undefined.
 pub(super) fn printing(text: &str) -> Result<Template<'static, 'static>, Error> {
-    standard()?.get_template(&format!("{NAME}{}", prepared(text.strip_suffix('\n').unwrap_or(text))))
+    standard()?.get_template(&name(None, &prepared(text.strip_suffix('\n').unwrap_or(text))))
 }
