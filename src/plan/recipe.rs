@@ -9,7 +9,7 @@ use crate::role::{FileSpec, Merge, Role, Source};
 use crate::shell::syntax::Syntax;
 use crate::site::merge::{Origin, merge_ini, merge_ini_lines, merge_yaml, merge_yaml_lines};
 use crate::template::Scope;
-use crate::template::values::{Values, text_of};
+use crate::template::values::{Values, text_of, variable_of};
 
 /// A file before its layers are joined.
 pub(super) struct Recipe {
@@ -116,7 +116,16 @@ impl Recipe {
     fn new(spec: &FileSpec, to: String, looked: Vec<String>, host: &str, scope: &Scope) -> Self {
         let used_by = format!("file {} on {host}", file_name(&to));
         let also = spec.known_as.as_deref().map(file_name).unwrap_or_default().to_owned();
-        Self { to, looked, also, layers: Vec::new(), merge: spec.merge, syntax: spec.syntax, used_by, scope: scope.clone() }
+        Self {
+            to,
+            looked,
+            also,
+            layers: Vec::new(),
+            merge: spec.merge,
+            syntax: spec.syntax,
+            used_by,
+            scope: scope.clone(),
+        }
     }
 
     /// Adds the file's own variables; false where one failed.
@@ -207,7 +216,9 @@ fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<FileLayer> 
             templates.map(|(path, text)| rendered(path, text, spec.syntax, spec.merge, values)).collect()
         }
         Source::Content(node) => {
-            let text = match spec.syntax.filter(|_| node.as_str().is_some()) {
+            // A value that is the whole file of JSON is that file, not a text in it.
+            let whole = |syntax: Syntax| syntax.has_json() && variable_of(node).is_some();
+            let text = match spec.syntax.filter(|syntax| node.as_str().is_some() && !whole(*syntax)) {
                 Some(syntax) => values.text_in(syntax, node),
                 None => match values.value(node) {
                     value if value.as_str().is_some() => text_of(&value),

@@ -36,7 +36,10 @@ pub(super) const TOP: Keys = Keys {
 
 /// What a variable may hold.
 const RULE: Shape = Shape::Either(
-    &Shape::Either(&Shape::OneOf(&["port", "address", "interface", "duration", "url", "ascii"]), &Shape::List(&Shape::Text)),
+    &Shape::Either(
+        &Shape::OneOf(&["port", "address", "interface", "duration", "url", "ascii"]),
+        &Shape::List(&Shape::Text),
+    ),
     &Shape::Keys(&RANGE),
 );
 

@@ -120,7 +120,12 @@ fn forms(value: &str) -> BTreeSet<String> {
         quote(value),
         hex::encode(value),
     ];
-    lines.chain(written).chain(syntax::forms(value)).chain(base64_forms(value)).filter(|form| !form.is_empty()).collect()
+    lines
+        .chain(written)
+        .chain(syntax::forms(value))
+        .chain(base64_forms(value))
+        .filter(|form| !form.is_empty())
+        .collect()
 }
 
 /// Hides secrets. Clones are one mask: they learn of each other's new ones.

@@ -123,6 +123,17 @@ impl Piece {
     }
 }
 
+/// A text without the marks by which lines are traced.
+fn unmarked(text: &str) -> String {
+    let mut inside = false;
+    let seen = |c: &char| {
+        let within = inside || *c == MARK.0;
+        inside = within && *c != MARK.1;
+        !within
+    };
+    text.chars().filter(seen).collect()
+}
+
 /// All the ways in which a value is written inside of an option, or of quotes.
 pub(super) fn forms(value: &str) -> impl Iterator<Item = String> {
     let options = [Syntax::Oslo, Syntax::OptionFile].map(|syntax| option::escaped(syntax, value));

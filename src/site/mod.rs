@@ -13,6 +13,7 @@ mod inventory;
 mod listing;
 mod literal;
 pub mod merge;
+mod misread;
 mod own;
 mod passwords;
 mod pattern;
@@ -226,6 +227,7 @@ impl Site {
             return Err(Error::Input(errors));
         }
         site.warnings = warnings::of(&site.layers, &site.groups, &group_vars, &host_vars, &passwords);
+        site.warnings.extend(misread::of(&site.layers));
         Ok(site)
     }
 

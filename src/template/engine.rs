@@ -13,7 +13,8 @@ use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Expression, Output, State, Template, UndefinedBehavior, Value, escape_formatter,
+    AutoEscape, Environment, Error, ErrorKind, Expression, Output, State, Template, UndefinedBehavior, Value,
+    escape_formatter,
 };
 
 use super::arguments::text_of;
@@ -114,6 +115,10 @@ pub(super) fn syntax(state: &State<'_, '_>) -> Option<Syntax> {
 
 /// Prints a value into a template file.
 fn print(syntax: Syntax, value: &Value, out: &mut Output<'_>) -> Result<(), Error> {
+    // As from an `if` without an `else`.
+    if value.is_undefined() {
+        return Ok(());
+    }
     let text = if value.is_none() { String::new() } else { text_of(value).replace(EMPTY, "") };
     if value.is_safe() {
         return Ok(out.write_str(&text)?);
@@ -121,8 +126,11 @@ fn print(syntax: Syntax, value: &Value, out: &mut Output<'_>) -> Result<(), Erro
     if let Some(what) = syntax.cannot_hold(&text) {
         return Err(failure::unwritable(text, what, syntax));
     }
-    let data = !(value.kind() == ValueKind::String || value.is_none() || value.is_undefined());
-    let data = if data && syntax.has_json() { Some(filters::json::of(&settle(value)?)?) } else { None };
+    let data = if value.kind() != ValueKind::String && syntax.has_json() {
+        Some(filters::json::of(&settle(value)?)?)
+    } else {
+        None
+    };
     let shown = if text.is_empty() { EMPTY.to_owned() } else { text.clone() };
     PRINTING.set(Some(Piece::Value(text, data)));
     let written = out.write_str(&shown);

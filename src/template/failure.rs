@@ -126,9 +126,13 @@ pub(super) fn position(error: &Error, text: &str, offset: usize, word: &str) -> 
     (text[..start].matches('\n').count() + 1, optional_paths::plain(&text[start..offset]).chars().count() + 1)
 }
 
-/// The expression in `text` that failed, as it is written.
-pub(super) fn expression<'t>(error: &Error, text: &'t str) -> &'t str {
-    error.range().and_then(|range| text.get(range)).unwrap_or_default().trim_matches(['{', '}', '-', ' '])
+/// The expression between `{{` and `}}` of `text` that failed, as it is written.
+pub(super) fn expression(error: &Error, text: &str) -> String {
+    let range = error.range().unwrap_or_default();
+    let (Some(before), Some(after)) = (text.get(..range.start), text.get(range.start..)) else { return String::new() };
+    let begin = before.rfind("{{").map_or(range.start, |at| at + 2);
+    let end = after.find("}}").map_or(text.len(), |at| range.start + at);
+    optional_paths::plain(text[begin..end].trim_matches(['-', '+', ' '])).into_owned()
 }
 
 /// The first place where `word` stands by itself.

@@ -216,19 +216,15 @@ impl Scope {
         let spot = Spot::of(document, node, false);
         let compiled = engine::content(text, syntax).map_err(|error| compiled::syntax(&error, text, &spot))?;
         let made = engine::write(&compiled, Root::value(self), Some(syntax)).map_err(|error| {
-            self.explain_error(&error, &engine::prepared(text), 0, &|line, column| Some(spot.inside(text, line, column)))
+            self.explain_error(&error, &engine::prepared(text), 0, &|line, column| {
+                Some(spot.inside(text, line, column))
+            })
         })?;
         Ok(engine::with_end(made, text))
     }
 
     /// From which line of the source each line of what it was rendered to comes; `None` where that cannot be told.
-    pub fn traced(
-        &self,
-        syntax: Option<Syntax>,
-        merged: bool,
-        source: &str,
-        rendered: &str,
-    ) -> Option<Vec<usize>> {
+    pub fn traced(&self, syntax: Option<Syntax>, merged: bool, source: &str, rendered: &str) -> Option<Vec<usize>> {
         // Under a name of its own: what is compiled is kept by name.
         let marked = self.render_in(syntax, merged, Path::new("traced"), &trace::marked(source)?).ok()?;
         let (text, lines) = trace::read(&marked, source);
@@ -248,7 +244,8 @@ impl Scope {
         })?;
         let at = |line, column| Some(Place::within(file, source, line + compiled.skipped, column));
         let text = compiled.template.source();
-        let kind = format!("{} {}", if manner.merged { "merged" } else { "file" }, manner.syntax.map_or("", Syntax::name));
+        let kind =
+            format!("{} {}", if manner.merged { "merged" } else { "file" }, manner.syntax.map_or("", Syntax::name));
         let rendered = self.once_for_site(&kind, source, || {
             let rendered = engine::write(&compiled.template, Root::value(self), manner.syntax);
             let rendered = rendered.map_err(|error| self.explain_error(&error, text, 0, &at))?;

@@ -1,6 +1,6 @@
 //! Files with an option a line: `key = value`.
 
-use super::{MARK, Piece, Syntax};
+use super::{Piece, Syntax, unmarked};
 
 /// The file that the pieces make.
 pub(super) fn write(syntax: Syntax, pieces: &[Piece]) -> String {
@@ -22,7 +22,7 @@ pub(super) fn write(syntax: Syntax, pieces: &[Piece]) -> String {
     out
 }
 
-/// The pieces of each line. Values have no lines here.
+/// The pieces of each line: a value is of the one that it is printed into.
 fn lines(pieces: &[Piece]) -> Vec<Vec<Piece>> {
     let mut lines = vec![Vec::new()];
     for piece in pieces {
@@ -38,17 +38,6 @@ fn lines(pieces: &[Piece]) -> Vec<Vec<Piece>> {
         }
     }
     lines
-}
-
-/// A text without the marks by which lines are traced.
-fn unmarked(text: &str) -> String {
-    let mut inside = false;
-    let seen = |c: &char| {
-        let within = inside || *c == MARK.0;
-        inside = within && *c != MARK.1;
-        !within
-    };
-    text.chars().filter(seen).collect()
 }
 
 /// The line goes on with a value.

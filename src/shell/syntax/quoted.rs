@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value as Json;
 
-use super::{Piece, Syntax};
+use super::{Piece, Syntax, unmarked};
 
 /// Where the text before a value leaves off.
 #[derive(Default)]
@@ -17,7 +17,7 @@ struct Position {
 
 impl Position {
     fn pass(&mut self, syntax: Syntax, text: &str) {
-        for c in text.chars() {
+        for c in unmarked(text).chars() {
             let (before, escaped) = (self.last.replace(c), std::mem::take(&mut self.escaped));
             if c == '\n' && (self.comment || syntax == Syntax::Haproxy) {
                 (self.comment, self.quote) = (false, None);
@@ -100,7 +100,9 @@ fn backslashed(value: &str, signs: &[char]) -> String {
 
 /// A value outside of quotes, as a word or a part of one.
 fn word(syntax: Syntax, value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c) || syntax == Syntax::Haproxy && "[]".contains(c);
+    let plain = |c: char| {
+        c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c) || syntax == Syntax::Haproxy && "[]".contains(c)
+    };
     if !value.is_empty() && value.chars().all(plain) {
         return value.to_owned();
     }

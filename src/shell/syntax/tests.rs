@@ -66,6 +66,7 @@ fn a_word_is_quoted_where_it_stands() {
         (Syntax::Shell, "A='@'", "'", "A=''\\'''"),
         (Syntax::Shell, "A=b#'@'", "$", "A=b#'$'"),
         (Syntax::Shell, "A=@", "", "A=''"),
+        (Syntax::Shell, "\u{e000}1\u{e001}# it's\nA=@", "$", "\u{e000}1\u{e001}# it's\nA='$'"),
         (Syntax::Python, "A = @\n", "'\"\\\n\u{1}é", "A = \"'\\\"\\\\\\n\\u0001é\"\n"),
         (Syntax::Python, "# it's\nA = 'x@'\n", "'\"", "# it's\nA = 'x\\'\\\"'\n"),
         (Syntax::Json, "{\"a\": @, \"b\": 1}", "\"\\", "{\"a\": \"\\\"\\\\\", \"b\": 1}"),

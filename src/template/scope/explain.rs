@@ -50,20 +50,20 @@ impl Scope {
             }
             Said::Unwritable(unwritable) => {
                 // By whatever name the template has it, a secret is to be corrected where it is set.
-                let is_it = |name: &&String| self.get(name).is_ok_and(|value| text_of(&value) == unwritable.value.reveal());
+                let is_it =
+                    |name: &&String| self.get(name).is_ok_and(|value| text_of(&value) == unwritable.value.reveal());
                 let mut named: Vec<&String> = self.shared.secrets.iter().filter(is_it).collect();
                 named.sort();
                 let written = failure::expression(error, text);
-                let name = named.first().map_or(written, |name| name);
+                let name = named.first().map_or(&written, |name| *name);
                 let origin = self.explain(name).into_iter().next();
                 let mut wrong = InputError::new(format!("`{name}` {unwritable}")).of(Kind::WrongValue);
-                if let (Some(origin), Some(place)) = (&origin, &place) {
-                    wrong.causes.push(used(written, place));
-                    wrong.place = Some(origin.place.clone());
-                } else {
+                let Some(origin) = origin else {
                     wrong.place = place;
-                }
-                wrong.hint("write a value without it; what is text of the syntax itself is printed by `| safe`")
+                    return wrong.hint("what is text of the syntax itself is printed by `| safe`");
+                };
+                wrong.causes.extend(place.map(|place| used(&written, &place)));
+                wrong.at(origin.place).hint("write a value without it")
             }
             Said::Wrong(wrong) => InputError { place: wrong.place.clone().or(place), ..wrong },
         }
