@@ -232,6 +232,8 @@ mod tests {
         let mask = Mask::new(["p@ss/w\"rd".into(), "it's".into()]);
         assert_eq!(mask.hide(r#"p@ss/w"rd p%40ss/w%22rd p%40ss%2Fw%22rd "p@ss/w\"rd""#), r#"*** *** *** "***""#);
         assert_eq!(mask.hide(r"'it''s' 'it'\''s'"), "'***' ***");
+        let mask = Mask::new(["p$s\"w#".into()]);
+        assert_eq!(mask.hide(r#"p\$s"w# "p$s\"w#" "p\$s\"w#""#), r#"*** "***" "***""#);
         for user in ["a", "ab", "abc"] {
             let login = STANDARD.encode(format!("{user}:correct horse battery:x"));
             let shown = Mask::new(["correct horse battery".into()]).hide(&login);

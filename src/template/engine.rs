@@ -6,21 +6,19 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Expression, Output, State, Template, UndefinedBehavior, Value,
-    escape_formatter,
+    AutoEscape, Environment, Error, ErrorKind, Expression, State, Template, UndefinedBehavior, Value, escape_formatter,
 };
 
 use super::arguments::text_of;
-use super::lazy::settle;
-use super::{failure, filters, lookup, methods, optional_paths};
-use crate::shell::syntax::{Piece, Syntax};
+use super::print::print;
+use super::{filters, lookup, methods, optional_paths};
+use crate::shell::syntax::Syntax;
 
 /// A text of YAML in the form it is evaluated in.
 pub(super) enum Text {
@@ -76,31 +74,6 @@ static FILES: LazyLock<RwLock<Files>> = LazyLock::new(RwLock::default);
 thread_local! {
     /// How many values the template that runs on this thread has printed, and the last one.
     static PRINTED: RefCell<(usize, Value)> = const { RefCell::new((0, Value::UNDEFINED)) };
-    /// The value that a template file is printing at this moment.
-    static PRINTING: RefCell<Option<Piece>> = const { RefCell::new(None) };
-}
-
-/// Stands for an empty value, which would not be seen in what a template writes.
-const EMPTY: &str = "\u{e002}";
-
-/// What a template file writes. What is captured (`{% set %}`, macros) comes here as a value once it is printed.
-#[derive(Default)]
-struct Pieces(Vec<Piece>);
-
-impl io::Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
-        match (PRINTING.take(), self.0.last_mut()) {
-            (Some(value), _) => self.0.push(value),
-            (None, Some(Piece::Text(before))) => before.push_str(text),
-            (None, _) => self.0.push(Piece::Text(text.to_owned())),
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The template's name, which says what is written.
@@ -111,31 +84,6 @@ fn name(syntax: Option<Syntax>, text: &str) -> String {
 /// The syntax of the file whose template runs; none in the value of a variable.
 pub(super) fn syntax(state: &State<'_, '_>) -> Option<Syntax> {
     Syntax::named(state.name().strip_prefix(NAME)?.split_once(':')?.0)
-}
-
-/// Prints a value into a template file.
-fn print(syntax: Syntax, value: &Value, out: &mut Output<'_>) -> Result<(), Error> {
-    // As from an `if` without an `else`.
-    if value.is_undefined() {
-        return Ok(());
-    }
-    let text = if value.is_none() { String::new() } else { text_of(value).replace(EMPTY, "") };
-    if value.is_safe() {
-        return Ok(out.write_str(&text)?);
-    }
-    if let Some(what) = syntax.cannot_hold(&text) {
-        return Err(failure::unwritable(text, what, syntax));
-    }
-    let data = if value.kind() != ValueKind::String && syntax.has_json() {
-        Some(filters::json::of(&settle(value)?)?)
-    } else {
-        None
-    };
-    let shown = if text.is_empty() { EMPTY.to_owned() } else { text.clone() };
-    PRINTING.set(Some(Piece::Value(text, data)));
-    let written = out.write_str(&shown);
-    PRINTING.set(None);
-    Ok(written?)
 }
 
 /// A compiled template file.
@@ -223,14 +171,6 @@ pub(super) fn render(template: &Template<'_, '_>, root: Value) -> Result<Value, 
         }
         _ => Value::from(text),
     })
-}
-
-/// The file that a template makes, its values in the syntax of the file.
-pub(super) fn write(template: &Template<'_, '_>, root: Value, syntax: Option<Syntax>) -> Result<String, Error> {
-    let Some(syntax) = syntax else { return template.render(root) };
-    let mut pieces = Pieces::default();
-    template.render_captured_to(root, &mut pieces)?;
-    Ok(syntax.write(&pieces.0))
 }
 
 /// A text of role.yml that is a whole file.

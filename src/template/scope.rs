@@ -17,7 +17,7 @@ use super::engine::{self, Manner, Text};
 use super::failure::{self, Said};
 use super::lazy::{Lazy, Root, settle};
 use super::shared::{Affected, Memo, Outcome, Reach, Shared, Variable};
-use super::{Origin, Sourced, layer, trace};
+use super::{Origin, Sourced, layer, print, trace};
 use crate::error::{InputError, Kind, Place};
 use crate::shell::syntax::Syntax;
 use crate::source::{Data, Document, Node};
@@ -215,7 +215,7 @@ impl Scope {
         let text = node.as_str().unwrap_or_default();
         let spot = Spot::of(document, node, false);
         let compiled = engine::content(text, syntax).map_err(|error| compiled::syntax(&error, text, &spot))?;
-        let made = engine::write(&compiled, Root::value(self), Some(syntax)).map_err(|error| {
+        let made = print::write(&compiled, Root::value(self), Some(syntax)).map_err(|error| {
             self.explain_error(&error, &engine::prepared(text), 0, &|line, column| {
                 Some(spot.inside(text, line, column))
             })
@@ -247,7 +247,7 @@ impl Scope {
         let kind =
             format!("{} {}", if manner.merged { "merged" } else { "file" }, manner.syntax.map_or("", Syntax::name));
         let rendered = self.once_for_site(&kind, source, || {
-            let rendered = engine::write(&compiled.template, Root::value(self), manner.syntax);
+            let rendered = print::write(&compiled.template, Root::value(self), manner.syntax);
             let rendered = rendered.map_err(|error| self.explain_error(&error, text, 0, &at))?;
             Ok(Value::from(engine::with_end(rendered, source)))
         })?;
