@@ -16,6 +16,7 @@ use minijinja::{
 };
 
 use super::arguments::text_of;
+use super::lazy::settle;
 use super::print::print;
 use super::{filters, lookup, methods, optional_paths};
 use crate::shell::syntax::Syntax;
@@ -111,7 +112,9 @@ fn environment(settings: &Settings) -> Result<&'static Environment<'static>, Err
     environment.set_unknown_method_callback(methods::call);
     environment.set_formatter(|out, state, value| {
         if let Some(syntax) = syntax(state) {
-            return print(syntax, value, out);
+            let data = syntax.has_json() && !value.is_undefined() && value.kind() != ValueKind::String;
+            let data = if data { Some(filters::json::of(&settle(value)?)?) } else { None };
+            return print(syntax, value, data, out);
         }
         // Nothing prints as nothing; only inside of something else it is `None`.
         if value.is_none() {

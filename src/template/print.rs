@@ -3,12 +3,10 @@
 use std::cell::RefCell;
 use std::io;
 
-use minijinja::value::ValueKind;
 use minijinja::{Error, Output, Template, Value};
 
 use super::arguments::text_of;
-use super::lazy::settle;
-use super::{failure, filters};
+use super::failure;
 use crate::shell::syntax::{Piece, Syntax};
 
 thread_local! {
@@ -39,8 +37,13 @@ impl io::Write for Pieces {
     }
 }
 
-/// Prints a value into a template file.
-pub(super) fn print(syntax: Syntax, value: &Value, out: &mut Output<'_>) -> Result<(), Error> {
+/// Prints a value into a template file; `data` is what it is, where that is no text.
+pub(super) fn print(
+    syntax: Syntax,
+    value: &Value,
+    data: Option<serde_json::Value>,
+    out: &mut Output<'_>,
+) -> Result<(), Error> {
     // As from an `if` without an `else`.
     if value.is_undefined() {
         return Ok(());
@@ -52,11 +55,6 @@ pub(super) fn print(syntax: Syntax, value: &Value, out: &mut Output<'_>) -> Resu
     if let Some(what) = syntax.cannot_hold(&text) {
         return Err(failure::unwritable(text, what, syntax));
     }
-    let data = if value.kind() != ValueKind::String && syntax.has_json() {
-        Some(filters::json::of(&settle(value)?)?)
-    } else {
-        None
-    };
     let shown = if text.is_empty() { EMPTY.to_owned() } else { text.clone() };
     PRINTING.set(Some(Piece::Value(text, data)));
     let written = out.write_str(&shown);
