@@ -1,6 +1,7 @@
 //! Words for a POSIX shell, and values that must not be seen.
 
 mod mask;
+pub mod syntax;
 
 use std::fmt;
 use std::sync::Arc;

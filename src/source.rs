@@ -218,6 +218,18 @@ impl Document {
         self.file.to_path_buf()
     }
 
+    /// What is written for a truth value or a number.
+    pub fn written(&self, node: &Node) -> Option<&str> {
+        if !matches!(node.data, Data::Bool(_) | Data::Int(_) | Data::Float(_)) {
+            return None;
+        }
+        let (start, end) = self.lines.get(node.line.checked_sub(1)?)?;
+        let line = self.text.get(*start..*end)?;
+        let (at, _) = line.char_indices().nth(node.column.checked_sub(1)?)?;
+        let word = scalar::word(&line[at..]);
+        (scalar::resolve(word) == node.data).then_some(word)
+    }
+
     /// Where a node of this document stands.
     pub fn place(&self, node: &Node) -> Place {
         self.at(node.line, node.column)

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{Attribute, View};
 use crate::error::{Error, HostCause, Result};
 use crate::host::{FileState, PutFile, Remote};
+use crate::shell::syntax::Syntax;
 use crate::source::{Keys, Shape};
 
 /// What is written of a file.
@@ -19,6 +20,7 @@ pub const KEYS: Keys = Keys {
         ("owner", Shape::Name),
         ("mode", Shape::Mode),
         ("merge", Shape::OneOf(&["ini", "oslo", "yaml"])),
+        ("syntax", Shape::OneOf(&Syntax::NAMES)),
         ("with", Shape::Named(&Shape::Any)),
         ("when", Shape::Flag),
     ],

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::overrides::{Given, LARGEST, OperatorFile, Searched, file_name, paths};
 use crate::error::{InputError, Kind, Place};
 use crate::role::{FileSpec, Merge, Role, Source};
+use crate::shell::syntax::Syntax;
 use crate::site::merge::{Origin, merge_ini, merge_ini_lines, merge_yaml, merge_yaml_lines};
 use crate::template::Scope;
-use crate::template::values::{Values, text_of};
+use crate::template::values::{Values, text_of, variable_of};
 
 /// A file before its layers are joined.
 pub(super) struct Recipe {
@@ -21,6 +22,7 @@ pub(super) struct Recipe {
     /// What it is made of, lowest first.
     pub(super) layers: Vec<FileLayer>,
     merge: Merge,
+    syntax: Option<Syntax>,
     used_by: String,
     /// The eyes that its templates were read with.
     scope: Scope,
@@ -31,6 +33,8 @@ pub(super) struct FileLayer {
     /// Where it is from.
     pub(super) file: PathBuf,
     text: String,
+    /// The operator's, not the role's.
+    theirs: bool,
     source: Text,
 }
 
@@ -112,7 +116,16 @@ impl Recipe {
     fn new(spec: &FileSpec, to: String, looked: Vec<String>, host: &str, scope: &Scope) -> Self {
         let used_by = format!("file {} on {host}", file_name(&to));
         let also = spec.known_as.as_deref().map(file_name).unwrap_or_default().to_owned();
-        Self { to, looked, also, layers: Vec::new(), merge: spec.merge, used_by, scope: scope.clone() }
+        Self {
+            to,
+            looked,
+            also,
+            layers: Vec::new(),
+            merge: spec.merge,
+            syntax: spec.syntax,
+            used_by,
+            scope: scope.clone(),
+        }
     }
 
     /// Adds the file's own variables; false where one failed.
@@ -134,6 +147,11 @@ impl Recipe {
         self.layers.iter().map(|layer| (&*layer.file, &*layer.text)).collect()
     }
 
+    /// How many of the layers are the role's, which are written for the program that reads the file.
+    fn written(&self) -> usize {
+        self.layers.iter().filter(|layer| !layer.theirs).count()
+    }
+
     /// The file's content.
     pub(super) fn content(&self, values: &mut Values<'_>) -> Vec<u8> {
         if let [layer] = &*self.layers {
@@ -144,7 +162,7 @@ impl Recipe {
         }
         let merged = match self.merge {
             Merge::Yaml => merge_yaml(&self.texts()),
-            _ => merge_ini(&self.texts()),
+            _ => merge_ini(&self.texts(), self.written()),
         };
         let merged = merged.unwrap_or_else(|error| {
             self.with(values, |values| values.note(error));
@@ -160,7 +178,7 @@ impl Recipe {
                 return (1..).zip(layer.text.lines()).map(|(line, _)| Some((0, line))).map(self.traced()).collect();
             }
             (_, Merge::Yaml) => merge_yaml_lines(&self.texts()),
-            _ => merge_ini_lines(&self.texts()),
+            _ => merge_ini_lines(&self.texts(), self.written()),
         };
         merged.map(|(_, origins)| origins.into_iter().map(self.traced()).collect()).unwrap_or_default()
     }
@@ -172,7 +190,10 @@ impl Recipe {
             .layers
             .iter()
             .map(|layer| match &layer.source {
-                Text::Template(source) => self.scope.traced(source, merged, &layer.text).ok_or(0),
+                Text::Template(source) => {
+                    let syntax = self.syntax.filter(|_| !layer.theirs);
+                    self.scope.traced(syntax, merged, source, &layer.text).ok_or(0)
+                }
                 Text::Value(line) => Err(*line),
                 Text::Bytes(_) => Err(0),
             })
@@ -192,14 +213,19 @@ fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<FileLayer> 
     match &spec.source {
         Source::Templates(names) => {
             let templates = names.iter().filter_map(|name| role.templates.get(name));
-            templates.map(|(path, text)| rendered(path, text, spec.merge, values)).collect()
+            templates.map(|(path, text)| rendered(path, text, spec.syntax, spec.merge, values)).collect()
         }
         Source::Content(node) => {
-            let text = match values.value(node) {
-                value if value.as_str().is_some() => text_of(&value),
-                value => serde_json::to_string_pretty(&value).unwrap_or_default() + "\n",
+            // A value that is the whole file of JSON is that file, not a text in it.
+            let whole = |syntax: Syntax| syntax.has_json() && variable_of(node).is_some();
+            let text = match spec.syntax.filter(|syntax| node.as_str().is_some() && !whole(*syntax)) {
+                Some(syntax) => values.text_in(syntax, node),
+                None => match values.value(node) {
+                    value if value.as_str().is_some() => text_of(&value),
+                    value => serde_json::to_string_pretty(&value).unwrap_or_default() + "\n",
+                },
             };
-            vec![FileLayer { file: values.document.file(), text, source: Text::Value(node.line) }]
+            vec![FileLayer { file: values.document.file(), text, theirs: false, source: Text::Value(node.line) }]
         }
         Source::Given(_) => Vec::new(),
     }
@@ -209,7 +235,8 @@ fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<FileLayer> 
 fn whole(file: &OperatorFile, values: &mut Values<'_>) -> Option<FileLayer> {
     match &file.bytes {
         Some(bytes) => {
-            Some(FileLayer { file: file.path.clone(), text: String::new(), source: Text::Bytes(bytes.clone()) })
+            let source = Text::Bytes(bytes.clone());
+            Some(FileLayer { file: file.path.clone(), text: String::new(), theirs: true, source })
         }
         None => operators(file, Merge::Replace, values),
     }
@@ -227,17 +254,21 @@ fn operators(file: &OperatorFile, merge: Merge, values: &mut Values<'_>) -> Opti
         values.note(error.of(Kind::UnreadableFile).at(Place::file(&file.path)));
         return None;
     };
-    Some(rendered(&file.path, text, merge, values))
+    // As the operator wrote it for the program that reads it, its values, too.
+    Some(FileLayer { theirs: true, ..rendered(&file.path, text, None, merge, values) })
 }
 
-fn rendered(path: &Path, source: &Arc<str>, merge: Merge, values: &mut Values<'_>) -> FileLayer {
-    let rendered = match merge {
-        Merge::Replace => values.scope.render(path, source),
-        _ => values.scope.render_merged(path, source),
-    };
+fn rendered(
+    path: &Path,
+    source: &Arc<str>,
+    syntax: Option<Syntax>,
+    merge: Merge,
+    values: &mut Values<'_>,
+) -> FileLayer {
+    let rendered = values.scope.render_in(syntax, merge != Merge::Replace, path, source);
     let text = rendered.unwrap_or_else(|error| {
         values.note(error);
         String::new()
     });
-    FileLayer { file: path.to_owned(), text, source: Text::Template(source.clone()) }
+    FileLayer { file: path.to_owned(), text, theirs: false, source: Text::Template(source.clone()) }
 }

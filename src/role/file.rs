@@ -1,6 +1,7 @@
 //! Files of a service or of a host: what each is made of.
 
 use crate::error::Kind;
+use crate::shell::syntax::Syntax;
 use crate::source::{Data, Fields, Node, is_template, not_rendered};
 
 use super::parser::{Parser, pairs};
@@ -24,6 +25,8 @@ pub struct FileSpec {
     pub mode: u32,
     /// How files of the site are joined with it.
     pub merge: Merge,
+    /// What it is written in, and with it what the role prints into it; as it is where there is none.
+    pub syntax: Option<Syntax>,
     /// Condition.
     pub when: Option<Node>,
 }
@@ -75,6 +78,8 @@ impl Parser<'_> {
             Some("yaml") => Merge::Yaml,
             _ => Merge::Replace,
         };
+        let written = fields.text("syntax").as_deref().and_then(Syntax::named);
+        let usual = if merge == Merge::Oslo { Some(Syntax::Oslo) } else { Syntax::of_file(&to) };
         let sources = [template, content, given].into_iter().flatten().count();
         let source = if let Some(names) = template {
             Source::Templates(self.templates(names))
@@ -102,6 +107,7 @@ impl Parser<'_> {
                 }
             },
             merge,
+            syntax: written.or(usual),
             when: fields.take("when").cloned(),
         };
         if sources != 1 && (sources > 1 || !fields.has_unknown()) {
@@ -111,8 +117,8 @@ impl Parser<'_> {
             _ if spec.known_as.is_some() && (merge == Merge::Oslo || matches!(spec.source, Source::Given(_))) => {
                 fields.against(node, "`override` is not for files that are `given`, nor for `merge: oslo`");
             }
-            Source::Given(_) if merge != Merge::Replace => {
-                fields.against(node, "a file that is `given` is taken whole: leave out `merge`");
+            Source::Given(_) if merge != Merge::Replace || written.is_some() => {
+                fields.against(node, "a file that is `given` is taken whole: leave out `merge` and `syntax`");
             }
             Source::Given(names) if names.iter().any(|name| many(name)) => {
                 let folder =

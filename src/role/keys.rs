@@ -46,6 +46,7 @@ const RULE: Shape = Shape::Either(
             "interfaces",
             "duration",
             "url",
+            "ascii",
             "registry",
             "namespace",
             "tag",

@@ -146,8 +146,9 @@ impl Parser<'_> {
             |(name, sourced): (&String, &Sourced)| Some((name.clone(), Rule::implied(name, &sourced.node.data)?));
         let mut rules: BTreeMap<String, Rule> = vars.vars.iter().filter_map(implied).collect();
         for (name, entry) in written {
-            // Some of the whole site's have no default.
-            if !vars.vars.contains_key(*name) && !examples::variables().any(|(_, known)| known == *name) {
+            // Some of the whole site's have no default, and secrets have none.
+            let known = examples::variables().map(|(_, known)| known).chain(examples::secrets());
+            if !vars.vars.contains_key(*name) && !known.into_iter().any(|known| known == *name) {
                 let message = format!("`{name}` is none of this role's variables");
                 self.errors
                     .push(InputError::new(message).of(Kind::RoleRule).at(self.document.at(entry.line, entry.column)));

@@ -70,6 +70,11 @@ fn decimal(text: &str) -> Option<f64> {
     text.parse().ok().filter(|_| plain)
 }
 
+/// Printable, in ASCII.
+fn is_ascii(text: &str) -> bool {
+    text.chars().all(|c| matches!(c, ' '..='~'))
+}
+
 /// By HTTP, with something behind it.
 fn is_url(text: &str) -> bool {
     text.strip_prefix("http://").is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
@@ -94,6 +99,8 @@ pub enum Rule {
     Hostname,
     /// A length of time, as HAProxy reads it.
     Duration,
+    /// Characters that programs know whose texts have a byte each.
+    Ascii,
     /// Where something is, by HTTP: nothing here speaks TLS.
     Url,
     /// A part of the name of an image.
@@ -133,6 +140,7 @@ impl Rule {
             Data::Str(word) if word == "duration" => Some(Self::Duration),
             Data::Str(word) if word == "url" => Some(Self::Url),
             Data::Str(word) if Part::parse(word).is_some() => Part::parse(word).map(Self::Image),
+            Data::Str(word) if word == "ascii" => Some(Self::Ascii),
             Data::Seq(words) if !words.is_empty() && words.iter().all(|word| word.as_str().is_some()) => {
                 Some(Self::OneOf(words.iter().filter_map(Node::as_str).map(str::to_owned).collect()))
             }
@@ -159,7 +167,7 @@ impl Rule {
                 None
             }
             _ => {
-                let message = "expected `port`, `address`, `hostname`, `interface`, `interfaces`, `duration`, `url`, \
+                let message = "expected `port`, `address`, `hostname`, `interface`, `interfaces`, `duration`, `url`, `ascii`, \
                                `registry`, `namespace`, `tag`, a list of words, or a mapping with `from` and `to`";
                 parser.fail(node, message, Kind::RoleRule);
                 None
@@ -189,6 +197,7 @@ impl Rule {
                 Some(_) => (false, "at most 2147483647 milliseconds, which is less than 25 days".to_owned()),
                 None => (false, "a duration such as `500ms`, `30s`, `1m` or `6h`".to_owned()),
             },
+            Self::Ascii => (is_ascii(value), "printable characters of ASCII".to_owned()),
             Self::Url => (is_url(value), "a URL by HTTP, as `http://192.0.2.10:8099`".to_owned()),
             Self::Image(part) => (part.holds(value), part.what().to_owned()),
             Self::OneOf(words) => {
@@ -203,7 +212,12 @@ impl Rule {
                 (holds, format!("a number from {from} to {to}"))
             }
         };
-        let found = if value.is_empty() { "it is empty".to_owned() } else { format!("`{value}`") };
+        let found = match self {
+            _ if value.is_empty() => "it is empty".to_owned(),
+            // It may be a secret.
+            Self::Ascii => "it has another one".to_owned(),
+            _ => format!("`{value}`"),
+        };
         let error = InputError::new(format!("`{name}` must be {what}: {found}")).of(Kind::WrongValue);
         let near = match self {
             Self::OneOf(words) if words.len() > 1 => nearest(value, words.iter().map(String::as_str)),
@@ -259,6 +273,7 @@ impl Rule {
                 { "type": "string", "pattern": "^[0-9]+([.][0-9]+)?$" },
             ] }),
             Self::Image(part) => json!({ "type": ["string", "number"], "description": part.what() }),
+            Self::Ascii => json!({ "type": "string", "pattern": "^[ -~]*$" }),
             Self::Url => json!({ "type": "string", "pattern": "^http://[^ ]+$" }),
             Self::Address => {
                 json!({ "type": ["string", "null"], "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use regex::Regex;
 
-use super::{quote, url_path, url_segment};
+use super::{quote, syntax, url_path, url_segment};
 
 /// What stands in the place of a secret.
 const STARS: &str = "***";
@@ -120,7 +120,12 @@ fn forms(value: &str) -> BTreeSet<String> {
         quote(value),
         hex::encode(value),
     ];
-    lines.chain(written).chain(base64_forms(value)).filter(|form| !form.is_empty()).collect()
+    lines
+        .chain(written)
+        .chain(syntax::forms(value))
+        .chain(base64_forms(value))
+        .filter(|form| !form.is_empty())
+        .collect()
 }
 
 /// Hides secrets. Clones are one mask: they learn of each other's new ones.
@@ -228,6 +233,8 @@ mod tests {
         let mask = Mask::new(["p@ss/w\"rd".into(), "it's".into()]);
         assert_eq!(mask.hide(r#"p@ss/w"rd p%40ss/w%22rd p%40ss%2Fw%22rd "p@ss/w\"rd""#), r#"*** *** *** "***""#);
         assert_eq!(mask.hide(r"'it''s' 'it'\''s'"), "'***' ***");
+        let mask = Mask::new(["p$s\"w#".into()]);
+        assert_eq!(mask.hide(r#"p\$s"w# "p$s\"w#" "p\$s\"w#""#), r#"*** "***" "***""#);
         for user in ["a", "ab", "abc"] {
             let login = STANDARD.encode(format!("{user}:correct horse battery:x"));
             let shown = Mask::new(["correct horse battery".into()]).hide(&login);

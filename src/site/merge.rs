@@ -36,18 +36,18 @@ const LONGEST_KEY: usize = 500;
 ///
 /// # Errors
 /// Lines that are none of these, with the file they are from.
-pub fn merge_ini(sources: &[(&Path, &str)]) -> Result<String, InputError> {
-    Ok(merge_ini_lines(sources)?.0)
+pub fn merge_ini(sources: &[(&Path, &str)], written: usize) -> Result<String, InputError> {
+    Ok(merge_ini_lines(sources, written)?.0)
 }
 
 /// As [`merge_ini`], with where each line is from.
 ///
 /// # Errors
 /// As [`merge_ini`].
-pub fn merge_ini_lines(sources: &[(&Path, &str)]) -> Result<(String, Vec<Origin>), InputError> {
+pub fn merge_ini_lines(sources: &[(&Path, &str)], written: usize) -> Result<(String, Vec<Origin>), InputError> {
     let mut merged = Sections::from([(None, Section::default())]);
     for (number, (file, text)) in sources.iter().enumerate() {
-        let parsed = parse_ini(number, text).map_err(|(line, message, hint)| {
+        let parsed = parse_ini(number, text, number < written).map_err(|(line, message, hint)| {
             InputError::new(format!("{message}: `{}`", line.trim())).of(Kind::Syntax).at(Place::file(file)).hint(hint)
         })?;
         for (name, section) in parsed {
@@ -102,8 +102,8 @@ fn write_value(key: &str, value: Option<&[String]>, out: &mut String) {
 /// A line that is wrong, what is wrong with it, and what to do.
 type Fault<'a> = (&'a str, &'static str, &'static str);
 
-/// The sections of the source with this number.
-fn parse_ini(source: usize, text: &str) -> Result<Sections, Fault<'_>> {
+/// The sections of the source with this number; its values keep their quotes if it is `written`.
+fn parse_ini(source: usize, text: &str, written: bool) -> Result<Sections, Fault<'_>> {
     let mut sections = Sections::from([(None, Section::default())]);
     let mut current = 0;
     // The key whose value may go on, unless a blank line or a comment ended it.
@@ -149,7 +149,8 @@ fn parse_ini(source: usize, text: &str) -> Result<Sections, Fault<'_>> {
                     "write it as `key = value`",
                 ));
             }
-            let value = vec![unquoted(line[at + 1..].trim()).to_owned()];
+            let value = line[at + 1..].trim();
+            let value = vec![if written { value } else { unquoted(value) }.to_owned()];
             let entry = section.keys.entry(key.to_owned());
             open = Some(entry.index());
             entry.or_default().push((Some(value), from));
@@ -283,8 +284,8 @@ mod tests {
             ("an indented comment goes", &["[a]\n  # c\nk = 1\n"], "[a]\nk = 1\n\n"),
         ] {
             let sources: Vec<_> = sources.iter().map(|text| (Path::new("x.conf"), *text)).collect();
-            assert_eq!(merge_ini(&sources).unwrap(), expected, "{what}");
-            assert_eq!(merge_ini(&[(Path::new("x.conf"), expected)]).unwrap(), expected, "{what}, again");
+            assert_eq!(merge_ini(&sources, 0).unwrap(), expected, "{what}");
+            assert_eq!(merge_ini(&[(Path::new("x.conf"), expected)], 0).unwrap(), expected, "{what}, again");
         }
         for (text, message) in [
             ("[a", "not the name of a section: `[a`"),
@@ -293,7 +294,7 @@ mod tests {
             ("[a]\n\n  k = 1\n", "an indented line goes on with no value: `k = 1`"),
             (&format!("{} = 1\n", "k".repeat(501)), &format!("a key is too long: `{}`", "k".repeat(500))),
         ] {
-            assert_eq!(merge_ini(&[(Path::new("x.conf"), text)]).unwrap_err().message, message);
+            assert_eq!(merge_ini(&[(Path::new("x.conf"), text)], 0).unwrap_err().message, message);
         }
     }
 
@@ -309,7 +310,7 @@ mod tests {
     fn lines_of_what_is_merged_tell_where_they_are_from() {
         let low = (Path::new("low"), "[a]\n# c\nk = 1\nl = 2\n    3\n[b]\nx = 1\n");
         let high = (Path::new("high"), "n\n[b]\nx = 5\nx = 6\n[a]\nk = 7\n");
-        let (text, lines) = merge_ini_lines(&[low, high]).unwrap();
+        let (text, lines) = merge_ini_lines(&[low, high], 0).unwrap();
         assert_eq!(text, "n\n\n[a]\nk = 7\nl = 2\n    3\n\n[b]\nx = 5\nx = 6\n\n");
         let (first, second) = (|line| Some((0, line)), |line| Some((1, line)));
         let expected =

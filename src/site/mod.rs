@@ -14,6 +14,7 @@ mod inventory;
 mod listing;
 mod literal;
 pub mod merge;
+mod misread;
 mod own;
 mod passwords;
 mod pattern;
@@ -267,6 +268,7 @@ impl Site {
         }
         site.warnings.extend(missing);
         site.warnings.extend(warnings::of(&site.layers, &site.groups, &group_vars, &host_vars, &passwords));
+        site.warnings.extend(misread::of(&site.layers));
         Ok(site)
     }
 

@@ -1,5 +1,6 @@
 mod connection;
 mod examples;
+mod misread;
 mod secrets;
 
 use std::fs;

@@ -51,6 +51,11 @@ pub(super) fn resolve(text: &str) -> Data {
     Data::Str(text.to_owned())
 }
 
+/// The plain scalar without blanks that a text begins with.
+pub(super) fn word(text: &str) -> &str {
+    text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}')).next().unwrap_or_default()
+}
+
 /// A text that as a plain scalar would be read as something else.
 pub(super) fn is_special(text: &str) -> bool {
     !matches!(resolve(text), Data::Str(_)) || matches!(text, "=" | "<<") || matches(&DATE, text)
@@ -119,9 +124,7 @@ impl<'a> Source<'a> {
             }
             Data::Null | Data::Bool(_) | Data::Int(_) | Data::Float(_) => {
                 let source = self.at(node.line, node.column).unwrap_or_default();
-                let end =
-                    source.find(|c: char| c.is_whitespace() || matches!(c, ',' | ']' | '}')).unwrap_or(source.len());
-                let word = &source[..end];
+                let word = word(source);
                 // Nothing, or something with a tag, an anchor or in quotes.
                 if !word.is_empty() && !word.starts_with(['!', '&', '*', '"', '\'', '|', '>', '-', '#', ':', '?'])
                     || word.starts_with('-') && word.len() > 1

@@ -174,6 +174,7 @@ pub(super) fn syntax(error: &minijinja::Error, text: &str, spot: &Spot<'_>) -> I
         failure::Said::Undefined(what) => {
             InputError::new(format!("`{what}` is undefined")).of(Kind::UndefinedVariable).at(spot.place())
         }
+        failure::Said::Unwritable(unwritable) => InputError::new(unwritable.to_string()).at(spot.place()),
         failure::Said::Wrong(error) => error.at(spot.inside(text, line, column)),
     }
 }

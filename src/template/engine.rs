@@ -12,11 +12,14 @@ use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Expression, Template, UndefinedBehavior, Value, escape_formatter,
+    AutoEscape, Environment, Error, ErrorKind, Expression, State, Template, UndefinedBehavior, Value, escape_formatter,
 };
 
 use super::arguments::text_of;
+use super::lazy::settle;
+use super::print::print;
 use super::{filters, lookup, methods, optional_paths};
+use crate::shell::syntax::Syntax;
 
 /// A text of YAML in the form it is evaluated in.
 pub(super) enum Text {
@@ -28,8 +31,8 @@ pub(super) enum Text {
     Template(Template<'static, 'static>),
 }
 
-/// Templates are named by their own text under this mark, so that the loader needs no registry and an `include`
-/// of some file name finds nothing.
+/// Templates are named by the syntax of their file and their own text under this mark, so that the loader needs no
+/// registry and an `include` of some file name finds nothing.
 const NAME: &str = "text:";
 
 /// How a template is read, which Ansible lets its first line choose.
@@ -54,8 +57,17 @@ static ENVIRONMENTS: LazyLock<RwLock<HashMap<Settings, &'static Environment<'sta
 /// Each distinct text, compiled.
 static TEXTS: LazyLock<RwLock<HashMap<Box<str>, Arc<Text>>>> = LazyLock::new(RwLock::default);
 
-/// Template files by path, and whether they are merged.
-type Files = HashMap<(PathBuf, bool), Arc<File>>;
+/// How a template file is read and written.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Manner {
+    /// It is merged with others.
+    pub(super) merged: bool,
+    /// The syntax that values are written in; as they are where there is none.
+    pub(super) syntax: Option<Syntax>,
+}
+
+/// Template files by path, and what is made of them.
+type Files = HashMap<(PathBuf, Manner), Arc<File>>;
 
 /// The last text of each template file, compiled.
 static FILES: LazyLock<RwLock<Files>> = LazyLock::new(RwLock::default);
@@ -63,6 +75,16 @@ static FILES: LazyLock<RwLock<Files>> = LazyLock::new(RwLock::default);
 thread_local! {
     /// How many values the template that runs on this thread has printed, and the last one.
     static PRINTED: RefCell<(usize, Value)> = const { RefCell::new((0, Value::UNDEFINED)) };
+}
+
+/// The template's name, which says what is written.
+fn name(syntax: Option<Syntax>, text: &str) -> String {
+    format!("{NAME}{}:{text}", syntax.map_or("", Syntax::name))
+}
+
+/// The syntax of the file whose template runs; none in the value of a variable.
+pub(super) fn syntax(state: &State<'_, '_>) -> Option<Syntax> {
+    Syntax::named(state.name().strip_prefix(NAME)?.split_once(':')?.0)
 }
 
 /// A compiled template file.
@@ -84,9 +106,16 @@ fn environment(settings: &Settings) -> Result<&'static Environment<'static>, Err
     // Makes errors name the undefined variable and carry the place.
     environment.set_debug(true);
     environment.set_auto_reload(false);
-    environment.set_loader(|name| Ok(name.strip_prefix(NAME).map(str::to_owned)));
+    environment.set_loader(|name| {
+        Ok(name.strip_prefix(NAME).and_then(|name| name.split_once(':')).map(|(_, text)| text.to_owned()))
+    });
     environment.set_unknown_method_callback(methods::call);
     environment.set_formatter(|out, state, value| {
+        if let Some(syntax) = syntax(state) {
+            let data = syntax.has_json() && !value.is_undefined() && value.kind() != ValueKind::String;
+            let data = if data { Some(filters::json::of(&settle(value)?)?) } else { None };
+            return print(syntax, value, data, out);
+        }
         // Nothing prints as nothing; only inside of something else it is `None`.
         if value.is_none() {
             return Ok(());
@@ -145,6 +174,12 @@ pub(super) fn render(template: &Template<'_, '_>, root: Value) -> Result<Value, 
         }
         _ => Value::from(text),
     })
+}
+
+/// A text of role.yml that is a whole file.
+pub(super) fn content(text: &str, syntax: Syntax) -> Result<Template<'static, 'static>, Error> {
+    bounded(text)?;
+    standard()?.get_template(&name(Some(syntax), &prepared(text.strip_suffix('\n').unwrap_or(text))))
 }
 
 /// What was made of a template, with at least as many line breaks at its end as that has.
@@ -244,7 +279,7 @@ fn compile(text: &str) -> Result<Text, Error> {
             return Ok(Text::Expression(expression, 2 + inner.len() - stripped.len()));
         }
     }
-    standard()?.get_template(&format!("{NAME}{text}")).map(Text::Template)
+    standard()?.get_template(&name(None, text)).map(Text::Template)
 }
 
 fn bounded(text: &str) -> Result<(), Error> {
@@ -260,13 +295,13 @@ fn bounded(text: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// With the text that was compiled, and how many lines of the file were left out before it.
-pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>, (Error, String, usize)> {
-    let key = (path.to_owned(), merged);
+pub(super) fn file(path: &Path, source: &str, manner: Manner) -> Result<Arc<File>, (Error, String, usize)> {
+    let key = (path.to_owned(), manner);
     let known = FILES.read().ok().and_then(|files| files.get(&key).cloned());
     if let Some(known) = known.filter(|known| *known.source == *source) {
         return Ok(known);
     }
-    let mut settings = Settings { lstrip: merged, ..Settings::default() };
+    let mut settings = Settings { lstrip: manner.merged, ..Settings::default() };
     let (mut skipped, mut rest) = (0, source);
     if let Some(line) = source.strip_prefix("#jinja2:") {
         let (line, after) = line.split_once('\n').unwrap_or((line, ""));
@@ -277,13 +312,13 @@ pub(super) fn file(path: &Path, source: &str, merged: bool) -> Result<Arc<File>,
     }
     let rest = rest.replace("\r\n", "\n");
     let rest = rest.strip_suffix('\n').unwrap_or(&rest);
-    let rest = if merged { escaped(rest) } else { Cow::Borrowed(rest) };
+    let rest = if manner.merged { escaped(rest) } else { Cow::Borrowed(rest) };
     // Of a file with signs of its own neither is known.
     let usual = settings.delimiters == Settings::default().delimiters;
     let checked = if usual { bounded(&rest) } else { Ok(()) };
     let rest = if usual { optional_paths::soften(&rest) } else { rest.clone() };
     let environment = checked.and_then(|()| environment(&settings));
-    let template = environment.and_then(|environment| environment.get_template(&format!("{NAME}{rest}")));
+    let template = environment.and_then(|environment| environment.get_template(&name(manner.syntax, &rest)));
     let template = template.map_err(|error| (error, rest.into_owned(), skipped))?;
     let compiled = Arc::new(File { source: source.into(), template, skipped });
     if let Ok(mut files) = FILES.write() {
@@ -317,5 +352,5 @@ impl Settings {
 
 /// The same text as a template that prints, which says what of it is undefined.
 pub(super) fn printing(text: &str) -> Result<Template<'static, 'static>, Error> {
-    standard()?.get_template(&format!("{NAME}{}", prepared(text.strip_suffix('\n').unwrap_or(text))))
+    standard()?.get_template(&name(None, &prepared(text.strip_suffix('\n').unwrap_or(text))))
 }

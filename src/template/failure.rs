@@ -9,6 +9,8 @@ use regex::Regex;
 use super::optional_paths;
 use super::vocabulary::{FILTERS, FUNCTIONS, TESTS};
 use crate::error::{InputError, Kind, Place, nearest};
+use crate::shell::Secret;
+use crate::shell::syntax::Syntax;
 
 /// An input error on its way through the engine, and the variable whose use met it; empty where there is none.
 #[derive(Debug, Clone)]
@@ -27,8 +29,33 @@ pub(super) fn wrap(error: InputError, variable: &str) -> Error {
     Error::new(ErrorKind::InvalidOperation, error.message.clone()).with_source(Failed(error, variable.to_owned()))
 }
 
+/// A value that the syntax of its file cannot hold.
+#[derive(Debug, Clone)]
+pub(super) struct Unwritable {
+    /// The value, which may be secret.
+    pub(super) value: Secret,
+    what: &'static str,
+    syntax: Syntax,
+}
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "holds {}, which a file in the syntax `{}` cannot", self.what, self.syntax.name())
+    }
+}
+
+impl std::error::Error for Unwritable {}
+
+/// Says no to a value in a file.
+pub(super) fn unwritable(value: String, what: &'static str, syntax: Syntax) -> Error {
+    let unwritable = Unwritable { value: Secret::new(value), what, syntax };
+    Error::new(ErrorKind::InvalidOperation, unwritable.to_string()).with_source(unwritable)
+}
+
 /// What the engine says of an error.
 pub(super) enum Said {
+    /// A value that cannot be written.
+    Unwritable(Unwritable),
     /// Another input error, which stands elsewhere, and the variable that led there.
     Failed(InputError, String),
     /// An undefined value, as it was written (`x`, `a.b`, `groups['c']`); empty where that is not known.
@@ -46,6 +73,9 @@ pub(super) fn read(error: &Error) -> Said {
     while let Some(inner) = source {
         if let Some(Failed(failed, variable)) = inner.downcast_ref::<Failed>() {
             return Said::Failed(failed.clone(), variable.clone());
+        }
+        if let Some(unwritable) = inner.downcast_ref::<Unwritable>() {
+            return Said::Unwritable(unwritable.clone());
         }
         source = inner.source();
     }
@@ -94,6 +124,15 @@ pub(super) fn position(error: &Error, text: &str, offset: usize, word: &str) -> 
     let found = find_word(&text[range.start..end], word).map(|at| range.start + at);
     let offset = found.or_else(|| Some(start + find_word(&text[start..end], word)?)).unwrap_or(range.start);
     (text[..start].matches('\n').count() + 1, optional_paths::plain(&text[start..offset]).chars().count() + 1)
+}
+
+/// The expression between `{{` and `}}` of `text` that failed, as it is written.
+pub(super) fn expression(error: &Error, text: &str) -> String {
+    let range = error.range().unwrap_or_default();
+    let (Some(before), Some(after)) = (text.get(..range.start), text.get(range.start..)) else { return String::new() };
+    let begin = before.rfind("{{").map_or(range.start, |at| at + 2);
+    let end = after.find("}}").map_or(text.len(), |at| range.start + at);
+    optional_paths::plain(text[begin..end].trim_matches(['-', '+', ' '])).into_owned()
 }
 
 /// The first place where `word` stands by itself.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::engine::{self, Text};
+use super::engine::{self, Manner, Text};
 use super::shared::words_of;
 
 /// Functions and mappings that are given names of variables as text.
@@ -38,12 +38,12 @@ impl Mentions {
         Self { names: names.into_iter().collect(), by_name: false }
     }
 
-    /// Those of a template file's text. Where `merged` is as it is rendered, it is compiled once for both.
+    /// Those of a template file's text.
     pub fn of_file(path: &Path, source: &str, merged: bool) -> Self {
         if !source.contains('{') {
             return Self::default();
         }
-        match engine::file(path, source, merged) {
+        match engine::file(path, source, Manner { merged, syntax: None }) {
             Ok(file) => Self::found(source, file.template.undeclared_variables(false)),
             Err(_) => Self::words(source),
         }

@@ -13,6 +13,7 @@ mod lookup;
 mod mentions;
 mod methods;
 mod optional_paths;
+mod print;
 mod scope;
 mod shared;
 mod trace;

@@ -13,12 +13,13 @@ use minijinja::Value;
 use minijinja::value::ValueKind;
 
 use super::compiled::{self, CompiledValue, Form, Spot};
-use super::engine::{self, Text};
+use super::engine::{self, Manner, Text};
 use super::failure::{self, Said};
 use super::lazy::{Lazy, Root, settle};
 use super::shared::{Affected, Memo, Outcome, Reach, Shared, Unasked, Variable};
-use super::{Origin, Sourced, layer, trace};
+use super::{Origin, Sourced, layer, print, trace};
 use crate::error::{InputError, Kind, Place};
+use crate::shell::syntax::Syntax;
 use crate::source::{Data, Document, Node};
 
 /// How deep variables may stand in each other. Deeper is a mistake, and each level takes stack.
@@ -190,36 +191,63 @@ impl Scope {
     /// Renders a template file's text, as Ansible's module `template` does. Errors stand at a line and column of it, or of
     /// the variable that failed.
     pub fn render(&self, file: &Path, source: &str) -> Result<String, InputError> {
-        self.render_as(file, source, false)
+        self.render_as(file, source, Manner::default())
     }
 
     /// As [`Scope::render`], for a text that is merged with others, as Kolla-Ansible's `merge_configs` does.
     pub fn render_merged(&self, file: &Path, source: &str) -> Result<String, InputError> {
-        self.render_as(file, source, true)
+        self.render_as(file, source, Manner { merged: true, syntax: None })
+    }
+
+    /// Renders the template of a file in a syntax, which what it prints is written in.
+    pub fn render_in(
+        &self,
+        syntax: Option<Syntax>,
+        merged: bool,
+        file: &Path,
+        source: &str,
+    ) -> Result<String, InputError> {
+        self.render_as(file, source, Manner { merged, syntax })
+    }
+
+    /// As [`Scope::render_in`], of a file that stands in another one.
+    pub fn eval_in(&self, syntax: Syntax, document: &Document, node: &Node) -> Result<String, InputError> {
+        let text = node.as_str().unwrap_or_default();
+        let spot = Spot::of(document, node, false);
+        let compiled = engine::content(text, syntax).map_err(|error| compiled::syntax(&error, text, &spot))?;
+        let made = print::write(&compiled, Root::value(self), Some(syntax)).map_err(|error| {
+            self.explain_error(&error, &engine::prepared(text), 0, &|line, column| {
+                Some(spot.inside(text, line, column))
+            })
+        })?;
+        Ok(engine::with_end(made, text))
     }
 
     /// From which line of the source each line of what it was rendered to comes; `None` where that cannot be told.
-    pub fn traced(&self, source: &str, merged: bool, rendered: &str) -> Option<Vec<usize>> {
+    pub fn traced(&self, syntax: Option<Syntax>, merged: bool, source: &str, rendered: &str) -> Option<Vec<usize>> {
         // Under a name of its own: what is compiled is kept by name.
-        let marked = self.render_as(Path::new("traced"), &trace::marked(source)?, merged).ok()?;
+        let marked = self.render_in(syntax, merged, Path::new("traced"), &trace::marked(source)?).ok()?;
         let (text, lines) = trace::read(&marked, source);
         (text == rendered).then_some(lines)
     }
 
-    fn render_as(&self, file: &Path, source: &str, merged: bool) -> Result<String, InputError> {
-        let compiled = engine::file(file, source, merged).map_err(|(error, text, skipped)| {
+    fn render_as(&self, file: &Path, source: &str, manner: Manner) -> Result<String, InputError> {
+        let compiled = engine::file(file, source, manner).map_err(|(error, text, skipped)| {
             let (line, column) = failure::position(&error, &text, 0, "");
             match failure::read(&error) {
                 Said::Wrong(wrong) | Said::Failed(wrong, _) => {
                     wrong.at(Place::within(file, source, line + skipped, column))
                 }
                 Said::Undefined(what) => self.undefined(&what),
+                Said::Unwritable(unwritable) => InputError::new(unwritable.to_string()),
             }
         })?;
         let at = |line, column| Some(Place::within(file, source, line + compiled.skipped, column));
         let text = compiled.template.source();
-        let rendered = self.once_for_site(if merged { "merged" } else { "file" }, source, || {
-            let rendered = compiled.template.render(Root::value(self));
+        let kind =
+            format!("{} {}", if manner.merged { "merged" } else { "file" }, manner.syntax.map_or("", Syntax::name));
+        let rendered = self.once_for_site(&kind, source, || {
+            let rendered = print::write(&compiled.template, Root::value(self), manner.syntax);
             let rendered = rendered.map_err(|error| self.explain_error(&error, text, 0, &at))?;
             Ok(Value::from(engine::with_end(rendered, source)))
         })?;
@@ -499,6 +527,8 @@ impl Scope {
         };
         let result = result.map(|value| match value.as_str() {
             Some(made) if text.ends_with('\n') => Value::from(engine::with_end(made.to_owned(), text)),
+            // What prints as it is, is for the file that prints it to say.
+            Some(made) if value.is_safe() => Value::from(made),
             _ => value,
         });
         result.map_err(|error| {

@@ -4,8 +4,7 @@
 //! prints, where they change nothing of how white space is cut, and are found again in what comes out. Whoever sees a
 //! text with marks in it (a filter, a comparison) may make something else of it; so the caller compares.
 
-/// Around a line's number: characters of private use, which no template has.
-const MARK: (char, char) = ('\u{e000}', '\u{e001}');
+use crate::shell::syntax::MARK;
 
 /// The source with marks; `None` where that cannot be told apart from what it says.
 pub(super) fn marked(source: &str) -> Option<String> {

@@ -5,6 +5,7 @@ use minijinja::value::ValueKind;
 
 use super::{Scope, Value};
 use crate::error::InputError;
+use crate::shell::syntax::Syntax;
 use crate::source::{Data, Document, Fields, Node};
 
 /// What stands between braces, of a value that is nothing else: a variable's name, mostly.
@@ -100,6 +101,11 @@ impl<'a> Values<'a> {
     /// The same; nothing where it failed, so that nobody complains of an empty text after that.
     pub fn some_text(&mut self, node: &Node) -> Option<String> {
         self.kept(node, self.scope.eval_text(self.document, node))
+    }
+
+    /// A text that is a file, with its values in the syntax of that.
+    pub fn text_in(&mut self, syntax: Syntax, node: &Node) -> String {
+        self.kept(node, self.scope.eval_in(syntax, self.document, node)).unwrap_or_default()
     }
 
     /// A truth value, or what it is where it is absent.

@@ -115,9 +115,9 @@ pub fn yaml(bytes: &[u8]) -> Verdict {
 pub fn ini_merge(bytes: &[u8]) -> Verdict {
     let Ok(text) = str::from_utf8(bytes) else { return Verdict::Passed };
     let texts: Vec<(&Path, &str)> = text.split(NEXT).map(|text| (Path::new("nova.conf"), text)).collect();
-    let merged = merge_ini(&texts);
+    let merged = merge_ini(&texts, 0);
     if let Ok(merged) = &merged {
-        merge_ini(&[(Path::new("merged"), merged)]).unwrap_or_else(|error| panic!("{error:?}\n{merged}"));
+        merge_ini(&[(Path::new("merged"), merged)], 0).unwrap_or_else(|error| panic!("{error:?}\n{merged}"));
     }
     merged.into()
 }

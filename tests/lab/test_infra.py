@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 
+import exact
 import pika
 import pymysql
 import pytest
@@ -65,6 +66,24 @@ def quickstart(lab):
     expect(all_synced(lab), "not all members are Synced")
     lab.kolla("check")
 
+
+
+def images():
+    """The images that the lab's registry has, by their names."""
+    said = subprocess.run(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout.split()
+    ours = [name for name in said if name.startswith(f"127.0.0.1:{REGISTRY_PORT}/") and not name.endswith(":<none>")]
+    return {name.rsplit("/", 1)[1].split(":")[0]: name for name in ours}
+
+
+def test_secrets_of_every_syntax(lab, tmp_path):
+    """every character of a secret reaches the program that reads its file, in every syntax"""
+    exact.every_syntax(lab.program, tmp_path, images(), 18999)
+
+
+def test_secrets_of_every_role(lab, tmp_path):
+    """a password with all signs lets services, clients and operators in"""
+    exact.every_role(lab.program, tmp_path, images())
 
 
 def test_nothing_to_do(lab):

@@ -122,7 +122,7 @@ fn ini_files_merge_as_in_kolla_ansible() {
     let sources = sources("ini");
     compare(&repository("tests/cases/merges"), "ini.json", |name| {
         let texts: Vec<(&Path, &str)> = sources[name].iter().map(|text| (Path::new("x.conf"), text.as_str())).collect();
-        merge_ini(&texts).map(Json::from).map_err(|error| error.message)
+        merge_ini(&texts, 0).map(Json::from).map_err(|error| error.message)
     });
 }
 

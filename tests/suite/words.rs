@@ -19,6 +19,9 @@ struct Case {
     #[serde(default)]
     globals: String,
     inventory: Option<String>,
+    /// Further files of the site, by their paths.
+    #[serde(default)]
+    site: BTreeMap<String, String>,
     /// Of the role `toy`; that of the table where it is absent.
     role: Option<String>,
     /// Parts of the role that are something else.
@@ -81,6 +84,9 @@ fn wrong(table: &Table, case: &Case) -> Option<String> {
     let folder = Folder::new(case.inventory.as_ref().unwrap_or(&table.inventory));
     let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap();
     folder.write("globals.yml", &(globals + &case.globals));
+    for (path, text) in &case.site {
+        folder.write(path, text);
+    }
     let mut role = case.role.as_ref().unwrap_or(&table.role).clone();
     for (from, to) in &case.replace {
         assert!(role.contains(from), "{}: the role has no `{from}`", case.name);

@@ -4,8 +4,10 @@ use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value};
 
 use super::super::arguments::{defined, entries, items, kind, room, split, truth, written, wrong};
+use super::super::engine;
 use super::super::lazy::{Root, settle};
 use super::json;
+use crate::shell::syntax::Syntax;
 use crate::source::{Style, dump};
 
 pub(super) fn add(environment: &mut Environment<'static>) {
@@ -30,17 +32,19 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("flatten", flatten);
     environment.add_filter("extract", extract);
     environment.add_filter("subelements", subelements);
-    environment
-        .add_filter("to_json", |value: &Value, rest: Rest<ValueOrKwargs>| to_json(value, rest, json::Style::default()));
-    environment.add_filter("to_nice_json", |value: &Value, rest: Rest<ValueOrKwargs>| {
-        to_json(value, rest, json::Style { indent: Some(4), sort: true, unicode: false })
+    environment.add_filter("to_json", |state: &mut State<'_, '_>, value: &Value, rest: Rest<ValueOrKwargs>| {
+        to_json(value, rest, json::Style::default()).map(|text| of_syntax(state, text))
     });
-    environment.add_filter("tojson", |value: &Value, rest: Rest<ValueOrKwargs>| {
+    environment.add_filter("to_nice_json", |state: &mut State<'_, '_>, value: &Value, rest: Rest<ValueOrKwargs>| {
+        let style = json::Style { indent: Some(4), sort: true, unicode: false };
+        to_json(value, rest, style).map(|text| of_syntax(state, text))
+    });
+    environment.add_filter("tojson", |state: &mut State<'_, '_>, value: &Value, rest: Rest<ValueOrKwargs>| {
         let text = to_json(value, rest, json::Style { sort: true, ..json::Style::default() })?;
         // For HTML.
         let text =
             text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027");
-        Ok::<_, Error>(text)
+        Ok::<_, Error>(of_syntax(state, text))
     });
     environment.add_filter("from_json", |text: &Value| {
         let parsed: serde_json::Value =
@@ -318,6 +322,12 @@ fn extract(key: &Value, container: &Value, more: Option<Value>) -> Result<Value,
         value = value.get_item(&key)?;
     }
     settle(&value)
+}
+
+/// A text of JSON: in a file that has JSON in its syntax it is part of that, and elsewhere a text.
+fn of_syntax(state: &State<'_, '_>, json: String) -> Value {
+    let own = engine::syntax(state).is_some_and(Syntax::has_json);
+    if own { Value::from_safe_string(json) } else { Value::from(json) }
 }
 
 fn to_json(value: &Value, rest: Rest<ValueOrKwargs>, style: json::Style) -> Result<String, Error> {

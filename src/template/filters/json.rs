@@ -9,7 +9,7 @@ use super::super::arguments::{room, wrong};
 use crate::source::float;
 
 /// The value as JSON.
-pub(super) fn of(value: &Value) -> Result<Json, Error> {
+pub(in crate::template) fn of(value: &Value) -> Result<Json, Error> {
     serde_json::to_value(value).map_err(|error| wrong(format!("cannot write JSON: {error}")))
 }
 

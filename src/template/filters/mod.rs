@@ -2,7 +2,7 @@
 
 pub(super) mod address;
 mod data;
-mod json;
+pub(super) mod json;
 mod network;
 mod number;
 mod password;

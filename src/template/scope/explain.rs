@@ -2,6 +2,7 @@
 
 use minijinja::Error;
 
+use super::super::arguments::text_of;
 use super::super::compiled::{Form, Spot};
 use super::super::engine;
 use super::super::failure::{self, Said};
@@ -46,6 +47,23 @@ impl Scope {
                 let mut undefined = self.undefined(&what);
                 undefined.place = place;
                 undefined
+            }
+            Said::Unwritable(unwritable) => {
+                // By whatever name the template has it, a secret is to be corrected where it is set.
+                let is_it =
+                    |name: &&String| self.get(name).is_ok_and(|value| text_of(&value) == unwritable.value.reveal());
+                let mut named: Vec<&String> = self.shared.secrets.iter().filter(is_it).collect();
+                named.sort();
+                let written = failure::expression(error, text);
+                let name = named.first().map_or(&written, |name| *name);
+                let origin = self.explain(name).into_iter().next();
+                let mut wrong = InputError::new(format!("`{name}` {unwritable}")).of(Kind::WrongValue);
+                let Some(origin) = origin else {
+                    wrong.place = place;
+                    return wrong.hint("what is text of the syntax itself is printed by `| safe`");
+                };
+                wrong.causes.extend(place.map(|place| used(&written, &place)));
+                wrong.at(origin.place).hint("write a value without it")
             }
             Said::Wrong(wrong) => InputError { place: wrong.place.clone().or(place), ..wrong },
         }
