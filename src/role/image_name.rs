@@ -57,8 +57,8 @@ impl Part {
             Self::Namespace => "the path of images in a registry, as `openstack.kolla`",
             Self::Place => "a registry and a path with a slash behind them, as `registry.example/kolla/`",
             Self::Tag => "the tag of an image",
-            Self::Image => "the name of an image without a tag, as `registry.example:5000/kolla/glance-api`",
-            Self::Full => "the name of an image, as `registry.example:5000/kolla/glance-api:2025.1`",
+            Self::Image => "the name of an image without a tag, as `registry.example:5000/kolla/some-api`",
+            Self::Full => "the name of an image, as `registry.example:5000/kolla/some-api:2025.1`",
         }
     }
 
@@ -105,7 +105,7 @@ mod tests {
             (Part::Namespace, "|kolla|openstack.kolla|a/b__c-d", "Kolla|/kolla|kolla/|a b|a..b|kolla:x"),
             (Part::Tag, "2025.1|2025.1-ubuntu-noble|_x|A", "|-a|.a|a b|a:b|a/b"),
             (Part::Place, "|r:5000/|r/kolla/|kolla/", "r:5000|https://r/|kolla"),
-            (Part::Image, "glance-api|r:5000/k/glance-api", "r/k/glance-api:1|Glance|https://r/k"),
+            (Part::Image, "some-api|r:5000/k/some-api", "r/k/some-api:1|Some|https://r/k"),
             (Part::Full, "r:5000/k/g:t|k/g|g@sha256:", "r/k/G:t|r/k/g:-t|http://r/k/g:t"),
         ] {
             for text in right.split('|').map(|text| text.replace("sha256:", &format!("sha256:{}", "0".repeat(64)))) {

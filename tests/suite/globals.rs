@@ -139,7 +139,6 @@ fn what_others_name_is_read() {
     assert_eq!(
         told,
         [
-            ("glance_tag", "unsupported"),
             ("enable_cinder", "refused"),
             ("my_unused", "unread"),
             ("uses", "unread"),
