@@ -7,7 +7,8 @@ use super::overrides::{Given, LARGEST, OperatorFile, Searched, file_name, paths}
 use crate::error::{InputError, Kind, Place};
 use crate::role::{FileSpec, Merge, Role, Source};
 use crate::shell::syntax::Syntax;
-use crate::site::merge::{Origin, merge_ini, merge_ini_lines, merge_yaml, merge_yaml_lines};
+use crate::site::merge::{Origin, merge_ini, merge_ini_lines, merge_yaml, merge_yaml_lines, unreadable};
+use crate::source::Document;
 use crate::template::Scope;
 use crate::template::values::{Values, text_of, variable_of};
 
@@ -154,6 +155,9 @@ impl Recipe {
 
     /// The file's content.
     pub(super) fn content(&self, values: &mut Values<'_>) -> Vec<u8> {
+        let faults: Vec<InputError> =
+            self.layers.iter().enumerate().filter_map(|layer| self.unreadable(layer)).collect();
+        self.with(values, |values| faults.into_iter().for_each(|fault| values.note(fault)));
         if let [layer] = &*self.layers {
             return match &layer.source {
                 Text::Bytes(bytes) => bytes.to_vec(),
@@ -169,6 +173,31 @@ impl Recipe {
             String::new()
         });
         merged.into_bytes()
+    }
+
+    /// What the service could not read in a file of the operator's: a part that is merged into INI, or a whole policy.
+    fn unreadable(&self, (index, layer): (usize, &FileLayer)) -> Option<InputError> {
+        if !layer.theirs {
+            return None;
+        }
+        if self.merge == Merge::Replace {
+            let is_yaml =
+                layer.file.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+            let error = is_yaml.then(|| Document::parse(&layer.file, &layer.text).err()).flatten()?;
+            // The last of two counts for who reads it.
+            return (error.kind != Kind::DuplicateKey).then_some(error);
+        }
+        if self.merge == Merge::Yaml {
+            return None;
+        }
+        let (line, message, hint) = unreadable(&layer.text, self.syntax == Some(Syntax::Oslo))?;
+        let (_, line) = self.traced()(Some((index, line)))?;
+        let written = match &layer.source {
+            Text::Template(source) => &**source,
+            _ => &layer.text,
+        };
+        let place = Place::within(&layer.file, written, line, 1);
+        Some(InputError::new(message).of(Kind::Syntax).at(place).hint(hint))
     }
 
     /// From which layer, and which line of its file, each line of the content comes. The line is 0 where it cannot be told.

@@ -47,9 +47,7 @@ pub fn merge_ini(sources: &[(&Path, &str)], written: usize) -> Result<String, In
 pub fn merge_ini_lines(sources: &[(&Path, &str)], written: usize) -> Result<(String, Vec<Origin>), InputError> {
     let mut merged = Sections::from([(None, Section::default())]);
     for (number, (file, text)) in sources.iter().enumerate() {
-        let parsed = parse_ini(number, text, number < written).map_err(|(line, message, hint)| {
-            InputError::new(format!("{message}: `{}`", line.trim())).of(Kind::Syntax).at(Place::file(file)).hint(hint)
-        })?;
+        let parsed = parse_ini(number, text, number < written).map_err(|fault| fault.of(file, text))?;
         for (name, section) in parsed {
             let known = merged.entry(name).or_insert_with(|| Section { from: section.from, ..Section::default() });
             known.keys.extend(section.keys);
@@ -99,8 +97,38 @@ fn write_value(key: &str, value: Option<&[String]>, out: &mut String) {
     out.push('\n');
 }
 
-/// A line that is wrong, what is wrong with it, and what to do.
-type Fault<'a> = (&'a str, &'static str, &'static str);
+/// A line that is wrong and its number, what is wrong with it, and what to do.
+struct Fault<'a>(usize, &'a str, &'static str, &'static str);
+
+impl Fault<'_> {
+    fn of(&self, file: &Path, text: &str) -> InputError {
+        let Self(number, line, message, hint) = self;
+        let message = format!("{message}: `{}`", line.trim());
+        InputError::new(message).of(Kind::Syntax).at(Place::within(file, text, *number, 1)).hint(*hint)
+    }
+}
+
+/// What a service cannot read in an INI text that is none of the role's, and the line of it: oslo.config knows no key alone,
+/// and no program a key before any section.
+pub fn unreadable(text: &str, oslo: bool) -> Option<(usize, String, &'static str)> {
+    let sections = parse_ini(0, text, false).ok()?;
+    let outside = sections.get(&None).and_then(|section| section.keys.first());
+    let bare = || {
+        let keys = sections.values().flat_map(|section| &section.keys);
+        keys.filter(|(_, values)| values.iter().any(|(value, _)| value.is_none())).find(|_| oslo)
+    };
+    let line = |values: &[Value]| values.first().and_then(|(_, from)| *from).map_or(0, |(_, line)| line);
+    let outside = outside.map(|(key, values)| {
+        (
+            line(values),
+            format!("`{key}` stands before any section"),
+            "write the name of its section above it, as `[DEFAULT]`",
+        )
+    });
+    outside.or_else(|| {
+        bare().map(|(key, values)| (line(values), format!("`{key}` has no value"), "write it as `key = value`"))
+    })
+}
 
 /// The sections of the source with this number; its values keep their quotes if it is `written`.
 fn parse_ini(source: usize, text: &str, written: bool) -> Result<Sections, Fault<'_>> {
@@ -116,7 +144,7 @@ fn parse_ini(source: usize, text: &str, written: bool) -> Result<Sections, Fault
             match value {
                 Some((Some(lines), _)) => lines.push(trimmed.to_owned()),
                 _ if trimmed.starts_with(['#', ';']) => {}
-                _ => return Err((line, "an indented line goes on with no value", "do not indent keys")),
+                _ => return Err(Fault(number, line, "an indented line goes on with no value", "do not indent keys")),
             }
             continue;
         }
@@ -126,7 +154,12 @@ fn parse_ini(source: usize, text: &str, written: bool) -> Result<Sections, Fault
         }
         if let Some(rest) = line.strip_prefix('[') {
             let Some(name) = rest.strip_suffix(']').filter(|name| !name.is_empty()) else {
-                return Err((line, "not the name of a section", "write it as `[name]`, with nothing behind it"));
+                return Err(Fault(
+                    number,
+                    line,
+                    "not the name of a section",
+                    "write it as `[name]`, with nothing behind it",
+                ));
             };
             let entry = sections.entry(Some(name.to_owned()));
             current = entry.index();
@@ -136,14 +169,20 @@ fn parse_ini(source: usize, text: &str, written: bool) -> Result<Sections, Fault
         if let Some(at) = line.find(['=', ':']) {
             let key = line[..at].trim();
             if key.is_empty() {
-                return Err((line, "a value without a key", "write it as `key = value`"));
+                return Err(Fault(number, line, "a value without a key", "write it as `key = value`"));
             }
             if key.starts_with(['[', '#', ';']) {
                 // What the program that reads the merged file takes for something else.
-                return Err((line, "a key begins like a section or a comment", "take the white space before it away"));
+                return Err(Fault(
+                    number,
+                    line,
+                    "a key begins like a section or a comment",
+                    "take the white space before it away",
+                ));
             }
             if key.len() > LONGEST_KEY {
-                return Err((
+                return Err(Fault(
+                    number,
                     &key[..key.floor_char_boundary(LONGEST_KEY)],
                     "a key is too long",
                     "write it as `key = value`",
