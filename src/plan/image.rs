@@ -26,7 +26,7 @@ pub(super) fn reference(role: &Role, service: &Service, values: &mut Values<'_>)
         let image = service.image.as_ref().map_or_else(|| service.name.clone(), |node| values.text(node));
         let place = said(URL, Part::Place, values).unwrap_or_else(|| {
             let parts = [values.variable("docker_registry"), values.variable("docker_namespace")];
-            parts.iter().filter(|part| !part.is_empty()).map(|part| format!("{part}/")).collect()
+            parts.iter().filter(|part| !part.is_empty()).flat_map(|part| [part.as_str(), "/"]).collect()
         });
         format!("{place}{prefix}{image}")
     });

@@ -9,8 +9,8 @@ use crate::role::{FileSpec, Merge, Role, Source};
 use crate::shell::syntax::Syntax;
 use crate::site::merge::{Origin, merge_ini, merge_ini_lines, merge_yaml, merge_yaml_lines, unreadable};
 use crate::source::Document;
-use crate::template::Scope;
 use crate::template::values::{Values, text_of, variable_of};
+use crate::template::{Scope, Value};
 
 /// A file before its layers are joined.
 pub(super) struct Recipe {
@@ -239,6 +239,11 @@ impl Recipe {
 
 /// What the role itself makes a file of, lowest first.
 fn own(spec: &FileSpec, role: &Role, values: &mut Values<'_>) -> Vec<FileLayer> {
+    let left_out = spec.left_out.iter().filter(|name| values.scope.has(name));
+    let left_out: Vec<(String, Value)> = left_out.map(|name| (name.clone(), Value::UNDEFINED)).collect();
+    let scope = if left_out.is_empty() { values.scope.clone() } else { values.scope.with(left_out) };
+    let used_by = values.used_by.clone();
+    let values = &mut Values { scope: &scope, document: values.document, used_by, errors: &mut *values.errors };
     match &spec.source {
         Source::Templates(names) => {
             let templates = names.iter().filter_map(|name| role.templates.get(name));

@@ -1,13 +1,13 @@
 //! All roles: the built-in ones, and those of the operator's folders over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 use indexmap::IndexMap;
 
 use super::parse::{self, template};
-use super::{Alias, Files, Role, Templates, alias};
+use super::{Alias, FileSpec, Files, Role, Source, Templates, alias};
 use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::template::Layer;
 
@@ -154,6 +154,7 @@ fn parsed(sources: BTreeMap<String, Files>) -> (Roles, Vec<InputError>) {
             Err(found) => errors.extend(found),
         }
     }
+    leave_out(&mut roles);
     for role in roles.values() {
         for need in role.needs.iter().filter(|need| !names.contains(need)) {
             let mut error = InputError::new(format!("role `{}` needs `{need}`, which is no role", role.name));
@@ -163,6 +164,25 @@ fn parsed(sources: BTreeMap<String, Files>) -> (Roles, Vec<InputError>) {
     }
     errors.extend(alias::clashes(&roles));
     (Roles(roles, layers), errors)
+}
+
+/// Notes which names of a template's other files a file does not give.
+fn leave_out(roles: &mut IndexMap<String, Role>) {
+    let templates = |spec: &FileSpec| match &spec.source {
+        Source::Templates(names) => names.clone(),
+        _ => Vec::new(),
+    };
+    let mut given: HashMap<String, BTreeSet<String>> = HashMap::new();
+    for spec in roles.values().flat_map(Role::files) {
+        for template in templates(spec) {
+            given.entry(template).or_default().extend(spec.with.iter().map(|(name, _)| name.clone()));
+        }
+    }
+    for spec in roles.values_mut().flat_map(Role::files_mut) {
+        let all: BTreeSet<&String> = templates(spec).iter().filter_map(|name| given.get(name)).flatten().collect();
+        spec.left_out =
+            all.into_iter().filter(|name| !spec.with.iter().any(|(own, _)| own == *name)).cloned().collect();
+    }
 }
 
 fn read_folder(folder: &Path) -> Result<BTreeMap<String, Files>> {

@@ -15,6 +15,8 @@ pub struct FileSpec {
     pub source: Source,
     /// Variables beside the host's, for what this file is made of.
     pub with: Vec<(String, Node)>,
+    /// Names that other files give to the same templates and this one does not: undefined, whatever a site has.
+    pub left_out: Vec<String>,
     /// Path in the container (or on the host); of one that is given it may be a folder.
     pub to: String,
     /// What the operator's file for it is called where that is not the name it has there: `FILE` or `FOLDER/FILE`.
@@ -92,6 +94,7 @@ impl Parser<'_> {
             node: node.clone(),
             source,
             with: pairs(fields.map("with")),
+            left_out: Vec::new(),
             to,
             known_as: fields.text("override"),
             owner: fields.text("owner").unwrap_or_else(|| "root".into()),

@@ -97,6 +97,11 @@ impl Role {
         of_services.chain(self.host.iter().flat_map(|item| &item.files))
     }
 
+    fn files_mut(&mut self) -> impl Iterator<Item = &mut FileSpec> {
+        let of_services = self.services.values_mut().flat_map(|service| &mut service.files);
+        of_services.chain(self.host.iter_mut().flat_map(|item| &mut item.files))
+    }
+
     /// Where the role says that it needs another one.
     pub fn needs_place(&self, need: &str) -> Place {
         let needs = match &self.document.root.data {

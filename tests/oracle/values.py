@@ -63,7 +63,6 @@ DIFFERENT = {
     r"nova_compute_virt_type": "the site of this comparison has no KVM",
     r"rpc_transport_url|notify_transport_url|nova_cell_(rpc|notify)_transport_url": "passwords are encoded",
     r"\w+_git_repository": "named after the role",
-    r"enable_mariadb_clustercheck": "the check is in the image of MariaDB itself",
     r"mariadb_innodb_log_file_size_mb": "a smaller log, which is recovered sooner",
     r"ovs_datapath": "the host of this comparison has no kernel module",
     r"glance_backends": "HTTP and others that only Glance's configuration has",

@@ -49,6 +49,21 @@ fn of_role(plan: &Plan, role: &str) -> String {
 }
 
 #[test]
+fn a_template_sees_of_its_parameters_only_those_that_its_file_gives() {
+    let folder = Folder::new("[control]\nc1\n");
+    folder.write(
+        "roles/toy/role.yml",
+        "about: A toy.\nservices:\n  toy:\n    group: control\n    command: toy\n    files:\n\
+         \x20   - { template: toy.conf.j2, to: /etc/one.conf, with: { who: me, whom: you } }\n\
+         \x20   - { template: toy.conf.j2, to: /etc/two.conf }\n",
+    );
+    folder.write("roles/toy/templates/toy.conf.j2", "{% if who | default('') %}{{ who }} {{ whom }}{% endif %}\n");
+    // A name that a site may well have for something else.
+    folder.write("globals.d/site.yml", "who: a site\n");
+    assert!(folder.plan().is_ok());
+}
+
+#[test]
 fn a_new_service_needs_no_rust() {
     let folder = Folder::new("[control]\nc1\n[toys]\nc1\n");
     folder.write(

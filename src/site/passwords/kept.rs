@@ -47,7 +47,7 @@ impl Kept {
     pub(super) fn append<'a>(&mut self, names: impl Iterator<Item = &'a str>) -> Result<()> {
         for name in names {
             let end = if self.text.is_empty() || self.text.ends_with('\n') { "" } else { "\n" };
-            let _ = write!(self.text, "{end}{name}:\n");
+            let _ = writeln!(self.text, "{end}{name}:");
         }
         self.document = Document::parse(self.document.file(), &self.text).map_err(vault::without_excerpt)?.hide_all();
         Ok(())
