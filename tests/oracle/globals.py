@@ -5,7 +5,7 @@
 
 Without --venv, a virtual environment with kolla-ansible and PyYAML is made in a temporary folder. Then
 
-1. the names in src/site/upstream/names.yml are compared with those of the newest package, of the one of the release that
+1. the names in src/site/upstream/names.yml are compared with those of the newest package, of that of the release that
    is deployed, and of older ones: of globals.yml (also in comments), group_vars/all, the defaults of the roles, and the
    documentation of bootstrap-servers. With --record the files there are written anew, and so is
    tests/cases/globals/names, the names of globals.yml;
@@ -195,18 +195,18 @@ def older(topics, temporary, yaml):
         for name, text in texts(path):
             if match := re.search(r"ansible/(?:group_vars/all|roles/([^/]+)/defaults/main)\.yml$", name):
                 topic = match[1] or ""
-                names = re.findall(r"^([a-z]\w*):", text, re.M)
+                names = re.findall(r"^([a-z]\w*):", text, re.MULTILINE)
             elif name.endswith("kolla/globals.yml"):
-                topic, names = "", re.findall(r"^#? ?([a-z]\w*):(?: |$)", text, re.M)
+                topic, names = "", re.findall(r"^#? ?([a-z]\w*):(?: |$)", text, re.MULTILINE)
             else:
                 continue
             for each in names:
                 found[each] = found.get(each) or topic
-        for each, topic in found.items():
+        for each, role in found.items():
             if each in known or each in PROSE or each in RENAMED:
                 continue
             bare = each.removeprefix("enable_")
-            topic = TOPICS.get(topic, topic) or next((t for t in prefixes if bare.startswith(t.replace("-", "_"))), "")
+            topic = TOPICS.get(role, role) or next((t for t in prefixes if bare.startswith(t.replace("-", "_"))), "")
             topic = topic or (bare.split("_")[0] if bare != each else ALL)
             topics[ALL if topic == "common" or topic.startswith("service-") else topic].add(each)
             known.add(each)

@@ -3,11 +3,12 @@
 
     tests/oracle/values.py [--venv FOLDER] [--kolla PROGRAM] [--record]
 
-Without --venv, a virtual environment with Kolla-Ansible and the collections of Ansible is made in a temporary folder. Then
-each variable of its group_vars/all, and of the defaults of its roles for services that are here, is evaluated by Ansible
-for a host of a site, and by `kolla vars HOST --all` for the same one. Each is in one of three classes: equal, different on
-purpose (with the reason, DIFFERENT below), or not here (with the reason, NOT_HERE). A variable in none of them, and an entry
-below that matches none, is a fault. With --record the counts and the table are written to docs/kolla-ansible-variables.md.
+Without --venv, a virtual environment with Kolla-Ansible and the collections of Ansible is made in a temporary folder.
+Then each variable of its group_vars/all, and of the defaults of its roles for services that are here, is evaluated by
+Ansible for a host of a site, and by `kolla vars HOST --all` for the same one. Each is in one of three classes: equal,
+different on purpose (with the reason, DIFFERENT below), or not here (with the reason, NOT_HERE). A variable in none
+of them, and an entry below that matches none, is a fault. With --record the counts and the table are written to
+docs/kolla-ansible-variables.md.
 """
 
 import argparse
@@ -29,8 +30,9 @@ HOST = "control01"
 NETWORK = "10.0.0"
 
 # Kolla-Ansible's roles for what is here, and those that all services share.
-ROLES = """common etcd glance haproxy-config horizon keystone loadbalancer mariadb memcached neutron nova nova-cell
-openvswitch placement rabbitmq prechecks service-images-pull service-ks-register service-rabbitmq""".split()
+ROLES = ["common", "etcd", "glance", "haproxy-config", "horizon", "keystone", "loadbalancer", "mariadb", "memcached"]
+ROLES += ["neutron", "nova", "nova-cell", "openvswitch", "placement", "rabbitmq", "prechecks", "service-images-pull"]
+ROLES += ["service-ks-register", "service-rabbitmq"]
 
 # What the site says, so that what follows from it is the same on both sides.
 GLOBALS = f"""\
@@ -48,7 +50,8 @@ node_config: /etc/kolla
 
 # Names, or patterns of names, whose values differ, and why.
 DIFFERENT = {
-    r"default_container_dimensions_(docker|podman)": "the limits that every container has are not repeated in a variable",
+    r"default_container_dimensions_(docker|podman)":
+        "the limits that every container has are not repeated in a variable",
     r"enable_(cinder_backup|fluentd|heat|cron)": "Kolla-Ansible deploys it by default; it is not here",
     r"enable_(heat_horizon_policy_file|horizon_heat)": "follows from Heat, which is not here",
     r"enable_prometheus_(haproxy|memcached|mysqld)_exporter": "follows from Prometheus, which is not here",
@@ -58,7 +61,8 @@ DIFFERENT = {
     r"kolla_base_distro_version_default_map": "the images that are built here are of Debian 13",
     r"libvirt_enable_sasl": "libvirt listens on no network",
     r"mariadb_(loadbalancer|backup_target|monitor_user)|mariadb_backup_database_user": "there is no ProxySQL",
-    r"neutron_metadata_workers|nova_(cell_conductor|scheduler)_workers": "these have as many as others that answer over the queue",
+    r"neutron_metadata_workers|nova_(cell_conductor|scheduler)_workers":
+        "these have as many as others that answer over the queue",
     r"nova_cell_name": "the cell has a name",
     r"nova_compute_virt_type": "the site of this comparison has no KVM",
     r"rpc_transport_url|notify_transport_url|nova_cell_(rpc|notify)_transport_url": "passwords are encoded",
@@ -75,9 +79,11 @@ NOT_HERE = {
     r"\w+_healthcheck(_test)?": "probes of those containers; roles say here when a service is ready",
     r"\w+_copy_certs|ssl_\w+_settings|haproxy_ssl_settings": "texts and switches of TLS, which is not here",
     r"\w+_database_shard|mariadb_shards_info|mariadb_shard_database_user": "rules of ProxySQL, which is not here",
-    r"\w+_ks_(services|users|roles|user_roles)|keystone_service_endpoints|service_\w+": "arguments of Kolla-Ansible's tasks",
+    r"\w+_ks_(services|users|roles|user_roles)|keystone_service_endpoints|service_\w+":
+        "arguments of Kolla-Ansible's tasks",
     r"\w+_rabbitmq_users": "arguments of Kolla-Ansible's tasks",
-    r"\w+_config_validation|\w+_bootstrap_services|\w+_rolling_upgrade_services": "arguments of Kolla-Ansible's tasks",
+    r"\w+_config_validation|\w+_bootstrap_services|\w+_rolling_upgrade_services":
+        "arguments of Kolla-Ansible's tasks",
     r"nova_(cell_)?services_require_\w+|docker_common_options": "arguments of Kolla-Ansible's tasks",
     r"mariadb_(singlenode|shun_on_failures|connect_retries_\w+|recover_tmp_file_path|backup_host|backup_possible)":
         "steps of Kolla-Ansible's tasks",
@@ -85,8 +91,10 @@ NOT_HERE = {
     r"\w*haproxy_(tls_)?members|haproxy_external_single_frontend_\w+": "texts of Kolla-Ansible's haproxy.cfg",
     r"acme_client_\w+|letsencrypt_managed_certs": "certificates of ACME, which are not here",
     r"ovn_(nb|sb)_\w+": "OVN, which is not here",
-    r"(redis|valkey)_connection_string|osprofiler_backend_connection_string|gnocchi_incoming_storage": "services that are not here",
-    r"octavia_auto_configure|skyline_enable_sso|keystone_enable_federation_openid": "services and federation that are not here",
+    r"(redis|valkey)_connection_string|osprofiler_backend_connection_string|gnocchi_incoming_storage":
+        "services that are not here",
+    r"octavia_auto_configure|skyline_enable_sso|keystone_enable_federation_openid":
+        "services and federation that are not here",
     r"(neutron_)?(mechanism_drivers|service_plugins|subprojects|modules_\w+|notification_topics|notification_drivers)":
         "parts of Kolla-Ansible's templates",
     r"(keystone|nova|neutron)_(enabled_)?notification_topics|glance_(ceph|store)_backends|nova_cell_ceph_backend":
@@ -114,11 +122,11 @@ def site(folder, share):
     """Writes the site, and the facts of its hosts."""
     shutil.copy(share / "ansible/inventory/multinode", folder / "inventory")
     text = (folder / "inventory").read_text()
-    names = re.findall(r"^[a-z]+0\d$", text, re.M)
+    names = re.findall(r"^[a-z]+0\d$", text, re.MULTILINE)
     facts = {}
     for number, name in enumerate(dict.fromkeys(names), 11):
         address = f"{NETWORK}.{number}"
-        text = re.sub(rf"^{name}$", f"{name} ansible_host={address}", text, flags=re.M)
+        text = re.sub(rf"^{name}$", f"{name} ansible_host={address}", text, flags=re.MULTILINE)
         ipv4 = {"address": address, "netmask": "255.255.255.0", "network": f"{NETWORK}.0", "prefix": "24"}
         facts[name] = {
             "hostname": name, "nodename": name, "fqdn": name, "architecture": "x86_64", "machine": "x86_64",
@@ -130,7 +138,7 @@ def site(folder, share):
     (folder / "globals.yml").write_text(GLOBALS)
     (folder / "facts.json").write_text(json.dumps(facts))
     passwords = (REPOSITORY / "etc/passwords.yml").read_text()
-    (folder / "passwords.yml").write_text(re.sub(r"^([a-z]\w*):$", r"\1: hunter-2-x", passwords, flags=re.M))
+    (folder / "passwords.yml").write_text(re.sub(r"^([a-z]\w*):$", r"\1: hunter-2-x", passwords, flags=re.MULTILINE))
     os.chmod(folder / "passwords.yml", 0o600)
 
 
@@ -161,7 +169,8 @@ def inside(folder):
     manager = VariableManager(loader=loader, inventory=inventory)
     for name, value in defaults.items():
         inventory.groups["all"].set_variable(name, value)
-    own = {"kolla_action": "deploy", "CONFIG_DIR": "/etc/kolla", "role_rabbitmq_groups": "rabbitmq", "project_name": "x"}
+    own = {"kolla_action": "deploy", "CONFIG_DIR": "/etc/kolla", "role_rabbitmq_groups": "rabbitmq"}
+    own["project_name"] = "x"
     manager._extra_vars = read(folder / "globals.yml") | read(folder / "passwords.yml") | own
     for name, facts in json.loads((folder / "facts.json").read_text()).items():
         manager.set_host_facts(name, facts)
@@ -227,9 +236,9 @@ def page(classes):
     counts = collections.Counter(what for what, _ in classes.values())
     lines = [
         f"# Variables of Kolla-Ansible {RELEASE} (2025.1)\n",
-        "Made by `tests/oracle/values.py --record`: do not edit. Each variable of Kolla-Ansible's `group_vars/all`, and of the",
-        "defaults of its roles for the services that are here, is evaluated by Ansible and by `kolla vars HOST --all`, for a host",
-        "of the same site.\n",
+        "Made by `tests/oracle/values.py --record`: do not edit. Each variable of Kolla-Ansible's `group_vars/all`, and",
+        "of the defaults of its roles for the services that are here, is evaluated by Ansible and by",
+        "`kolla vars HOST --all`, for a host of the same site.\n",
         "| class | variables |\n|---|---:|",
         *(f"| {what} | {counts[what]} |" for what in ["equal", "different", "not here", "without a value there"]),
         f"| all | {len(classes)} |\n",
@@ -240,7 +249,7 @@ def page(classes):
             if of == what:
                 reasons[why].append(f"`{name}`")
         lines.append(f"## {title}\n")
-        lines += [f"- {why}: {', '.join(names)}\n" for why, names in sorted(reasons.items(), key=lambda each: str(each[0]))]
+        lines += [f"- {why}: {', '.join(names)}\n" for why, names in sorted(reasons.items(), key=str)]
     return "\n".join(lines)
 
 
