@@ -236,8 +236,8 @@ def page(classes):
     counts = collections.Counter(what for what, _ in classes.values())
     lines = [
         f"# Variables of Kolla-Ansible {RELEASE} (2025.1)\n",
-        "Made by `tests/oracle/values.py --record`: do not edit. Each variable of Kolla-Ansible's `group_vars/all`, and",
-        "of the defaults of its roles for the services that are here, is evaluated by Ansible and by",
+        "Made by `tests/oracle/values.py --record`: do not edit. Each variable of Kolla-Ansible's `group_vars/all`,",
+        "and of the defaults of its roles for the services that are here, is evaluated by Ansible and by",
         "`kolla vars HOST --all`, for a host of the same site.\n",
         "| class | variables |\n|---|---:|",
         *(f"| {what} | {counts[what]} |" for what in ["equal", "different", "not here", "without a value there"]),
