@@ -266,6 +266,27 @@ fn roles_take_the_folders_that_kolla_has() {
 }
 
 #[test]
+fn files_that_kolla_reads_switch_on_what_reads_them() {
+    let folder = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf }\n");
+    folder.write("globals.d/core.yml", "enable_openstack_core: true\n");
+    folder.write("inventory", "[control]\nc1\n[network]\nc1\n[compute]\nc1\n");
+    let switches = [
+        ("neutron-dhcp-agent", "dhcp_agent.ini", "dnsmasq_config_file = /etc/neutron/dnsmasq.conf"),
+        ("nova-metadata", "nova.conf", "vendordata_jsonfile_path = /etc/nova/vendordata.json"),
+    ];
+    let on = |folder: &Folder| switches.map(|(service, name, text)| file(folder, "c1", service, name).contains(text));
+    assert_eq!(on(&folder), [false, false]);
+    folder.write("config/neutron/dnsmasq.conf", "log-queries\n");
+    folder.write("config/nova/vendordata.json", "{}\n");
+    assert_eq!(on(&folder), [true, true]);
+    assert_eq!(file(&folder, "c1", "neutron-dhcp-agent", "dnsmasq.conf"), "log-queries\n");
+    // Nova would read none of it.
+    folder.write("config/nova/vendordata.json", "{\n");
+    let Err(Error::Input(errors)) = folder.plan() else { panic!("it was taken") };
+    assert!(errors[0].place.as_ref().unwrap().file.ends_with("config/nova/vendordata.json"), "{errors:?}");
+}
+
+#[test]
 fn a_mistake_in_a_file_of_the_operator_is_told_with_its_place() {
     let folder = toy("toy-api", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf, merge: oslo }\n");
     folder.write("config/toy/toy-api.conf", "[DEFAULT]\nport = {{ toy_prot }}\n");
