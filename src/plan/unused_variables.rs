@@ -3,6 +3,7 @@
 //!
 //! What is read is found from the roles' own files, the operator's, and the values that those name in turn.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -101,7 +102,7 @@ impl UnusedVariables {
         let of_roles: Vec<Mentions> = roles.0.values().flat_map(reads::by_role).chain([reads::by_program()]).collect();
         let by_roles = Trace::of_roles(site).read(of_roles.iter().cloned());
         let read = trace.read(of_roles.into_iter().chain(reads::by_overrides(overrides)));
-        let known = Known::of(&trace, &read);
+        let known = LazyCell::new(|| Known::of(&trace, &read));
         let asks = Asks { hosts: site.hosts.keys().map(String::as_str).collect(), scopes };
         let fault = |name: &str| {
             if by_roles.names_itself(name) || name.starts_with("ansible_") && misspelt(name).is_none() {
@@ -115,11 +116,12 @@ impl UnusedVariables {
                 Some((topic, Asked::Refused { value, done, place })) => {
                     return Some(Fault::Refused { topic, value, done, place });
                 }
+                _ if read.has(name) => return None,
                 Some((topic, Asked::Met)) => Fault::Met { topic },
                 Some((topic, Asked::Unsupported)) if meant == name => Fault::Unsupported { topic },
                 _ => known.fault(name),
             };
-            (!read.has(name)).then_some(fault)
+            Some(fault)
         };
         let faults = trace.set().filter_map(|(name, values)| Some((name, values, fault(name)?)));
         let faults: Vec<(&str, &[&Sourced], Fault)> = faults.collect();
