@@ -223,8 +223,7 @@ impl Loaded {
 
     /// Variables that nothing reads.
     pub(super) fn unused_variables(&self) -> &UnusedVariables {
-        self.unused_variables
-            .get_or_init(|| UnusedVariables::of(&self.site, &self.roles, &self.overrides, &self.unasked(true)))
+        self.unused_variables.get_or_init(|| UnusedVariables::of(&self.site, &self.roles, &self.overrides))
     }
 
     /// What else deserves a word; of files of the same fault, `most` are named.

@@ -1,6 +1,9 @@
 //! What the variables of Kolla-Ansible ask for that no role reads.
 
+use indexmap::IndexMap;
+
 use crate::error::Place;
+use crate::site::Site;
 use crate::site::upstream::{Ask, ask};
 use crate::template::{Scopes, Value, values::text_of};
 
@@ -23,18 +26,23 @@ pub(super) enum Asked {
 
 /// The values that hosts have.
 pub(super) struct Asks<'a> {
-    pub(super) hosts: Vec<&'a str>,
-    pub(super) scopes: &'a Scopes,
+    hosts: Vec<&'a str>,
+    scopes: Scopes,
 }
 
-impl Asks<'_> {
+impl<'a> Asks<'a> {
+    /// Those of a site, of which no host was asked.
+    pub(super) fn of(site: &'a Site) -> Self {
+        Self { hosts: site.hosts.keys().map(String::as_str).collect(), scopes: site.scopes(IndexMap::new()) }
+    }
+
     /// The most that the values of a variable ask for, over all hosts; `meant` is the name that it has today.
     pub(super) fn most(&self, name: &str, meant: &str) -> Asked {
         let mut most = Asked::Met;
         for host in &self.hosts {
             let scope = self.scopes.host(host);
             let (value, everywhere) = scope.get_reaching(name);
-            // What it is made of may be of another host, or of one that was not asked.
+            // What it is made of may be known of a host alone that was asked.
             let Ok(value) = value else { return Asked::Unsupported };
             let done = scope.default_value(meant);
             match ask(meant, &value, done.as_ref()) {

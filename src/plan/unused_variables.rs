@@ -15,7 +15,7 @@ use super::reads;
 use crate::error::{InputError, Kind, Names, Place, numbered};
 use crate::role::Roles;
 use crate::site::{READ_HERE, Read, Site, Trace, misspelt, place_of, upstream};
-use crate::template::{Mentions, Scopes, Sourced};
+use crate::template::{Mentions, Sourced};
 
 /// How many of a kind are named where only a word is to be said.
 const NAMED: usize = 5;
@@ -96,14 +96,14 @@ impl Fault {
 pub struct UnusedVariables(pub Vec<UnusedVariable>);
 
 impl UnusedVariables {
-    /// Those of a site, with the values that its hosts have.
-    pub fn of(site: &Site, roles: &Roles, overrides: &Overrides, scopes: &Scopes) -> Self {
+    /// Those of a site, with the values that its hosts have as far as they are not made of facts.
+    pub fn of(site: &Site, roles: &Roles, overrides: &Overrides) -> Self {
         let trace = Trace::of(site);
         let of_roles: Vec<Mentions> = roles.0.values().flat_map(reads::by_role).chain([reads::by_program()]).collect();
         let by_roles = Trace::of_roles(site).read(of_roles.iter().cloned());
         let read = trace.read(of_roles.into_iter().chain(reads::by_overrides(overrides)));
         let known = LazyCell::new(|| Known::of(&trace, &read));
-        let asks = Asks { hosts: site.hosts.keys().map(String::as_str).collect(), scopes };
+        let asks = LazyCell::new(|| Asks::of(site));
         let fault = |name: &str| {
             if by_roles.names_itself(name) || name.starts_with("ansible_") && misspelt(name).is_none() {
                 // Ansible's own are many; what is certain is a slip in one that says how a host is reached.

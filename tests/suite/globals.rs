@@ -41,7 +41,7 @@ impl Folder {
     fn unused(&self, extra: &[&str]) -> UnusedVariables {
         let (roles, site) = self.with(extra);
         let overrides = Overrides::read(&self.0.path().join("config")).unwrap();
-        UnusedVariables::of(&site, &roles, &overrides, &site.scopes(IndexMap::new()))
+        UnusedVariables::of(&site, &roles, &overrides)
     }
 
     fn with(&self, extra: &[&str]) -> (Roles, Site) {

@@ -27,12 +27,14 @@ fn expanded() -> IndexMap<String, Sourced> {
         Data::Map(map) => map.get(name).and_then(|entry| entries(&entry.value)).cloned().unwrap_or_default(),
         _ => IndexMap::new(),
     };
-    let (mut patterns, values) = (part("patterns"), part("values"));
+    let (mut patterns, starts, values) = (part("patterns"), part("starts"), part("values"));
     patterns.sort_by(|one, _, other, _| other.len().cmp(&one.len()));
     let document = Arc::new(document);
     let sourced = |node| Sourced { node, document: document.clone() };
     let by_pattern = all().filter(|(name, _)| !values.contains_key(*name)).filter_map(|(name, role)| {
-        let (stem, entry) = patterns.iter().find_map(|(end, entry)| Some((name.strip_suffix(end)?, entry)))?;
+        let by_start = || starts.iter().find_map(|(start, entry)| Some((name.strip_prefix(start)?, entry)));
+        let by_end = patterns.iter().find_map(|(end, entry)| Some((name.strip_suffix(end)?, entry)));
+        let (stem, entry) = by_end.or_else(by_start)?;
         let text = entry.value.as_str()?;
         let text = text.replace("{stem}", stem).replace("{image}", &stem.replace('_', "-"));
         let text = text.replace("{role}", &role.replace('-', "_"));
@@ -63,6 +65,7 @@ mod tests {
         assert_eq!(text("nova_console").as_deref(), Some("novnc"));
         assert_eq!(text("nova_compute_tag").as_deref(), Some("{{ nova_tag }}"));
         assert_eq!(text("nova_tag").as_deref(), Some("{{ openstack_tag }}"));
+        assert_eq!(text("enable_panko").as_deref(), Some("no"));
         assert_eq!(text("aodh_api_image_full").as_deref(), Some("{{ aodh_api_image }}:{{ aodh_api_tag }}"));
     }
 }
