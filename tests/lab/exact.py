@@ -27,7 +27,9 @@ NASTY = "it's $HOME $$(id) `x` \"a\\b\\n\" #1;2 %d%% {{x}} {%y%} $(NAME) ${z} <&
 
 INVENTORY = "[control]\nc1 ansible_host=127.0.0.1\n[network]\nc1\n[compute]\nc1\n[storage]\nc1\n[monitoring]\nc1\n"
 GLOBALS = {
-    "kolla_internal_vip_address": "127.0.0.1", "network_interface": "lo", "neutron_external_interface": "eth1",
+    # The one host's own address, which nothing moves.
+    "kolla_internal_vip_address": "127.0.0.1", "enable_keepalived": False,
+    "network_interface": "lo", "neutron_external_interface": "eth1",
     "openstack_service_workers": 1, "openstack_service_rpc_workers": 1,
 }
 
