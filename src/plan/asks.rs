@@ -1,6 +1,7 @@
 //! What the variables of Kolla-Ansible ask for that no role reads.
 
 use indexmap::IndexMap;
+use minijinja::value::ValueKind;
 
 use crate::error::Place;
 use crate::site::Site;
@@ -63,9 +64,11 @@ impl<'a> Asks<'a> {
     }
 }
 
-/// A value as an operator writes it.
+/// A value as an operator writes it; of a list or a mapping nothing, because secrets may stand in it.
 fn shown(value: &Value) -> String {
     match value.as_str() {
+        None if value.kind() == ValueKind::Seq && value.len() != Some(0) => "[..]".into(),
+        None if value.kind() == ValueKind::Map && value.len() != Some(0) => "{..}".into(),
         Some("") => "\"\"".into(),
         Some(text) => text.to_owned(),
         None => text_of(value).to_lowercase(),

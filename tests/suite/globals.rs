@@ -219,6 +219,9 @@ fn what_is_asked_for_and_is_not_there_is_refused_whoever_reads_it() {
         let unused = Folder::new(&[("globals.yml", globals)]).unused(&[]);
         assert_eq!(unused.refused().len(), refused, "{globals}{:?}", unused.refused());
     }
+    let nested = Folder::new(&[("globals.yml", "keystone_identity_providers: [{name: x, client_secret: hunter2}]\n")]);
+    let messages: Vec<String> = nested.unused(&[]).refused().iter().map(ToString::to_string).collect();
+    assert!(messages.len() == 1 && !messages[0].contains("hunter2"), "{messages:?}");
     // The value of a host counts for it.
     let host = Folder::new(&[("host_vars/c2.yml", "nova_console: spice\n"), ("globals.yml", "nova_console: novnc\n")]);
     let refused = host.strip(&host.unused(&[]).refused());
