@@ -6,7 +6,7 @@ use minijinja::value::ValueKind;
 use crate::error::Place;
 use crate::site::Site;
 use crate::site::upstream::{Ask, ask};
-use crate::template::{Scopes, Value, values::text_of};
+use crate::template::{Scope, Scopes, Value, values::text_of};
 
 /// What a variable asks for, over all hosts.
 pub(super) enum Asked {
@@ -42,7 +42,7 @@ impl<'a> Asks<'a> {
         let mut most = Asked::Met;
         for host in &self.hosts {
             let scope = self.scopes.host(host);
-            let (value, everywhere) = scope.get_reaching(name);
+            let (value, everywhere) = Scope::reaching(|| scope.get(name));
             // What it is made of may be known of a host alone that was asked.
             let Ok(value) = value else { return Asked::Unsupported };
             let done = scope.default_value(meant);

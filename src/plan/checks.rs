@@ -8,6 +8,16 @@ use crate::op::check::{CheckContext, Condition, Knows, Names};
 use crate::role::{Role, Service};
 use crate::template::Values;
 
+/// An enabled service.
+struct Place<'a> {
+    role: &'a Role,
+    service: &'a Service,
+    /// Where it is.
+    hosts: IndexSet<String>,
+    /// Its image, if it is the same on all of them.
+    image: Option<String>,
+}
+
 impl<'a> Builder<'a> {
     pub(super) fn checks(&mut self, role: &'a Role, enabled: &[&'a Role]) {
         for check in &role.checks {
@@ -46,14 +56,23 @@ impl<'a> Builder<'a> {
     }
 
     /// Every enabled service with the hosts it is on.
-    fn places(&self, enabled: &[&'a Role]) -> Vec<(&'a Role, &'a Service, IndexSet<String>)> {
+    fn places(&mut self, enabled: &[&'a Role]) -> Vec<Place<'a>> {
         let services = enabled.iter().flat_map(|role| role.services.values().map(move |service| (*role, service)));
-        services.map(|(role, service)| (role, service, self.hosts_of(&service.group).into_iter().collect())).collect()
+        let places = services.map(|(role, service)| {
+            let hosts = self.hosts_of(&service.group);
+            let image = self.common_image(role, service, &hosts);
+            Place { role, service, hosts: hosts.into_iter().collect(), image }
+        });
+        places.collect()
     }
 
-    fn images_on(&mut self, places: &[(&'a Role, &'a Service, IndexSet<String>)], host: &str) -> Vec<String> {
+    fn images_on(&mut self, places: &[Place<'a>], host: &str) -> Vec<String> {
         let mut images = IndexSet::new();
-        for (role, service, _) in places.iter().filter(|(_, _, hosts)| hosts.contains(host)) {
+        for Place { role, service, image, .. } in places.iter().filter(|place| place.hosts.contains(host)) {
+            if let Some(image) = image {
+                images.insert(image.clone());
+                continue;
+            }
             let used_by = format!("service {} on {host}", service.name);
             let read = |values: &mut Values<'_>| image::reference(role, service, values);
             images.insert(self.values(role, host, used_by, read));

@@ -1,7 +1,8 @@
 //! Which image a service runs, by Kolla's variables.
 
+use super::builder::Builder;
 use crate::role::{Part, Role, Rule, Service};
-use crate::template::Values;
+use crate::template::{Scope, Values};
 
 /// Where images are: before the name of each, in place of the registry and the namespace.
 const URL: &str = "docker_image_url";
@@ -33,6 +34,17 @@ pub(super) fn reference(role: &Role, service: &Service, values: &mut Values<'_>)
     let own = said(&service.variable("tag"), Part::Tag, values).or_else(|| said(&tag_of(role), Part::Tag, values));
     let tag = own.unwrap_or_else(|| values.variable("openstack_tag"));
     format!("{image}:{tag}")
+}
+
+impl<'a> Builder<'a> {
+    /// The same where all these hosts have one, and several containers of a host, too.
+    pub(super) fn common_image(&mut self, role: &'a Role, service: &Service, hosts: &[String]) -> Option<String> {
+        let host = hosts.first().filter(|_| service.each.is_none())?;
+        let used_by = format!("service {} on {host}", service.name);
+        let read = |values: &mut Values<'_>| Scope::reaching(|| reference(role, service, values));
+        let (found, everywhere) = self.values(role, host, used_by, read);
+        everywhere.then_some(found)
+    }
 }
 
 /// A variable's value, where the operator sets it; an error where it is no such part of a name.

@@ -9,6 +9,7 @@ use super::{Input, asserts};
 use crate::error::{InputError, Kind, Place};
 use crate::role::{ENABLE, Role};
 use crate::source::is_template;
+use crate::template::Scope;
 use crate::template::values::text_of;
 
 /// Values that break rules.
@@ -37,7 +38,7 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
             if same.contains(name) {
                 continue;
             }
-            let (value, everywhere) = scope.get_reaching(name);
+            let (value, everywhere) = Scope::reaching(|| scope.get(name));
             if everywhere {
                 same.insert(name);
             }

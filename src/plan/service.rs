@@ -47,10 +47,11 @@ impl<'a> Builder<'a> {
         service: &'a Service,
         hosts: &[String],
     ) -> Vec<ServiceOnHost> {
-        let builder = &*self;
+        let image = self.common_image(role, service, hosts);
+        let (builder, image) = (&*self, image.as_deref());
         let some = |hosts: &[String]| {
             let mut errors = Vec::new();
-            let each = hosts.iter().flat_map(|host| builder.service_on_host(role, service, host, &mut errors));
+            let each = hosts.iter().flat_map(|host| builder.service_on_host(role, service, (host, image), &mut errors));
             (each.collect::<Vec<_>>(), errors)
         };
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -75,7 +76,7 @@ impl<'a> Builder<'a> {
         &self,
         role: &'a Role,
         service: &'a Service,
-        host: &str,
+        (host, image): (&str, Option<&str>),
         errors: &mut Vec<InputError>,
     ) -> Vec<ServiceOnHost> {
         let used_by = format!("service {} on {host}", service.name);
@@ -83,7 +84,9 @@ impl<'a> Builder<'a> {
             let instances = Instance::all(service, values);
             instances
                 .iter()
-                .map(|instance| instance.with(values, |values| self.instance_on_host(role, instance, host, values)))
+                .map(|instance| {
+                    instance.with(values, |values| self.instance_on_host(role, instance, (host, image), values))
+                })
                 .collect()
         })
     }
@@ -92,7 +95,7 @@ impl<'a> Builder<'a> {
         &self,
         role: &'a Role,
         instance: &Instance<'a>,
-        host: &str,
+        (host, image): (&str, Option<&str>),
         values: &mut Values<'_>,
     ) -> ServiceOnHost {
         let overrides = self.overrides;
@@ -104,7 +107,7 @@ impl<'a> Builder<'a> {
         if let Some(balanced) = balanced.as_mut().filter(|_| tcp || service.proxy.is_none()) {
             balanced.tell.clear();
         }
-        let image = image::reference(role, service, values);
+        let image = image.map_or_else(|| image::reference(role, service, values), str::to_owned);
         let files = file_set(role, instance, host, overrides, values, |_, _, _, _| {});
         let folder = if files.stable { format!("/etc/kolla/{}", instance.name) } else { files.folder() };
         let mut mounts = vec![format!("{folder}/:{CONFIG_FILES}/:ro")];

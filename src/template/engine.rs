@@ -7,8 +7,10 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 
+use foldhash::HashMap as FastMap;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{
@@ -55,7 +57,7 @@ static ENVIRONMENTS: LazyLock<RwLock<HashMap<Settings, &'static Environment<'sta
     LazyLock::new(RwLock::default);
 
 /// Each distinct text, compiled.
-static TEXTS: LazyLock<RwLock<HashMap<Box<str>, Arc<Text>>>> = LazyLock::new(RwLock::default);
+static TEXTS: LazyLock<RwLock<FastMap<Box<str>, Arc<Text>>>> = LazyLock::new(RwLock::default);
 
 /// How a template file is read and written.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -68,6 +70,9 @@ pub(super) struct Manner {
 
 /// Template files by path, and what is made of them.
 type Files = HashMap<(PathBuf, Manner), Arc<File>>;
+
+/// How many template files were compiled.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// The last text of each template file, compiled.
 static FILES: LazyLock<RwLock<Files>> = LazyLock::new(RwLock::default);
@@ -89,6 +94,8 @@ pub(super) fn syntax(state: &State<'_, '_>) -> Option<Syntax> {
 
 /// A compiled template file.
 pub(super) struct File {
+    /// No other one has it.
+    pub(super) number: usize,
     source: Box<str>,
     /// Its template.
     pub(super) template: Template<'static, 'static>,
@@ -320,7 +327,8 @@ pub(super) fn file(path: &Path, source: &str, manner: Manner) -> Result<Arc<File
     let environment = checked.and_then(|()| environment(&settings));
     let template = environment.and_then(|environment| environment.get_template(&name(manner.syntax, &rest)));
     let template = template.map_err(|error| (error, rest.into_owned(), skipped))?;
-    let compiled = Arc::new(File { source: source.into(), template, skipped });
+    let compiled =
+        Arc::new(File { number: NUMBER.fetch_add(1, Ordering::Relaxed), source: source.into(), template, skipped });
     if let Ok(mut files) = FILES.write() {
         files.insert(key, compiled.clone());
     }

@@ -4,11 +4,11 @@ mod explain;
 mod shaped;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, Weak};
 
+use foldhash::HashMap as FastMap;
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
@@ -35,7 +35,7 @@ pub struct Scope {
 
 /// A further layer over a host's variables.
 struct Child {
-    vars: HashMap<String, Value>,
+    vars: FastMap<String, Value>,
     /// The names of `vars`, sorted.
     names: String,
     affected: Affected,
@@ -126,12 +126,12 @@ impl Scope {
         settle(&value).map_err(|error| self.explain_error(&error, "", 0, &|_, _| None))
     }
 
-    /// As [`Scope::get`], and whether it is the same on every host of the site.
-    pub fn get_reaching(&self, name: &str) -> (Result<Value, InputError>, bool) {
+    /// What is read of variables, and whether it is the same on every host of the site.
+    pub fn reaching<T>(read: impl FnOnce() -> T) -> (T, bool) {
         let outer = REACH.replace(Reach::Site);
-        let value = self.get(name);
+        let found = read();
         let reach = REACH.replace(outer);
-        (value, reach == Reach::Site)
+        (found, reach == Reach::Site)
     }
 
     /// A variable's value; lists and mappings as they are.
@@ -244,9 +244,7 @@ impl Scope {
         })?;
         let at = |line, column| Some(Place::within(file, source, line + compiled.skipped, column));
         let text = compiled.template.source();
-        let kind =
-            format!("{} {}", if manner.merged { "merged" } else { "file" }, manner.syntax.map_or("", Syntax::name));
-        let rendered = self.once_for_site(&kind, source, || {
+        let rendered = self.once_for_site("file", &compiled.number.to_string(), || {
             let rendered = print::write(&compiled.template, Root::value(self), manner.syntax);
             let rendered = rendered.map_err(|error| self.explain_error(&error, text, 0, &at))?;
             Ok(Value::from(engine::with_end(rendered, source)))

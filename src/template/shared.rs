@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use indexmap::IndexMap;
 use minijinja::Value;
 
@@ -132,7 +133,7 @@ impl Variable {
 pub(super) struct Table {
     /// Lowest first.
     pub(super) layers: Vec<Arc<Layer>>,
-    winners: HashMap<String, Arc<Variable>>,
+    winners: FastMap<String, Arc<Variable>>,
 }
 
 impl Table {
@@ -153,7 +154,7 @@ struct Tables {
 
 impl Tables {
     fn table(&mut self, layers: Vec<Arc<Layer>>) -> Table {
-        let mut winners = HashMap::new();
+        let mut winners = FastMap::default();
         for layer in &layers {
             let variables = self.known.entry(Arc::as_ptr(layer)).or_insert_with(|| {
                 let variable =
@@ -173,7 +174,7 @@ impl Tables {
 pub(super) struct Host {
     pub(super) table: Table,
     /// What only it has: its name, groups and facts.
-    pub(super) specials: HashMap<&'static str, Value>,
+    pub(super) specials: FastMap<&'static str, Value>,
     /// Its facts under Ansible's names, made for who asks.
     ansible: OnceLock<Value>,
     pub(super) memo: Memo,
@@ -197,18 +198,18 @@ pub(super) struct Shared {
     pub(super) top: Table,
     pub(super) hosts: IndexMap<String, Host>,
     nowhere: Host,
-    pub(super) constants: HashMap<String, Value>,
+    pub(super) constants: FastMap<String, Value>,
     pub(super) folder: std::path::PathBuf,
     pub(super) documented: HashSet<String>,
     pub(super) secrets: HashSet<String>,
     pub(super) environment: HashMap<String, String>,
     pub(super) mask: Mask,
     /// Names that mean different things on different hosts.
-    varying: HashSet<String>,
+    varying: FastSet<String>,
     pub(super) memo: Memo,
     /// Texts and template files that came out the same for the whole site.
     pub(super) texts: Memo,
-    words: OnceLock<HashMap<String, Vec<String>>>,
+    words: OnceLock<FastMap<String, Vec<String>>>,
     affected: Mutex<HashMap<Vec<String>, Affected>>,
     all: Vec<Arc<Variable>>,
     pub(super) unasked: Mutex<Unasked>,
@@ -226,20 +227,20 @@ pub struct Unasked {
 }
 
 /// Which variables a further layer can change; `None` is all.
-pub(super) type Affected = Option<Arc<HashSet<String>>>;
+pub(super) type Affected = Option<Arc<FastSet<String>>>;
 
 impl Shared {
     fn new(layers: SiteLayers) -> Self {
         let mut tables = Tables::default();
         let base = tables.table(layers.base);
         let top = tables.table(layers.top);
-        let mut varying = HashSet::new();
+        let mut varying = FastSet::default();
         let mut hosts = IndexMap::new();
         for host in layers.hosts {
             let table = tables.table(host.layers);
             varying.extend(table.names().filter(|name| top.get(name).is_none()).map(str::to_owned));
             let short = host.name.split('.').next().unwrap_or_default();
-            let mut specials = HashMap::from([
+            let mut specials = FastMap::from_iter([
                 ("inventory_hostname", Value::from(host.name.as_str())),
                 ("inventory_hostname_short", Value::from(short)),
                 ("group_names", Value::from(host.groups)),
@@ -318,7 +319,7 @@ impl Shared {
             return known;
         }
         let words = self.words.get_or_init(|| self.find_words());
-        let mut found: HashSet<String> = names.iter().cloned().collect();
+        let mut found: FastSet<String> = names.iter().cloned().collect();
         let mut next = names.clone();
         while let Some(word) = next.pop() {
             for name in words.get(&word).into_iter().flatten() {
@@ -334,12 +335,12 @@ impl Shared {
         found
     }
 
-    fn find_words(&self) -> HashMap<String, Vec<String>> {
-        let mut words: HashMap<String, Vec<String>> = HashMap::new();
+    fn find_words(&self) -> FastMap<String, Vec<String>> {
+        let mut words: FastMap<String, Vec<String>> = FastMap::default();
         for variable in self.variables() {
             let mut texts = Vec::new();
             variable.compiled().texts(&mut texts);
-            let mentioned: HashSet<&str> = texts.into_iter().flat_map(words_of).collect();
+            let mentioned: FastSet<&str> = texts.into_iter().flat_map(words_of).collect();
             for word in mentioned {
                 words.entry(word.to_owned()).or_default().push(variable.name.clone());
             }
@@ -367,7 +368,7 @@ pub(super) type Outcome = Result<Value, Arc<InputError>>;
 
 /// Variables that were evaluated.
 #[derive(Default)]
-pub(super) struct Memo(Mutex<HashMap<String, Outcome>>);
+pub(super) struct Memo(Mutex<FastMap<String, Outcome>>);
 
 impl Memo {
     pub(super) fn get(&self, name: &str) -> Option<Outcome> {

@@ -4,40 +4,49 @@ use super::{Piece, Syntax, unmarked};
 
 /// The file that the pieces make.
 pub(super) fn write(syntax: Syntax, pieces: &[Piece]) -> String {
-    let mut out = String::new();
-    for line in lines(pieces) {
-        match split(syntax, &line) {
-            Some((head, value, tail)) => {
-                out.push_str(&head);
-                out.push_str(&option(syntax, &value));
-                out.push_str(tail);
-            }
-            // A section, a comment, a name that is put together, or more of the value above.
-            None => line.iter().for_each(|piece| match piece {
-                Piece::Value(text, _) if is_more(&line) => out.push_str(&escaped(syntax, text)),
-                piece => out.push_str(piece.plain()),
-            }),
+    let (mut out, mut line) = (String::new(), Vec::new());
+    for piece in pieces {
+        let Piece::Text(text) = piece else {
+            line.push(piece.clone());
+            continue;
+        };
+        // A value is of the line that it is printed into; what stands between such lines is text as it is.
+        let mut rest = text.as_str();
+        if !line.is_empty()
+            && let Some(at) = rest.find('\n')
+        {
+            line.push(Piece::Text(rest[..=at].to_owned()));
+            put(syntax, &std::mem::take(&mut line), &mut out);
+            rest = &rest[at + 1..];
+        }
+        if line.is_empty()
+            && let Some(at) = rest.rfind('\n')
+        {
+            out.push_str(&rest[..=at]);
+            rest = &rest[at + 1..];
+        }
+        if !rest.is_empty() {
+            line.push(Piece::Text(rest.to_owned()));
         }
     }
+    put(syntax, &line, &mut out);
     out
 }
 
-/// The pieces of each line: a value is of the one that it is printed into.
-fn lines(pieces: &[Piece]) -> Vec<Vec<Piece>> {
-    let mut lines = vec![Vec::new()];
-    for piece in pieces {
-        let Piece::Text(text) = piece else {
-            lines.last_mut().into_iter().for_each(|line| line.push(piece.clone()));
-            continue;
-        };
-        for part in text.split_inclusive('\n') {
-            lines.last_mut().into_iter().for_each(|line| line.push(Piece::Text(part.to_owned())));
-            if part.ends_with('\n') {
-                lines.push(Vec::new());
-            }
+/// Adds a line.
+fn put(syntax: Syntax, line: &[Piece], out: &mut String) {
+    match split(syntax, line) {
+        Some((head, value, tail)) => {
+            out.push_str(&head);
+            out.push_str(&option(syntax, &value));
+            out.push_str(tail);
         }
+        // A section, a comment, a name that is put together, or more of the value above.
+        None => line.iter().for_each(|piece| match piece {
+            Piece::Value(text, _) if is_more(line) => out.push_str(&escaped(syntax, text)),
+            piece => out.push_str(piece.plain()),
+        }),
     }
-    lines
 }
 
 /// The line goes on with a value.
