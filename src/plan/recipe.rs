@@ -180,9 +180,10 @@ impl Recipe {
         if !layer.theirs {
             return None;
         }
-        if self.merge == Merge::Replace {
-            let is_yaml =
-                layer.file.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+        let named = |ends: &[&str]| layer.file.extension().is_some_and(|end| ends.iter().any(|known| end == *known));
+        let is_oslo = self.syntax == Some(Syntax::Oslo);
+        if self.merge == Merge::Replace && !(is_oslo && named(&["conf", "ini"])) {
+            let is_yaml = named(&["yaml", "yml", "json"]);
             let error = is_yaml.then(|| Document::parse(&layer.file, &layer.text).err()).flatten()?;
             // The last of two counts for who reads it.
             return (error.kind != Kind::DuplicateKey).then_some(error);
@@ -190,7 +191,13 @@ impl Recipe {
         if self.merge == Merge::Yaml {
             return None;
         }
-        let (line, message, hint) = unreadable(&layer.text, self.syntax == Some(Syntax::Oslo))?;
+        // What is taken whole is not merged, which would tell it.
+        if self.merge == Merge::Replace
+            && let Err(error) = merge_ini(&[(&layer.file, &layer.text)], 0)
+        {
+            return Some(error);
+        }
+        let (line, message, hint) = unreadable(&layer.text, is_oslo)?;
         let (_, line) = self.traced()(Some((index, line)))?;
         let written = match &layer.source {
             Text::Template(source) => &**source,

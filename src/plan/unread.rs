@@ -21,7 +21,7 @@ impl Overrides {
     /// The files that no plan looked for, with why; those of the same fault together, of which `most` are named.
     /// `hosts` are the inventory's.
     pub fn unread(&self, lookups: &Lookups, roles: &Roles, hosts: &[&str], most: usize) -> Vec<InputError> {
-        let mut left = self.files.keys().map(String::as_str).filter(|path| !lookups.found.contains(*path)).peekable();
+        let mut left = self.files.keys().map(String::as_str).filter(|path| !lookups.found.contains_key(*path)).peekable();
         if left.peek().is_none() {
             return Vec::new();
         }

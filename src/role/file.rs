@@ -120,8 +120,8 @@ impl Parser<'_> {
             _ if spec.known_as.is_some() && (merge == Merge::Oslo || matches!(spec.source, Source::Given(_))) => {
                 fields.against(node, "`override` is not for files that are `given`, nor for `merge: oslo`");
             }
-            Source::Given(_) if merge != Merge::Replace || written.is_some() => {
-                fields.against(node, "a file that is `given` is taken whole: leave out `merge` and `syntax`");
+            Source::Given(_) if merge != Merge::Replace => {
+                fields.against(node, "a file that is `given` is taken whole: leave out `merge`");
             }
             Source::Given(names) if names.iter().any(|name| many(name)) => {
                 let folder =
