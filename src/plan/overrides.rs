@@ -182,6 +182,11 @@ impl<'a> Searched<'a> {
         found.into_iter().map(|(path, file)| (path.as_str(), file)).collect()
     }
 
+    /// Where the operator's file of a path would be.
+    pub(super) fn place(&self, path: &str) -> PathBuf {
+        self.overrides.folder.join(path)
+    }
+
     /// The files that a service is given for this one on a host: the first of its names that is there, or all that are like
     /// its pattern.
     pub(super) fn given(&self, spec: &FileSpec, role: &str, host: &str) -> Vec<Given<'a>> {

@@ -145,12 +145,15 @@ mod tests {
             ("[a]\nk = a,\n  b  # b\n  # c\n", &["3 k #", "4 k #"]),
             ("[a]\nk = {{ x }}  # {{ y }}\n", &["2 k #"]),
             ("{# one\ntwo #}\n[a]\n{% if x %}\nk = 4 ; four\n{% endif %}\n", &["5 k ;"]),
-            ("[default]\n[Default]\n[ DEFAULT ]\n[ database]\n", &[
-                "1 [default] [DEFAULT]",
-                "2 [Default] [DEFAULT]",
-                "3 [ DEFAULT ] [DEFAULT]",
-                "4 [ database] [database]",
-            ]),
+            (
+                "[default]\n[Default]\n[ DEFAULT ]\n[ database]\n",
+                &[
+                    "1 [default] [DEFAULT]",
+                    "2 [Default] [DEFAULT]",
+                    "3 [ DEFAULT ] [DEFAULT]",
+                    "4 [ database] [database]",
+                ],
+            ),
         ] {
             assert_eq!(told(Syntax::Oslo, text), expected, "{text}");
         }
