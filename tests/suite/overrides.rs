@@ -436,6 +436,29 @@ fn files_that_only_kolla_ansible_reads_are_told_with_the_reason() {
 }
 
 #[test]
+fn names_of_users_are_encoded_in_urls_as_passwords_are() {
+    let folder = whole();
+    let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap();
+    let globals = globals.replace("glance_enable", "#glance_enable");
+    let users = ["keystone_database", "glance_database", "placement_database", "nova_database", "nova_api_database"];
+    let users = users.iter().chain(&["neutron_database", "rabbitmq"]);
+    let users: String = users.map(|name| format!("{name}_user: '{name}@a/b:c'\n")).collect();
+    folder.write("globals.yml", &(globals + &users));
+    for (service, name, user) in [
+        ("keystone", "keystone.conf", "keystone_database"),
+        ("glance-api", "glance-api.conf", "glance_database"),
+        ("placement-api", "placement.conf", "placement_database"),
+        ("nova-api", "nova.conf", "nova_database"),
+        ("nova-api", "nova.conf", "nova_api_database"),
+        ("neutron-server", "neutron.conf", "neutron_database"),
+        ("nova-compute", "nova.conf", "rabbitmq"),
+    ] {
+        let text = file(&folder, "c1", service, name);
+        assert!(text.contains(&format!("://{user}%40a%2Fb%3Ac:")), "{service} {name}: {text}");
+    }
+}
+
+#[test]
 fn a_file_that_a_variable_asks_for_must_be_there() {
     let folder = whole();
     let Err(Error::Input(errors)) = folder.plan() else { panic!("it was taken") };
