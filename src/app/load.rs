@@ -21,11 +21,13 @@ pub struct Loaded {
     pub(super) site: Site,
     pub(super) overrides: Overrides,
     unused_variables: OnceLock<UnusedVariables>,
+    /// Some warnings are errors.
+    strict: bool,
 }
 
 impl Loaded {
     pub(super) fn of(roles: Roles, site: Site, overrides: Overrides) -> Self {
-        Self { roles, site, overrides, unused_variables: OnceLock::new() }
+        Self { roles, site, overrides, unused_variables: OnceLock::new(), strict: false }
     }
 
     /// Reads roles, inventory, variables, passwords and the operator's own files.
@@ -65,7 +67,7 @@ impl Loaded {
             return Err(Error::Input(errors));
         };
         overrides.texts().for_each(|text| site.mask.learn_file(text));
-        let loaded = Self::of(roles, site, overrides);
+        let loaded = Self { strict: options.strict, ..Self::of(roles, site, overrides) };
         if options.strict {
             let unused = loaded.unused_variables();
             let errors = unused.each();
@@ -171,6 +173,11 @@ impl Loaded {
     /// A plan of a site that asks for nothing else than what is in it.
     fn allowed(&self, plan: Result<Plan>) -> Result<Plan> {
         let mut errors = self.unused_variables().refused();
+        if let Ok(plan) = &plan
+            && self.strict
+        {
+            errors.extend(self.overrides.read_otherwise(&plan.lookups, usize::MAX));
+        }
         match plan {
             Err(Error::Input(others)) => errors.extend(others),
             Ok(_) if !errors.is_empty() => {}
@@ -226,11 +233,12 @@ impl Loaded {
         self.unused_variables.get_or_init(|| UnusedVariables::of(&self.site, &self.roles, &self.overrides))
     }
 
-    /// What else deserves a word; of files of the same fault, `most` are named.
+    /// What else deserves a word; of files of the same fault, and of lines of the same file, `most` are named.
     pub(super) fn other_warnings(&self, lookups: &Lookups, most: usize) -> Vec<InputError> {
         let hosts: Vec<&str> = self.site.hosts.keys().map(String::as_str).collect();
         let mut warnings = self.site.warnings();
         warnings.extend(self.overrides.unread(lookups, &self.roles, &hosts, most));
+        warnings.extend(self.overrides.read_otherwise(lookups, most));
         warnings
     }
 

@@ -81,7 +81,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub roles: Vec<PathBuf>,
 
-    /// Fail if a variable is set that no role reads: unknown, not supported or renamed
+    /// Fail if a variable is set that no role reads, or if a service reads a file in config/ otherwise than it looks
     #[arg(long, global = true)]
     pub strict: bool,
 

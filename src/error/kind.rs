@@ -104,8 +104,10 @@ InUse "in-use"
 "Warnings":
 ReadOtherwise "read-otherwise"
     "YAML reads a value as a number or a truth value, and what that prints is not what is written: `1.10` is 1.1, `0123` is \
-     83, `yes` is True."
-    "Write the value in quotes. If the site is deployed already, write what it was read as, in quotes.";
+     83, `yes` is True. Or a service reads a file in config/ otherwise than it looks: a comment behind a value is a part of the \
+     value, `[default]` is not `[DEFAULT]`."
+    "Write a value of YAML in quotes; if the site is deployed already, write what it was read as, in quotes. Move a comment to a \
+     line of its own.";
 Shadowed "shadowed-value"
     "A variable is set in globals.yml and for a group or host. In `kolla` the more specific value wins, in Kolla-Ansible \
      the value in globals.yml."

@@ -21,6 +21,7 @@ pub const KEYS: Keys = Keys {
         ("mode", Shape::Mode),
         ("merge", Shape::OneOf(&["ini", "oslo", "yaml"])),
         ("syntax", Shape::OneOf(&Syntax::NAMES)),
+        ("required", Shape::Plain),
         ("with", Shape::Named(&Shape::Any)),
         ("when", Shape::Flag),
     ],

@@ -18,6 +18,7 @@ mod numbers;
 mod overrides;
 pub mod phase;
 mod questions;
+mod read_otherwise;
 pub mod reads;
 mod recipe;
 mod rules;

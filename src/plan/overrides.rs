@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, InputError, Kind, Place, Result};
 use crate::role::{FileSpec, Merge, Source, many};
+use crate::shell::syntax::Syntax;
 
 /// Stands for a host's name in a path.
 pub(super) const ANY_HOST: &str = "*";
@@ -126,8 +127,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> InputError {
 pub struct Lookups {
     /// Paths it asked for, those of a host as of any.
     pub(super) asked: BTreeSet<String>,
-    /// Paths of the files it found.
-    pub(super) found: BTreeSet<String>,
+    /// Paths of the files it found, and what the services that get them take them to be written in.
+    pub(super) found: BTreeMap<String, Option<Syntax>>,
     /// Roles that are enabled.
     pub(super) roles: BTreeSet<String>,
     /// Services that are on a host.
@@ -138,7 +139,7 @@ impl Lookups {
     /// Adds those of another plan of the same site.
     pub fn add(&mut self, other: &Self) {
         self.asked.extend(other.asked.iter().cloned());
-        self.found.extend(other.found.iter().cloned());
+        self.found.extend(other.found.iter().map(|(path, syntax)| (path.clone(), *syntax)));
         self.roles.extend(other.roles.iter().cloned());
         self.services.extend(other.services.iter().cloned());
     }
@@ -181,6 +182,11 @@ impl<'a> Searched<'a> {
         found.into_iter().map(|(path, file)| (path.as_str(), file)).collect()
     }
 
+    /// Where the operator's file of a path would be.
+    pub(super) fn place(&self, path: &str) -> PathBuf {
+        self.overrides.folder.join(path)
+    }
+
     /// The files that a service is given for this one on a host: the first of its names that is there, or all that are like
     /// its pattern.
     pub(super) fn given(&self, spec: &FileSpec, role: &str, host: &str) -> Vec<Given<'a>> {
@@ -214,8 +220,8 @@ impl<'a> Searched<'a> {
             lookups.asked.extend(asked());
         }
         for path in found {
-            if !lookups.found.contains(path) {
-                lookups.found.insert(path.to_owned());
+            if !lookups.found.contains_key(path) {
+                lookups.found.insert(path.to_owned(), spec.syntax);
             }
         }
     }

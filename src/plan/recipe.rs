@@ -83,8 +83,15 @@ pub(super) fn recipes(
     values: &mut Values<'_>,
 ) -> Vec<Recipe> {
     if matches!(spec.source, Source::Given(_)) {
-        let all = overrides.given(spec, &role.name, host).into_iter();
+        let all = overrides.given(spec, &role.name, host);
+        if spec.required && all.is_empty() {
+            let paths = paths(spec, &role.name, service, host, "");
+            let path = paths.iter().find(|path| !path.contains(&format!("/{host}/")));
+            let file = overrides.place(path.map_or("", String::as_str));
+            values.note(missing(spec, service, &file, values));
+        }
         return all
+            .into_iter()
             .map(|given| {
                 let mut recipe = Recipe::new(spec, below(&to, &given), given.looked, host, values.scope);
                 recipe.also = recipe.to.trim_start_matches('/').replace('/', "-");
@@ -111,6 +118,18 @@ pub(super) fn recipes(
         layers
     });
     vec![recipe]
+}
+
+/// A file that the operator must have, and has not.
+fn missing(spec: &FileSpec, service: &str, file: &Path, values: &Values<'_>) -> InputError {
+    let message = format!("service {service} needs the file {}, which is missing", file.display());
+    let switch = spec.when.as_ref().and_then(variable_of);
+    let origin = switch.and_then(|name| Some((name, values.scope.explain(name).into_iter().next()?)));
+    let (place, hint) = match origin {
+        Some((name, origin)) => (origin.place, format!("create it, or set `{name}` to `false`")),
+        None => (values.document.place(&spec.node), "create it".to_owned()),
+    };
+    InputError::new(message).of(Kind::UnreadableFile).at(place).hint(hint)
 }
 
 impl Recipe {
@@ -180,9 +199,10 @@ impl Recipe {
         if !layer.theirs {
             return None;
         }
-        if self.merge == Merge::Replace {
-            let is_yaml =
-                layer.file.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known));
+        let named = |ends: &[&str]| layer.file.extension().is_some_and(|end| ends.iter().any(|known| end == *known));
+        let is_oslo = self.syntax == Some(Syntax::Oslo);
+        if self.merge == Merge::Replace && !(is_oslo && named(&["conf", "ini"])) {
+            let is_yaml = named(&["yaml", "yml", "json"]);
             let error = is_yaml.then(|| Document::parse(&layer.file, &layer.text).err()).flatten()?;
             // The last of two counts for who reads it.
             return (error.kind != Kind::DuplicateKey).then_some(error);
@@ -190,7 +210,13 @@ impl Recipe {
         if self.merge == Merge::Yaml {
             return None;
         }
-        let (line, message, hint) = unreadable(&layer.text, self.syntax == Some(Syntax::Oslo))?;
+        // What is taken whole is not merged, which would tell it.
+        if self.merge == Merge::Replace
+            && let Err(error) = merge_ini(&[(&layer.file, &layer.text)], 0)
+        {
+            return Some(error);
+        }
+        let (line, message, hint) = unreadable(&layer.text, is_oslo)?;
         let (_, line) = self.traced()(Some((index, line)))?;
         let written = match &layer.source {
             Text::Template(source) => &**source,

@@ -7,6 +7,7 @@ use indexmap::IndexMap;
 use super::overrides::{ANY_HOST, Lookups, Overrides, file_name, fits, like, paths};
 use crate::error::{InputError, Kind, nearest};
 use crate::role::{Roles, many};
+use crate::site::upstream;
 
 /// How many files of the same fault are named where few words are wanted.
 pub const NAMED: usize = 3;
@@ -21,7 +22,8 @@ impl Overrides {
     /// The files that no plan looked for, with why; those of the same fault together, of which `most` are named.
     /// `hosts` are the inventory's.
     pub fn unread(&self, lookups: &Lookups, roles: &Roles, hosts: &[&str], most: usize) -> Vec<InputError> {
-        let mut left = self.files.keys().map(String::as_str).filter(|path| !lookups.found.contains(*path)).peekable();
+        let mut left =
+            self.files.keys().map(String::as_str).filter(|path| !lookups.found.contains_key(*path)).peekable();
         if left.peek().is_none() {
             return Vec::new();
         }
@@ -103,8 +105,15 @@ impl Known<'_> {
         if let Some(off) = self.off(path, &parts) {
             return format!(": {off}");
         }
+        if let Some((_, why)) = upstream::files().find(|(pattern, _)| fits(pattern, path)) {
+            return format!(": {why}");
+        }
         match (self.near(path, &parts), parts.as_slice()) {
             (None, [role, _, ..]) if !self.roles.0.contains_key(*role) => format!(": there is no role `{role}`"),
+            (None, [file]) => match file.strip_suffix(".conf").filter(|name| upstream::is_topic(name)) {
+                Some(name) => format!(": there is no role `{name}`"),
+                None => String::new(),
+            },
             (near, _) => meant(near),
         }
     }

@@ -29,6 +29,8 @@ pub struct FileSpec {
     pub merge: Merge,
     /// What it is written in, and with it what the role prints into it; as it is where there is none.
     pub syntax: Option<Syntax>,
+    /// The operator must have it where the condition holds.
+    pub required: bool,
     /// Condition.
     pub when: Option<Node>,
 }
@@ -111,6 +113,7 @@ impl Parser<'_> {
             },
             merge,
             syntax: written.or(usual),
+            required: fields.flag("required"),
             when: fields.take("when").cloned(),
         };
         if sources != 1 && (sources > 1 || !fields.has_unknown()) {
@@ -120,8 +123,14 @@ impl Parser<'_> {
             _ if spec.known_as.is_some() && (merge == Merge::Oslo || matches!(spec.source, Source::Given(_))) => {
                 fields.against(node, "`override` is not for files that are `given`, nor for `merge: oslo`");
             }
-            Source::Given(_) if merge != Merge::Replace || written.is_some() => {
-                fields.against(node, "a file that is `given` is taken whole: leave out `merge` and `syntax`");
+            Source::Given(names) if spec.required && names.iter().any(|name| many(name)) => {
+                fields.against(node, "`required` is for one file that is `given`, not for all in a folder");
+            }
+            Source::Templates(_) | Source::Content(_) if spec.required => {
+                fields.against(node, "`required` is for files that are `given`");
+            }
+            Source::Given(_) if merge != Merge::Replace => {
+                fields.against(node, "a file that is `given` is taken whole: leave out `merge`");
             }
             Source::Given(names) if names.iter().any(|name| many(name)) => {
                 let folder =

@@ -25,6 +25,8 @@ pub enum Syntax {
     Python,
     /// A POSIX shell.
     Shell,
+    /// YAML.
+    Yaml,
     /// One line that is nothing but a value.
     Line,
 }
@@ -43,7 +45,7 @@ pub enum Piece {
 pub(crate) const MARK: (char, char) = ('\u{e000}', '\u{e001}');
 
 /// All of them, by their names in role.yml.
-const ALL: [(&str, Syntax); 8] = [
+const ALL: [(&str, Syntax); 9] = [
     ("haproxy", Syntax::Haproxy),
     ("json", Syntax::Json),
     ("line", Syntax::Line),
@@ -52,6 +54,7 @@ const ALL: [(&str, Syntax); 8] = [
     ("python", Syntax::Python),
     ("shell", Syntax::Shell),
     ("uwsgi", Syntax::Uwsgi),
+    ("yaml", Syntax::Yaml),
 ];
 
 impl Syntax {
@@ -86,7 +89,7 @@ impl Syntax {
 
     /// What JSON says is a value of this syntax, too.
     pub fn has_json(self) -> bool {
-        matches!(self, Self::Json | Self::Python)
+        matches!(self, Self::Json | Self::Python | Self::Yaml)
     }
 
     /// What of a value this syntax has no way to write.
@@ -94,7 +97,7 @@ impl Syntax {
         let blank_end = || value.starts_with(char::is_whitespace) || value.ends_with(char::is_whitespace);
         match self {
             _ if value.contains('\0') => Some("a NUL character"),
-            Self::OptionFile | Self::Json | Self::Python | Self::Shell => None,
+            Self::OptionFile | Self::Json | Self::Python | Self::Shell | Self::Yaml => None,
             _ if value.contains(['\n', '\r']) => Some("a line break"),
             Self::Oslo | Self::Haproxy => None,
             Self::Line => blank_end().then_some("a blank at its beginning or end"),
@@ -109,7 +112,8 @@ impl Syntax {
         match self {
             Self::Oslo | Self::OptionFile => option::write(self, pieces),
             Self::Haproxy | Self::Json | Self::Python | Self::Shell => quoted::write(self, pieces),
-            Self::Uwsgi | Self::Line => pieces.iter().map(Piece::plain).collect(),
+            // `template::yaml` writes files of YAML, which have to be read for that.
+            Self::Uwsgi | Self::Line | Self::Yaml => pieces.iter().map(Piece::plain).collect(),
         }
     }
 }

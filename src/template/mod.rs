@@ -19,6 +19,7 @@ mod shared;
 mod trace;
 pub mod values;
 mod vocabulary;
+mod yaml;
 
 pub use minijinja::Value;
 

@@ -6,7 +6,7 @@ use std::io;
 use minijinja::{Error, Output, Template, Value};
 
 use super::arguments::text_of;
-use super::failure;
+use super::{failure, yaml};
 use crate::shell::syntax::{Piece, Syntax};
 
 thread_local! {
@@ -67,5 +67,8 @@ pub(super) fn write(template: &Template<'_, '_>, root: Value, syntax: Option<Syn
     let Some(syntax) = syntax else { return template.render(root) };
     let mut pieces = Pieces::default();
     template.render_captured_to(root, &mut pieces)?;
-    Ok(syntax.write(&pieces.0))
+    match syntax {
+        Syntax::Yaml => yaml::write(&pieces.0),
+        syntax => Ok(syntax.write(&pieces.0)),
+    }
 }

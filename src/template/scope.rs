@@ -2,11 +2,12 @@
 
 mod explain;
 mod shaped;
+mod unset;
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use foldhash::HashMap as FastMap;
 use minijinja::Value;
@@ -16,11 +17,12 @@ use super::compiled::{self, CompiledValue, Form, Spot};
 use super::engine::{self, Manner, Text};
 use super::failure::{self, Said};
 use super::lazy::{Lazy, Root, settle};
-use super::shared::{Affected, Memo, Outcome, Reach, Shared, Unasked, Variable};
+use super::shared::{Affected, Memo, Outcome, Reach, Shared, Variable};
 use super::{Origin, Sourced, layer, print, trace};
 use crate::error::{InputError, Kind, Place};
 use crate::shell::syntax::Syntax;
 use crate::source::{Data, Document, Node};
+use unset::is_special;
 
 /// How deep variables may stand in each other. Deeper is a mistake, and each level takes stack.
 const DEEPEST: usize = 48;
@@ -308,22 +310,6 @@ impl Scope {
         setting.into_iter().rev().map(|(layer, sourced)| layer::origin(layer, sourced, secret)).collect()
     }
 
-    /// Names of the variables that have a value though nothing sets them.
-    pub fn default_names(&self) -> Vec<String> {
-        self.shared.default_names().map(str::to_owned).collect()
-    }
-
-    /// The value that a variable has where nothing sets it.
-    pub fn default_value(&self, name: &str) -> Option<Value> {
-        let variable = self.shared.default(name)?;
-        settle(&self.evaluate(variable.compiled()).ok()?).ok()
-    }
-
-    /// The word on a variable that nothing sets.
-    pub fn default_origin(&self, name: &str) -> Option<Origin> {
-        self.shared.default(name).map(|variable| variable.origin())
-    }
-
     /// Names of all variables, sorted; without those of the engine's own, as `groups` and `facts`.
     pub fn names(&self) -> Vec<String> {
         let shared = &self.shared;
@@ -403,56 +389,6 @@ impl Scope {
     fn definition(&self, name: &str) -> Option<&Arc<Variable>> {
         let shared = &self.shared;
         shared.top.get(name).or_else(|| shared.host(self.host).table.get(name)).or_else(|| shared.base.get(name))
-    }
-
-    /// Names that no layer sets.
-    fn special(&self, name: &str) -> Option<Value> {
-        if let Some(value) = self.shared.constants.get(name) {
-            return Some(value.clone());
-        }
-        if !is_special(name) {
-            return None;
-        }
-        if name == "hostvars" {
-            return Some(Root::hostvars(self));
-        }
-        narrow(Reach::Host);
-        match name {
-            "vars" => Some(Root::value(self)),
-            // Before a host was looked at its facts are empty, not undefined: `facts.x | default(..)` works.
-            "facts" | "ansible_facts" if !self.knows_facts() => Some(Value::from_pairs(Vec::<(Value, Value)>::new())),
-            _ => {
-                let found = self.shared.host(self.host).special(name);
-                if name == "ansible_facts" && self.is_draft() {
-                    self.miss(|unasked| unasked.facts = true);
-                }
-                found
-            }
-        }
-    }
-
-    /// A fact under the name of a variable, as `ansible_hostname`: Ansible has all of them so, too.
-    fn injected(&self, name: &str) -> Option<Value> {
-        let fact = name.strip_prefix("ansible_")?;
-        let facts = self.shared.host(self.host).special("ansible_facts")?;
-        let value = facts.get_attr(fact).ok().filter(|value| !value.is_undefined())?;
-        self.special("ansible_facts").map(|_| value)
-    }
-
-    /// Its facts are stand-ins.
-    fn is_draft(&self) -> bool {
-        let facts = self.shared.host(self.host).specials.get("facts");
-        facts.is_some_and(|facts| facts.get_attr("draft").is_ok_and(|draft| draft.is_true()))
-    }
-
-    /// Notes what only the host knows, which was not asked.
-    pub(super) fn miss(&self, note: impl FnOnce(&mut Unasked)) {
-        note(&mut self.shared.unasked.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// The host was looked at.
-    pub(super) fn knows_facts(&self) -> bool {
-        self.shared.host(self.host).specials.contains_key("facts")
     }
 
     /// A compiled part's value; a list or mapping with templates stays lazy.
@@ -535,17 +471,4 @@ impl Scope {
             })
         })
     }
-}
-
-fn is_special(name: &str) -> bool {
-    matches!(
-        name,
-        "hostvars"
-            | "vars"
-            | "facts"
-            | "ansible_facts"
-            | "group_names"
-            | "inventory_hostname"
-            | "inventory_hostname_short"
-    )
 }

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import yaml
 from oslo_config import cfg
 
 from lab import expect, wait_until
@@ -24,6 +25,9 @@ SIGNS = "$\\'\"#;%{=:/@! `"
 
 # A password with all that anybody has: no reader is spared.
 NASTY = "it's $HOME $$(id) `x` \"a\\b\\n\" #1;2 %d%% {{x}} {%y%} $(NAME) ${z} <&|*?~^[]+=,.:/@!-_'"
+
+# A name that means something else in a URL, as it stands.
+USER = "open@stack/1:2"
 
 INVENTORY = "[control]\nc1 ansible_host=127.0.0.1\n[network]\nc1\n[compute]\nc1\n[storage]\nc1\n[monitoring]\nc1\n"
 GLOBALS = {
@@ -48,6 +52,7 @@ services:
       - { template: json.j2, to: /etc/toy/toy.json }
       - { template: python.j2, to: /etc/toy/toy.py }
       - { template: shell.j2, to: /etc/toy/toy.sh, syntax: shell }
+      - { template: yaml.j2, to: /etc/toy/toy.yml, syntax: yaml }
 """
 
 # Each has `@` where the value stands: alone, beside other text, in quotes.
@@ -62,6 +67,7 @@ TEMPLATES = {
     ),
     "json.j2": ("{\"own\": 1", ",\n\"a_NAME\": @, \"b_NAME\": \"x@\", \"c_NAME\": {{ SECRET | to_json }}", "}\n"),
     "python.j2": ("own = 1\n", "a_NAME = @\nb_NAME = \"x@\"\nc_NAME = '@'\nd_NAME = {{ [SECRET] }}[0] + \"y\"\n", ""),
+    "yaml.j2": ("own: 1\n", "a_NAME: @\nb_NAME: \"x@\"\nc_NAME: '@'\nd_NAME: @y\n", ""),
     "shell.j2": ("own=1  # it's\n", "a_NAME=@\nb_NAME=x\"@\"\nc_NAME='@'\n", ""),
 }
 # What stands beside the value in each of these.
@@ -259,6 +265,9 @@ def every_syntax(program, folder, images, port):
     made = json.loads(files.at("toy", "toy.json").read_text(encoding="utf-8"))
     compare("json", values, made.get, "abc")
 
+    made = yaml.safe_load(files.at("toy", "toy.yml").read_text(encoding="utf-8"))
+    compare("yaml", values, made.get)
+
     made = {}
     exec(files.at("toy", "toy.py").read_text(encoding="utf-8"), made)
     compare("python", values, made.get)
@@ -290,7 +299,8 @@ def every_role(program, folder, images):
     ports = {"rabbitmq_port": 15673, "rabbitmq_management_port": 15674, "rabbitmq_epmd_port": 14369,
              "rabbitmq_cluster_port": 15675, "haproxy_stats_port": 11984}
     secrets = dict.fromkeys(re.findall(r"^([a-z]\w*):", text, re.MULTILINE), NASTY)
-    files.site(secrets, **GLOBALS, **ports, haproxy_max_connections=1000)
+    users = {f"{name}_database_user": USER for name in ("keystone", "glance", "placement", "nova", "nova_api", "neutron")}
+    files.site(secrets, **GLOBALS, **ports, **users, haproxy_max_connections=1000)
     files.make()
 
     plain, urls = 0, 0
@@ -308,6 +318,8 @@ def every_role(program, folder, images):
                 url = urllib.parse.urlsplit(option(section, name))
                 found = urllib.parse.unquote(url.password)
                 expect(found == NASTY and url.hostname == "127.0.0.1", f"{path}: [{section}] {name} has {found!r}")
+                user = urllib.parse.unquote(url.username)
+                expect(user == (USER if name == "connection" else "openstack"), f"{path}: [{section}] {name} has {user!r}")
                 urls += 1
     expect(plain > 20 and urls > 10, f"only {plain} passwords and {urls} URLs were found")
 
@@ -380,11 +392,12 @@ def balancer(files, image):
     # The page alone: other ports may be in use here.
     config = re.sub(r"^frontend (?!stats$)[\s\S]*?(?=^frontend stats$)", "", config, flags=re.MULTILINE)
     config = config[:config.index("\n", config.index("stats auth")) + 1]
-    config = re.sub(r"^peers [\s\S]*?(?=^frontend)|^ +(localpeer|stats socket).*\n", "", config, flags=re.MULTILINE)
+    config = re.sub(r"^ +stats socket.*\n", "", config, flags=re.MULTILINE)
     files.write("stats.cfg", config)
-    mounts = [f"{files.folder / 'stats.cfg'}:/x.cfg:ro", f"{files.at('haproxy', 'haproxy.cfg')}:/whole.cfg:ro"]
+    parts = {name: files.at("haproxy", name) for name in ("haproxy.cfg", "kolla.cfg")}
+    mounts = [f"{files.folder / 'stats.cfg'}:/x.cfg:ro", *(f"{path}:/parts/{name}:ro" for name, path in parts.items())]
     with running(image, "kolla-test-exact", "haproxy", "-db", "-f", "/x.cfg", mounts=mounts) as run:
-        said = run("haproxy", "-c", "-f", "/whole.cfg")
+        said = run("haproxy", "-c", "-f", "/parts")
         expect(said.returncode == 0, f"HAProxy: {said.stdout}")
         url = "http://127.0.0.1:11984/"
         wait_until("HAProxy", 20, lambda: answer(url)[0] == 401)

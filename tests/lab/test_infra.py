@@ -133,11 +133,11 @@ def test_balancer_reload(lab):
     connection.close()
     expect({host: lab.containers(host)["haproxy"] for host in lab.hosts} == before, "a container was replaced")
     # A file of the site's own, which only HAProxy can judge.
-    lab.write("config/haproxy/haproxy.cfg", "defaults\n    no-such-word\n")
+    lab.write("config/haproxy/haproxy_main.cfg", "defaults\n    no-such-word\n")
     text = lab.kolla("deploy", "--tags", "loadbalancer", code=1)
     expect("are not valid; nothing was changed" in text, f"a broken file was not refused:\n{text}")
     expect(ask(lab, "SELECT 1") == ((1,),), "the load balancer is gone")
-    lab.write("config/haproxy/haproxy.cfg", None)
+    lab.write("config/haproxy/haproxy_main.cfg", None)
     lab.option("lb")
     lab.kolla("deploy", "--tags", "loadbalancer")
     lab.kolla("check")

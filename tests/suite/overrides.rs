@@ -255,12 +255,11 @@ fn roles_take_the_folders_that_kolla_has() {
     folder.write("globals.yml", &(globals + "enable_keystone: true\n"));
     let switch = "domain_specific_drivers_enabled = true";
     assert!(!file(&folder, "c1", "keystone", "keystone.conf").contains(switch));
-    assert!(!file(&folder, "c1", "haproxy", "config.json").contains("services.d"));
     folder.write("config/keystone/domains/keystone.corp.conf", "[ldap]\nurl = ldap://{{ api_address }}\n");
     folder.write("config/haproxy/services.d/mine.cfg", "listen mine\n    bind {{ api_address }}:99\n");
     assert!(file(&folder, "c1", "keystone", "keystone.conf").contains(switch));
     assert!(file(&folder, "c1", "keystone", "keystone.corp.conf").contains("ldap://10.0.0.1"));
-    assert!(file(&folder, "c1", "haproxy", "config.json").contains("haproxy.cfg -f /etc/haproxy/services.d\""));
+    assert!(file(&folder, "c1", "haproxy", "config.json").contains("kolla.cfg -f /etc/haproxy/services.d\""));
     assert!(file(&folder, "c1", "haproxy", "mine.cfg").contains("bind 10.0.0.1:99"));
     assert_eq!(unread(&folder), [""; 0]);
 }
@@ -273,12 +272,25 @@ fn files_that_kolla_reads_switch_on_what_reads_them() {
     let switches = [
         ("neutron-dhcp-agent", "dhcp_agent.ini", "dnsmasq_config_file = /etc/neutron/dnsmasq.conf"),
         ("nova-metadata", "nova.conf", "vendordata_jsonfile_path = /etc/nova/vendordata.json"),
+        ("nova-compute", "nova.conf", "vendordata_jsonfile_path = /etc/nova/vendordata.json"),
+        ("rabbitmq", "rabbitmq.conf", "management.load_definitions = /etc/rabbitmq/definitions.json"),
+        ("rabbitmq", "rabbitmq-env.conf", "export ERL_INETRC=/etc/rabbitmq/erl_inetrc"),
+        (
+            "horizon",
+            "_9998-kolla-settings.py",
+            r#"{**POLICY_FILES, "image": "/etc/openstack-dashboard/glance_policy.json"}"#,
+        ),
     ];
     let on = |folder: &Folder| switches.map(|(service, name, text)| file(folder, "c1", service, name).contains(text));
-    assert_eq!(on(&folder), [false, false]);
+    assert_eq!(on(&folder), [false; 6]);
     folder.write("config/neutron/dnsmasq.conf", "log-queries\n");
     folder.write("config/nova/vendordata.json", "{}\n");
-    assert_eq!(on(&folder), [true, true]);
+    for (path, text) in
+        [("rabbitmq/definitions.json", "{}"), ("rabbitmq/erl_inetrc", ""), ("horizon/glance_policy.json", "{}")]
+    {
+        folder.write(&format!("config/{path}"), text);
+    }
+    assert_eq!(on(&folder), [true; 6]);
     assert_eq!(file(&folder, "c1", "neutron-dhcp-agent", "dnsmasq.conf"), "log-queries\n");
     // Nova would read none of it.
     folder.write("config/nova/vendordata.json", "{\n");
@@ -297,23 +309,172 @@ fn a_mistake_in_a_file_of_the_operator_is_told_with_its_place() {
     assert_eq!(errors[0].used_by.as_deref(), Some("file toy.conf on c1"));
 }
 
+/// Files that Kolla-Ansible 2025.1 reads for services that are here, in its order, each with the service and its
+/// file.
+const READ: &[(&str, &str, &str)] = &[
+    ("galera.cnf mariadb/c1/galera.cnf", "mariadb", "my.cnf"),
+    ("keepalived/keepalived.conf keepalived/c1/keepalived.conf", "keepalived", "keepalived.conf"),
+    ("haproxy/haproxy_main.cfg haproxy/c1/haproxy_main.cfg", "haproxy", "haproxy.cfg"),
+    ("haproxy/services.d/own.cfg", "haproxy", "own.cfg"),
+    ("rabbitmq/rabbitmq.conf rabbitmq/c1/rabbitmq.conf", "rabbitmq", "rabbitmq.conf"),
+    ("rabbitmq/rabbitmq-env.conf rabbitmq/c1/rabbitmq-env.conf", "rabbitmq", "rabbitmq-env.conf"),
+    ("rabbitmq/enabled_plugins rabbitmq/c1/enabled_plugins", "rabbitmq", "enabled_plugins"),
+    ("rabbitmq/advanced.config rabbitmq/c1/advanced.config", "rabbitmq", "advanced.config"),
+    ("rabbitmq/definitions.json rabbitmq/c1/definitions.json", "rabbitmq", "definitions.json"),
+    ("rabbitmq/erl_inetrc rabbitmq/c1/erl_inetrc", "rabbitmq", "erl_inetrc"),
+    ("cron/cron-logrotate-global.conf cron/c1/cron-logrotate-global.conf", "cron", "logrotate.conf"),
+    ("global.conf keystone.conf keystone/keystone.conf keystone/c1/keystone.conf", "keystone", "keystone.conf"),
+    ("keystone/domains/keystone.corp.conf", "keystone", "keystone.corp.conf"),
+    ("keystone/policy.yaml", "keystone", "policy.yaml"),
+    ("glance.conf glance/glance-api.conf glance/c1/glance-api.conf", "glance-api", "glance-api.conf"),
+    ("glance-cache.conf glance/glance-cache.conf glance/c1/glance-cache.conf", "glance-api", "glance-cache.conf"),
+    ("glance/glance-image-import.conf", "glance-api", "glance-image-import.conf"),
+    ("glance/property-protections-rules.conf", "glance-api", "property-protections-rules.conf"),
+    ("glance/policy.yaml", "glance-api", "policy.yaml"),
+    ("placement.conf placement/placement-api.conf placement/c1/placement.conf", "placement-api", "placement.conf"),
+    ("placement/policy.yaml", "placement-api", "policy.yaml"),
+    ("nova.conf nova/nova-compute.conf nova/c1/nova.conf nova/c1/nova-compute.conf", "nova-compute", "nova.conf"),
+    ("nova/release nova_compute/release nova_compute/c1/release", "nova-compute", "release"),
+    ("nova/vendordata.json", "nova-compute", "vendordata.json"),
+    ("nova/vendordata.json", "nova-metadata", "vendordata.json"),
+    ("nova/policy.yaml", "nova-api", "policy.yaml"),
+    ("neutron.conf neutron/neutron-server.conf neutron/c1/neutron.conf", "neutron-server", "neutron.conf"),
+    ("neutron/ml2_conf.ini neutron/c1/ml2_conf.ini", "neutron-server", "ml2_conf.ini"),
+    ("neutron/plugins/own.ini", "neutron-server", "own.ini"),
+    ("neutron/policy.yaml", "neutron-server", "policy.yaml"),
+    (
+        "neutron/openvswitch_agent.ini neutron/c1/openvswitch_agent.ini",
+        "neutron-openvswitch-agent",
+        "openvswitch_agent.ini",
+    ),
+    ("neutron/dhcp_agent.ini neutron/c1/dhcp_agent.ini", "neutron-dhcp-agent", "dhcp_agent.ini"),
+    ("neutron/dnsmasq.conf neutron/c1/dnsmasq.conf", "neutron-dhcp-agent", "dnsmasq.conf"),
+    ("neutron/l3_agent.ini neutron/c1/l3_agent.ini", "neutron-l3-agent", "l3_agent.ini"),
+    ("neutron/metadata_agent.ini", "neutron-metadata-agent", "metadata_agent.ini"),
+    ("horizon/_9998-kolla-settings.py horizon/c1/_9998-kolla-settings.py", "horizon", "_9998-kolla-settings.py"),
+    ("horizon/_9999-custom-settings.py horizon/c1/_9999-custom-settings.py", "horizon", "_9999-custom-settings.py"),
+    ("horizon/nova_policy.yaml", "horizon", "nova_policy.yaml"),
+];
+
+/// A site with all services, and all that reads files of the operator switched on.
+fn whole() -> Folder {
+    let folder = Folder::new("[control]\nc1\n[network]\nc1\n[compute]\nc1\n");
+    folder.write(
+        "globals.yml",
+        "kolla_internal_vip_address: 10.0.0.100\nnetwork_interface: eth0\nneutron_external_interface: eth1\n\
+         enable_glance_image_cache: true\nglance_enable_interoperable_image_import: true\n\
+         glance_enable_property_protection: true\n",
+    );
+    folder
+}
+
 #[test]
 fn files_are_found_under_the_names_that_kolla_has_for_them() {
-    let folder = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf }\n");
-    let read = |service: &str, name: &str| file(&folder, "c1", service, name);
-    for (path, service, name, text) in [
-        ("config/galera.cnf", "mariadb", "my.cnf", "[mariadbd]\nfrom = galera.cnf\n"),
-        ("config/mariadb/c1/galera.cnf", "mariadb", "my.cnf", "[mariadbd]\nfrom = host\n"),
-        ("config/keepalived/keepalived.conf", "keepalived", "keepalived.conf", "# all hosts\n"),
-        ("config/keepalived/c1/keepalived.conf", "keepalived", "keepalived.conf", "# host\n"),
-        ("config/rabbitmq/rabbitmq.conf", "rabbitmq", "rabbitmq.conf", "# rabbitmq\n"),
-        ("config/cron/cron-logrotate-global.conf", "cron", "logrotate.conf", "# cron\n"),
-    ] {
-        folder.write(path, text);
-        let expected = text.lines().last().unwrap();
-        assert!(read(service, name).lines().any(|line| line == expected), "{path}: {}", read(service, name));
+    let folder = whole();
+    for required in ["glance-image-import.conf", "property-protections-rules.conf"] {
+        folder.write(&format!("config/glance/{required}"), "");
+    }
+    // The least specific ones first: each takes the place of the one before.
+    for number in 0..4 {
+        let text = |path: &str| match path.rsplit('.').next() {
+            Some("json" | "yaml") => format!("{{\"own_key\": \"{number}\"}}\n"),
+            Some("conf" | "ini" | "cnf") => format!("[own]\nown_key = {number}\n"),
+            _ => format!("own_key = {number}\n"),
+        };
+        let round =
+            || READ.iter().filter_map(|(paths, service, name)| Some((paths.split(' ').nth(number)?, service, name)));
+        for (path, ..) in round() {
+            folder.write(&format!("config/{path}"), &text(path));
+        }
+        let plan = folder.plan().unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
+        for (path, service, name) in round() {
+            let read = files(&plan, "c1", service).remove(*name).unwrap_or_default();
+            let read: Vec<&str> = read.lines().filter(|line| line.contains("own_key")).collect();
+            assert_eq!(read, [text(path).lines().last().unwrap()], "{path}");
+        }
     }
     assert_eq!(unread(&folder), Vec::<String>::new());
+}
+
+/// Files that Kolla-Ansible 2025.1 reads where it has what is not here.
+#[test]
+fn files_that_only_kolla_ansible_reads_are_told_with_the_reason() {
+    let folder = site();
+    for (path, why) in [
+        ("multipath.conf", "multipathd and volumes of Cinder are not supported"),
+        ("nova/c1/multipath.conf", "multipathd and volumes of Cinder are not supported"),
+        ("multipath/c1/multipath.conf", "multipathd and volumes of Cinder are not supported"),
+        ("haproxy/haproxy.cfg", "the file for all but services is `haproxy/haproxy_main.cfg`"),
+        ("haproxy/c1/haproxy_run.sh", "HAProxy starts without a script"),
+        (
+            "haproxy-config/nova-api.cfg",
+            "roles make the sections of services; sections of your own are read from `haproxy/services.d/`",
+        ),
+        ("horizon/custom_local_settings", "its name is `horizon/_9999-custom-settings.py` today"),
+        ("horizon/heat_policy.yaml", "the dashboard has no part for this service"),
+        (
+            "horizon/themes/corp/static/_styles.scss",
+            "style sheets are made when the image of Horizon is built, so the dashboard has no themes of the site",
+        ),
+        ("horizon/horizon.conf", "Horizon runs in uWSGI here, not in Apache"),
+        ("keystone/wsgi-keystone.conf", "the service runs in uWSGI here, not in Apache"),
+        ("keystone/keystone-paste.ini", "Keystone has not used such a file since its release of 2018"),
+        ("backup.my.cnf", "backups of the database are not supported"),
+        ("fluentd/output/own.conf", "Fluentd is not supported"),
+        ("kolla-toolbox/erl_inetrc", "there is no container `kolla_toolbox`"),
+        ("nova/nova-libvirt/cacert.pem", "libvirt opens no port here, so it needs no keys"),
+        ("nova/ceph.client.nova.keyring", "Ceph is not supported"),
+        ("neutron/fwaas_driver.ini", "this agent or extension of Neutron is not supported"),
+        ("vmware_ca", "VMware is not supported"),
+        ("cinder.conf", "there is no role `cinder`"),
+        ("cinder/cinder-volume.conf", "there is no role `cinder`"),
+    ] {
+        folder.write(&format!("config/{path}"), "");
+        assert_eq!(unread(&folder), [format!("nothing reads config/{path}: {why}")]);
+        std::fs::remove_file(folder.path(&format!("config/{path}"))).unwrap();
+    }
+}
+
+#[test]
+fn names_of_users_are_encoded_in_urls_as_passwords_are() {
+    let folder = whole();
+    let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap();
+    let globals = globals.replace("glance_enable", "#glance_enable");
+    let users = ["keystone_database", "glance_database", "placement_database", "nova_database", "nova_api_database"];
+    let users = users.iter().chain(&["neutron_database", "rabbitmq"]);
+    let users: String = users.map(|name| format!("{name}_user: '{name}@a/b:c'\n")).collect();
+    folder.write("globals.yml", &(globals + &users));
+    for (service, name, user) in [
+        ("keystone", "keystone.conf", "keystone_database"),
+        ("glance-api", "glance-api.conf", "glance_database"),
+        ("placement-api", "placement.conf", "placement_database"),
+        ("nova-api", "nova.conf", "nova_database"),
+        ("nova-api", "nova.conf", "nova_api_database"),
+        ("neutron-server", "neutron.conf", "neutron_database"),
+        ("nova-compute", "nova.conf", "rabbitmq"),
+    ] {
+        let text = file(&folder, "c1", service, name);
+        assert!(text.contains(&format!("://{user}%40a%2Fb%3Ac:")), "{service} {name}: {text}");
+    }
+}
+
+#[test]
+fn a_file_that_a_variable_asks_for_must_be_there() {
+    let folder = whole();
+    let Err(Error::Input(errors)) = folder.plan() else { panic!("it was taken") };
+    let told: Vec<String> =
+        errors.iter().map(|error| format!("{} {}", error.place.as_ref().unwrap().line, error.message)).collect();
+    assert_eq!(told.len(), 2, "{errors:?}");
+    assert!(
+        told[0].starts_with("5 service glance-api needs the file ")
+            && told[0].contains("config/glance/glance-image-import.conf"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].starts_with("6 ") && told[1].contains("property-protections-rules.conf, which is missing"),
+        "{told:?}"
+    );
+    assert_eq!(errors[1].hint.as_deref(), Some("create it, or set `glance_enable_property_protection` to `false`"));
 }
 
 #[test]
@@ -359,7 +520,8 @@ fn a_file_that_is_no_text_matters_only_where_it_is_used() {
 /// What the program says of files that nothing reads.
 fn unread(folder: &Folder) -> Vec<String> {
     let plan = folder.plan().unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
-    let roles = Roles::load(&[folder.path("roles")]).unwrap();
+    let roles: Vec<_> = [folder.path("roles")].into_iter().filter(|path| path.exists()).collect();
+    let roles = Roles::load(&roles).unwrap();
     let overrides = Overrides::read(&folder.path("config")).unwrap();
     overrides.unread(&plan.lookups, &roles, &["c1", "c2"], NAMED).iter().map(ToString::to_string).collect()
 }

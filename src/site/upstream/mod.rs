@@ -4,7 +4,7 @@
 mod asks;
 mod values;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -27,6 +27,20 @@ static RENAMED: LazyLock<Renamed> =
 struct Renamed {
     renamed: HashMap<String, String>,
     here: HashMap<String, String>,
+}
+
+/// Files, by why nothing here reads them.
+static FILES: LazyLock<BTreeMap<String, Vec<String>>> =
+    LazyLock::new(|| serde_yaml::from_str(include_str!("files.yml")).unwrap_or_default());
+
+/// Patterns of paths of files that upstream reads in the operator's folder and nothing here does, each with why.
+pub fn files() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FILES.iter().flat_map(|(why, paths)| paths.iter().map(|path| (path.as_str(), why.as_str())))
+}
+
+/// Upstream has something of this name, as `cinder`.
+pub fn is_topic(name: &str) -> bool {
+    TOPICS.values().any(|topic| *topic == name)
 }
 
 /// What a variable of upstream's is about, as `cinder`; none of a name that it does not know.

@@ -33,29 +33,31 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("extract", extract);
     environment.add_filter("subelements", subelements);
     environment.add_filter("to_json", |state: &mut State<'_, '_>, value: &Value, rest: Rest<ValueOrKwargs>| {
-        to_json(value, rest, json::Style::default()).map(|text| of_syntax(state, text))
+        to_json(value, rest, json::Style::default()).map(|text| of_syntax(state, text, Syntax::has_json))
     });
     environment.add_filter("to_nice_json", |state: &mut State<'_, '_>, value: &Value, rest: Rest<ValueOrKwargs>| {
         let style = json::Style { indent: Some(4), sort: true, unicode: false };
-        to_json(value, rest, style).map(|text| of_syntax(state, text))
+        to_json(value, rest, style).map(|text| of_syntax(state, text, Syntax::has_json))
     });
     environment.add_filter("tojson", |state: &mut State<'_, '_>, value: &Value, rest: Rest<ValueOrKwargs>| {
         let text = to_json(value, rest, json::Style { sort: true, ..json::Style::default() })?;
         // For HTML.
         let text =
             text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026").replace('\'', "\\u0027");
-        Ok::<_, Error>(of_syntax(state, text))
+        Ok::<_, Error>(of_syntax(state, text, Syntax::has_json))
     });
     environment.add_filter("from_json", |text: &Value| {
         let parsed: serde_json::Value =
             serde_json::from_str(written(text)?).map_err(|error| wrong(format!("text is not JSON: {error}")))?;
         Ok(Value::from(minijinja::value::Serde(parsed)))
     });
-    environment.add_filter("to_yaml", |value: &Value, rest: Rest<ValueOrKwargs>| {
-        to_yaml(value, rest, Style { flow: None, unicode: true, ..Style::default() })
+    environment.add_filter("to_yaml", |state: &mut State<'_, '_>, value: &Value, rest: Rest<ValueOrKwargs>| {
+        let yaml = to_yaml(value, rest, Style { flow: None, unicode: true, ..Style::default() });
+        yaml.map(|text| of_syntax(state, text, |syntax| syntax == Syntax::Yaml))
     });
-    environment.add_filter("to_nice_yaml", |value: &Value, rest: Rest<ValueOrKwargs>| {
-        to_yaml(value, rest, Style { indent: 4, unicode: true, ..Style::default() })
+    environment.add_filter("to_nice_yaml", |state: &mut State<'_, '_>, value: &Value, rest: Rest<ValueOrKwargs>| {
+        let yaml = to_yaml(value, rest, Style { indent: 4, unicode: true, ..Style::default() });
+        yaml.map(|text| of_syntax(state, text, |syntax| syntax == Syntax::Yaml))
     });
     environment.add_filter("from_yaml", |text: &Value| {
         let document = crate::source::Document::parse("", written(text)?)
@@ -324,10 +326,10 @@ fn extract(key: &Value, container: &Value, more: Option<Value>) -> Result<Value,
     settle(&value)
 }
 
-/// A text of JSON: in a file that has JSON in its syntax it is part of that, and elsewhere a text.
-fn of_syntax(state: &State<'_, '_>, json: String) -> Value {
-    let own = engine::syntax(state).is_some_and(Syntax::has_json);
-    if own { Value::from_safe_string(json) } else { Value::from(json) }
+/// A text of JSON or YAML: in a file that has it in its syntax it is part of that, and elsewhere a text.
+fn of_syntax(state: &State<'_, '_>, text: String, has: impl Fn(Syntax) -> bool) -> Value {
+    let own = engine::syntax(state).is_some_and(has);
+    if own { Value::from_safe_string(text) } else { Value::from(text) }
 }
 
 fn to_json(value: &Value, rest: Rest<ValueOrKwargs>, style: json::Style) -> Result<String, Error> {
