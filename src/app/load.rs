@@ -37,6 +37,7 @@ impl Loaded {
         let (roles, mut errors) = Roles::parsed(&options.roles)?;
         let sound = errors.is_empty();
         let logins = app.typed_logins().await?.clone();
+        let typed = [&logins.login, &logins.become_root].map(|typed| typed.as_ref().map(|typed| typed.secret.clone()));
         let site = Site::load(
             &SiteOptions {
                 config_dir: options.config_dir.clone(),
@@ -57,6 +58,7 @@ impl Loaded {
         // What a broken role would have set is not missing.
         errors.extend(found.into_iter().filter(|error| sound || error.kind != Kind::UndefinedVariable));
         if let Some(site) = &site {
+            site.mask.learn_all(typed.iter().flatten().map(|typed| typed.reveal().to_owned()));
             app.frontend.hide(&site.mask);
         }
         let folder = site.as_ref().map_or_else(|| options.config_dir.join("config"), |site| site.overrides.clone());

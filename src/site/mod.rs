@@ -71,9 +71,18 @@ pub struct SiteOptions {
     /// Passwords of encrypted files and values.
     pub vault: VaultKeys,
     /// The password of login users for whom the inventory has none.
-    pub password: Option<Secret>,
+    pub password: Option<LoginPassword>,
     /// The password that sudo wants where the inventory has none.
-    pub become_password: Option<Secret>,
+    pub become_password: Option<LoginPassword>,
+}
+
+/// A password of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginPassword {
+    /// The password itself.
+    pub secret: Secret,
+    /// Where it was found, for messages: `from NAME (PLACE)`.
+    pub from: String,
 }
 
 /// Where the engine listens unless it is told otherwise.
@@ -91,11 +100,11 @@ pub struct HostSpec {
     /// Login user.
     pub user: String,
     /// The login user's password.
-    pub password: Option<Secret>,
+    pub password: Option<LoginPassword>,
     /// Root is reached by sudo.
     pub become_root: bool,
     /// The password that sudo wants.
-    pub become_password: Option<Secret>,
+    pub become_password: Option<LoginPassword>,
     /// Private keys to try, in this order; those that are missing or encrypted are passed over.
     pub key_files: Vec<PathBuf>,
     /// Files of known host keys; they need not exist. New ones are written to the first.
@@ -252,7 +261,7 @@ impl Site {
         }
         errors.extend(connection::twice(&site.hosts, &scopes));
         let logins = site.hosts.values().flat_map(|spec| [&spec.password, &spec.become_password]);
-        site.mask.learn_all(logins.flatten().map(|password| password.reveal().to_owned()));
+        site.mask.learn_all(logins.flatten().map(|password| password.secret.reveal().to_owned()));
         let missing = match site.own_folder(&scopes) {
             Ok((folder, missing)) => {
                 site.overrides = folder;
