@@ -62,7 +62,9 @@ impl Loaded {
             app.frontend.hide(&site.mask);
         }
         let folder = site.as_ref().map_or_else(|| options.config_dir.join("config"), |site| site.overrides.clone());
-        let overrides = Error::collected(Overrides::read(&folder), &mut errors)?;
+        let mask = site.as_ref().map(|site| site.mask.clone()).unwrap_or_default();
+        let overrides = Overrides::read(&folder, app.vault_keys().await?, &mask);
+        let overrides = Error::collected(overrides, &mut errors)?;
         let (Some(site), Some(overrides), true) = (site, overrides, errors.is_empty()) else {
             return Err(Error::Input(errors));
         };
