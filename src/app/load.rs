@@ -70,9 +70,17 @@ impl Loaded {
         };
         overrides.texts().for_each(|text| site.mask.learn_file(text));
         let loaded = Self::of(roles, site, overrides);
+        if !loaded.site.mistakes().is_empty() {
+            let mut errors = loaded.site.mistakes().to_vec();
+            // What else is wrong is told with them.
+            Error::collected(loaded.draft(&loaded.members()).map(drop), &mut errors)?;
+            return Err(Error::Input(errors));
+        }
         if options.strict {
             let unused = loaded.unused_variables();
-            let errors = unused.each();
+            let mut errors = unused.each();
+            let misread = |word: &InputError| word.kind == Kind::ReadOtherwise;
+            errors.extend(loaded.site.warnings().into_iter().filter(misread));
             if !errors.is_empty() {
                 return Err(Error::Input(unused.refused().into_iter().chain(errors).collect()));
             }

@@ -169,6 +169,7 @@ pub struct Site {
     groups: Arc<Groups>,
     layers: Layers,
     warnings: Vec<InputError>,
+    mistakes: Vec<InputError>,
     environment: HashMap<String, String>,
 }
 
@@ -220,7 +221,11 @@ impl Site {
                 Err(error) => errors.push(error),
             }
         }
+        let files = group_vars.values().chain(host_vars.values()).flatten().map(|layer| &**layer);
+        let mistakes: Vec<InputError> =
+            files.chain(&globals).chain(&top).flat_map(|layer| layer.twice.iter().cloned()).collect();
         if !errors.is_empty() {
+            errors.extend(mistakes);
             return Err(Error::Input(errors));
         }
         let groups = Arc::new(Groups::new(&inventory));
@@ -244,6 +249,7 @@ impl Site {
             groups,
             layers,
             warnings: Vec::new(),
+            mistakes,
             environment,
         };
         let scopes = site.scopes(IndexMap::new());
@@ -273,6 +279,7 @@ impl Site {
             }
         };
         if !errors.is_empty() {
+            errors.splice(0..0, site.mistakes);
             return Err(Error::Input(errors));
         }
         site.warnings.extend(missing);
@@ -349,6 +356,11 @@ impl Site {
         names.filter_map(|name| Some(Password::judge(name, winner(name)?))).collect()
     }
 
+    /// Errors that leave the site one of which others can be found: nothing else is to be made of it.
+    pub fn mistakes(&self) -> &[InputError] {
+        &self.mistakes
+    }
+
     /// What deserves a word but stops nothing.
     pub fn warnings(&self) -> Vec<InputError> {
         self.warnings.clone()
@@ -369,8 +381,9 @@ fn host_layers(
     let mut of_group: HashMap<&str, Vec<Arc<Layer>>> = HashMap::new();
     for name in groups.names() {
         let inline = inventory.groups.get(name).filter(|group| !group.vars.is_empty());
-        let inline = inline
-            .map(|group| Arc::new(Layer { name: format!("group {name}"), vars: group.vars.clone(), secret: false }));
+        let inline = inline.map(|group| {
+            Arc::new(Layer { name: format!("group {name}"), vars: group.vars.clone(), ..Layer::default() })
+        });
         let layers = inline.into_iter().chain(group_vars.get(name).into_iter().flatten().cloned()).collect();
         of_group.insert(name, layers);
     }
@@ -378,7 +391,7 @@ fn host_layers(
         let names = [ALL].into_iter().chain(groups.ranked(host));
         let mut layers: Vec<Arc<Layer>> = names.filter_map(|name| of_group.get(name)).flatten().cloned().collect();
         if !vars.is_empty() {
-            layers.push(Arc::new(Layer { name: format!("host {host}"), vars: vars.clone(), secret: false }));
+            layers.push(Arc::new(Layer { name: format!("host {host}"), vars: vars.clone(), ..Layer::default() }));
         }
         layers.extend(host_vars.get(host).into_iter().flatten().cloned());
         (host.clone(), layers)

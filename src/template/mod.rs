@@ -23,6 +23,7 @@ mod vocabulary;
 pub use minijinja::Value;
 
 pub use arguments::truth;
+pub(crate) use layer::is_name;
 pub use layer::{Layer, Origin, Sourced};
 pub use mentions::Mentions;
 pub use scope::Scope;
