@@ -227,9 +227,9 @@ impl Loaded {
     }
 
     /// What deserves a word but stops nothing, after plans that looked for these files of the operator's.
-    pub(super) fn warnings(&self, lookups: &Lookups) -> Vec<InputError> {
+    pub(super) fn warnings(&self, plan: &Plan, lookups: &Lookups) -> Vec<InputError> {
         let mut warnings = self.unused_variables().brief();
-        warnings.extend(self.other_warnings(lookups, NAMED));
+        warnings.extend(self.other_warnings(plan, lookups, NAMED));
         warnings
     }
 
@@ -239,9 +239,10 @@ impl Loaded {
     }
 
     /// What else deserves a word; of files of the same fault, `most` are named.
-    pub(super) fn other_warnings(&self, lookups: &Lookups, most: usize) -> Vec<InputError> {
+    pub(super) fn other_warnings(&self, plan: &Plan, lookups: &Lookups, most: usize) -> Vec<InputError> {
         let hosts: Vec<&str> = self.site.hosts.keys().map(String::as_str).collect();
         let mut warnings = self.site.warnings();
+        warnings.extend(plan.doubts.iter().cloned());
         warnings.extend(self.overrides.unread(lookups, &self.roles, &hosts, most));
         warnings
     }

@@ -124,7 +124,7 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
     let whole = loaded.plan(&facts, &scopes, &hosts)?;
     // The draft knows of hosts that did not answer, the plan of what depends on facts.
     lookups.add(&whole.lookups);
-    for warning in loaded.warnings(&lookups) {
+    for warning in loaded.warnings(&whole, &lookups) {
         sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
     }
     if phase.want != Want::Running {

@@ -70,7 +70,7 @@ pub async fn validate(app: &App, each: bool) -> Result<Validated> {
     let scopes = loaded.unasked(true);
     let (roles, others, problem) = match loaded.plan(&BTreeMap::new(), &scopes, &loaded.members()) {
         Ok(plan) => {
-            let (roles, mut others) = (plan.roles(), loaded.other_warnings(&plan.lookups, usize::MAX));
+            let (roles, mut others) = (plan.roles(), loaded.other_warnings(&plan, &plan.lookups, usize::MAX));
             // It takes the most memory.
             drop(plan);
             let offline = loaded.offline_errors(&scopes);

@@ -106,6 +106,9 @@ ReadOtherwise "read-otherwise"
     "YAML reads a value as a number or a truth value, and what that prints is not what is written: `1.10` is 1.1, `0123` is \
      83, `yes` is True."
     "Write the value in quotes. If the site is deployed already, write what it was read as, in quotes.";
+Doubtful "doubtful-value"
+    "A value is valid, but what follows from it will most likely not work: for example, no registry has the images."
+    "Follow the hint; where the value is meant so, nothing is to be done.";
 Shadowed "shadowed-value"
     "A variable is set in globals.yml and for a group or host. In `kolla` the more specific value wins, in Kolla-Ansible \
      the value in globals.yml."

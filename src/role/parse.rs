@@ -166,6 +166,7 @@ impl Parser<'_> {
             variables: fields.words("variables"),
             message: fields.text("message")?,
             hint: fields.text("hint"),
+            warns: fields.flag("warns"),
         })
     }
 
