@@ -10,7 +10,7 @@ mod near;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use host::{HostCause, HostError};
+pub use host::{HostCause, HostError, Target, by_cause, some_targets};
 pub use kind::{Kind, page};
 pub use near::{Names, nearest};
 
@@ -94,7 +94,8 @@ impl Error {
 
     /// A failure of a host while doing `act`.
     pub fn host(host: impl Into<String>, act: impl Into<String>, cause: HostCause) -> Self {
-        Self::Host(Box::new(HostError { host: host.into(), address: None, act: act.into(), cause, hint: None }))
+        let (host, act) = (host.into(), act.into());
+        Self::Host(Box::new(HostError { host, address: None, act, cause, hint: None, others: Vec::new() }))
     }
 
     /// A failed operation with its message.

@@ -43,10 +43,14 @@ pub struct Document {
     text: Arc<str>,
     /// Where each line starts and ends.
     lines: Arc<[(usize, usize)]>,
+    /// It is YAML; else some other parser made of its text what it holds.
+    yaml: bool,
     /// Nothing of it is shown.
     hidden: bool,
     /// Texts that were encrypted, and are not shown.
     opened: Vec<Secret>,
+    /// Keys that stand twice in a mapping: the last one counts, as in Ansible, but it is a mistake.
+    twice: Vec<InputError>,
     /// Its top value; [`Data::Null`] for an empty file.
     pub root: Node,
 }
@@ -90,7 +94,7 @@ pub struct Entry {
     pub line: usize,
     /// The key's column, from 1.
     pub column: usize,
-    /// Line and column where the key stands again in the same mapping: a mistake, which no parsed document has.
+    /// Line and column where the key stands again in the same mapping: a mistake.
     pub again: Option<(usize, usize)>,
     /// The value.
     pub value: Node,
@@ -107,8 +111,17 @@ impl Document {
     /// Parses `text`, the content of `file`.
     ///
     /// # Errors
-    /// Syntax errors and duplicate keys, each with its place.
+    /// Syntax errors and the first duplicate key, each with its place.
     pub fn parse(file: impl AsRef<Path>, text: &str) -> Result<Self, InputError> {
+        let mut document = Self::parse_through(file, text)?;
+        if document.twice.is_empty() { Ok(document) } else { Err(document.twice.swap_remove(0)) }
+    }
+
+    /// As [`Self::parse`], of a file of which other mistakes are told, too: duplicate keys are in [`Self::twice`].
+    ///
+    /// # Errors
+    /// Syntax errors with their place.
+    pub fn parse_through(file: impl AsRef<Path>, text: &str) -> Result<Self, InputError> {
         let options = serde_yaml::options! {
             legacy_octal_numbers: true,
             // Told with both places; see `Entry::again`.
@@ -144,13 +157,16 @@ impl Document {
                 mistake::of(&error, line_text).at(Place::within(&file, text, line, column))
             })?
         };
-        if let Some((key, entry, (line, column))) = root.twice() {
-            let message = format!("duplicate key `{key}`: it stands on line {} already", entry.line);
+        let mut found = Vec::new();
+        root.twice(&mut found);
+        let error = |(key, first, (line, column)): (&str, usize, (usize, usize))| {
+            let message = format!("duplicate key `{key}`: it stands on line {first} already");
             let error = InputError::new(message).of(Kind::DuplicateKey).at(Place::within(&file, text, line, column));
-            return Err(error.hint("take one of the two out"));
-        }
+            error.hint("take one of the two out")
+        };
+        let twice = found.into_iter().map(error).collect();
         scalar::retype(&mut root, text);
-        Ok(Self::made(file, text, root))
+        Ok(Self { yaml: true, twice, ..Self::made(file, text, root) })
     }
 
     /// A document that some other parser made of `text`: an inventory, or `-e`.
@@ -160,7 +176,8 @@ impl Document {
             (start, start + line.len())
         });
         let lines = lines.collect();
-        Self { file: file.as_ref().into(), text: text.into(), lines, hidden: false, opened: Vec::new(), root }
+        let (file, text) = (file.as_ref().into(), text.into());
+        Self { file, text, lines, yaml: false, hidden: false, opened: Vec::new(), twice: Vec::new(), root }
     }
 
     /// The same document, of which nothing is shown: it is of secrets.
@@ -203,6 +220,15 @@ impl Document {
                 }
     }
 
+    /// An error for each key that stands twice in a mapping.
+    pub fn twice(&self) -> Vec<InputError> {
+        let shown = |error: &InputError| match &error.place {
+            Some(place) => error.clone().at(self.at(place.line, place.column)),
+            None => error.clone(),
+        };
+        self.twice.iter().map(shown).collect()
+    }
+
     /// Nothing of it is to be shown.
     pub fn is_hidden(&self) -> bool {
         self.hidden
@@ -218,13 +244,23 @@ impl Document {
         self.file.to_path_buf()
     }
 
-    /// What is written for a truth value or a number.
+    /// The line of a node.
+    pub fn line(&self, node: &Node) -> Option<&str> {
+        let (start, end) = self.lines.get(node.line.checked_sub(1)?)?;
+        self.text.get(*start..*end)
+    }
+
+    /// It was parsed as YAML.
+    pub fn is_yaml(&self) -> bool {
+        self.yaml
+    }
+
+    /// What is written for a truth value or a number in YAML.
     pub fn written(&self, node: &Node) -> Option<&str> {
-        if !matches!(node.data, Data::Bool(_) | Data::Int(_) | Data::Float(_)) {
+        if !self.yaml || !matches!(node.data, Data::Bool(_) | Data::Int(_) | Data::Float(_)) {
             return None;
         }
-        let (start, end) = self.lines.get(node.line.checked_sub(1)?)?;
-        let line = self.text.get(*start..*end)?;
+        let line = self.line(node)?;
         let (at, _) = line.char_indices().nth(node.column.checked_sub(1)?)?;
         let word = scalar::word(&line[at..]);
         (scalar::resolve(word) == node.data).then_some(word)
@@ -309,14 +345,17 @@ impl Node {
         found
     }
 
-    /// The first key in it that stands twice in a mapping.
-    fn twice(&self) -> Option<(&str, &Entry, (usize, usize))> {
+    /// Keys in it that stand twice in a mapping: the first line of each, and where it stands again.
+    fn twice<'a>(&'a self, found: &mut Vec<(&'a str, usize, (usize, usize))>) {
         match &self.data {
-            Data::Seq(items) => items.iter().find_map(Self::twice),
-            Data::Map(map) => map.iter().find_map(|(key, entry)| {
-                entry.again.map(|again| (key.as_str(), entry, again)).or_else(|| entry.value.twice())
-            }),
-            _ => None,
+            Data::Seq(items) => items.iter().for_each(|item| item.twice(found)),
+            Data::Map(map) => {
+                for (key, entry) in map {
+                    found.extend(entry.again.map(|again| (key.as_str(), entry.line, again)));
+                    entry.value.twice(found);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -440,7 +479,9 @@ impl<'de> Visitor<'de> for DataVisitor {
                 // The mapping's own keys come first, and what is merged into it fills what they leave.
                 Slot::Occupied(_) if merged => {}
                 Slot::Occupied(mut first) => {
-                    first.get_mut().again.get_or_insert((line, column));
+                    let first = first.get_mut();
+                    first.again.get_or_insert((line, column));
+                    first.value = value;
                 }
                 Slot::Vacant(slot) => {
                     slot.insert(Entry { line, column, again: None, value });

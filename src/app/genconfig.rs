@@ -20,7 +20,7 @@ pub fn genconfig(app: &App, loaded: &Loaded, dir: &Path, sink: &dyn Sink) -> Res
     selection.hosts = Some(limit);
     let mut summary = Summary::default();
     let whole = loaded.offline_plan(&loaded.members())?;
-    for warning in loaded.warnings(&whole.lookups) {
+    for warning in loaded.warnings(&whole, &whole.lookups) {
         sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
     }
     let Some(phase) = named("genconfig") else { return Ok(summary) };

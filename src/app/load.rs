@@ -39,6 +39,7 @@ impl Loaded {
         let (roles, mut errors) = Roles::parsed(&options.roles)?;
         let sound = errors.is_empty();
         let logins = app.typed_logins().await?.clone();
+        let typed = [&logins.login, &logins.become_root].map(|typed| typed.as_ref().map(|typed| typed.secret.clone()));
         let site = Site::load(
             &SiteOptions {
                 config_dir: options.config_dir.clone(),
@@ -59,18 +60,29 @@ impl Loaded {
         // What a broken role would have set is not missing.
         errors.extend(found.into_iter().filter(|error| sound || error.kind != Kind::UndefinedVariable));
         if let Some(site) = &site {
+            site.mask.learn_all(typed.iter().flatten().map(|typed| typed.reveal().to_owned()));
             app.frontend.hide(&site.mask);
         }
         let folder = site.as_ref().map_or_else(|| options.config_dir.join("config"), |site| site.overrides.clone());
-        let overrides = Error::collected(Overrides::read(&folder), &mut errors)?;
+        let mask = site.as_ref().map(|site| site.mask.clone()).unwrap_or_default();
+        let overrides = Overrides::read(&folder, app.vault_keys().await?, &mask);
+        let overrides = Error::collected(overrides, &mut errors)?;
         let (Some(site), Some(overrides), true) = (site, overrides, errors.is_empty()) else {
             return Err(Error::Input(errors));
         };
         overrides.texts().for_each(|text| site.mask.learn_file(text));
         let loaded = Self { strict: options.strict, ..Self::of(roles, site, overrides) };
+        if !loaded.site.mistakes().is_empty() {
+            let mut errors = loaded.site.mistakes().to_vec();
+            // What else is wrong is told with them.
+            Error::collected(loaded.draft(&loaded.members()).map(drop), &mut errors)?;
+            return Err(Error::Input(errors));
+        }
         if options.strict {
             let unused = loaded.unused_variables();
-            let errors = unused.each();
+            let mut errors = unused.each();
+            let misread = |word: &InputError| word.kind == Kind::ReadOtherwise;
+            errors.extend(loaded.site.warnings().into_iter().filter(misread));
             if !errors.is_empty() {
                 return Err(Error::Input(unused.refused().into_iter().chain(errors).collect()));
             }
@@ -222,9 +234,9 @@ impl Loaded {
     }
 
     /// What deserves a word but stops nothing, after plans that looked for these files of the operator's.
-    pub(super) fn warnings(&self, lookups: &Lookups) -> Vec<InputError> {
+    pub(super) fn warnings(&self, plan: &Plan, lookups: &Lookups) -> Vec<InputError> {
         let mut warnings = self.unused_variables().brief();
-        warnings.extend(self.other_warnings(lookups, NAMED));
+        warnings.extend(self.other_warnings(plan, lookups, NAMED));
         warnings
     }
 
@@ -234,9 +246,10 @@ impl Loaded {
     }
 
     /// What else deserves a word; of files of the same fault, and of lines of the same file, `most` are named.
-    pub(super) fn other_warnings(&self, lookups: &Lookups, most: usize) -> Vec<InputError> {
+    pub(super) fn other_warnings(&self, plan: &Plan, lookups: &Lookups, most: usize) -> Vec<InputError> {
         let hosts: Vec<&str> = self.site.hosts.keys().map(String::as_str).collect();
         let mut warnings = self.site.warnings();
+        warnings.extend(plan.doubts.iter().cloned());
         warnings.extend(self.overrides.unread(lookups, &self.roles, &hosts, most));
         warnings.extend(self.overrides.read_otherwise(lookups, most));
         warnings

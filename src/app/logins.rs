@@ -7,6 +7,7 @@ use tokio::sync::OnceCell;
 use super::App;
 use crate::error::Result;
 use crate::shell::Secret;
+use crate::site::LoginPassword;
 
 /// What is asked for, once; clones share the answers.
 #[derive(Debug, Clone, Default)]
@@ -20,9 +21,9 @@ pub struct Logins {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Typed {
     /// The password of the login users.
-    pub(super) login: Option<Secret>,
+    pub(super) login: Option<LoginPassword>,
     /// The password that sudo wants.
-    pub(super) become_root: Option<Secret>,
+    pub(super) become_root: Option<LoginPassword>,
 }
 
 impl Logins {
@@ -43,18 +44,20 @@ impl App {
 }
 
 async fn ask(app: &App) -> Result<Typed> {
-    let answer = async |question: &str| -> Result<Option<Secret>> {
+    let answer = async |question: &str, option: &str| -> Result<Option<LoginPassword>> {
         let line = app.frontend.secret(question).await?;
         let text = line.reveal().trim_end_matches(['\r', '\n']);
-        Ok((!text.is_empty()).then(|| Secret::new(text)))
+        let password = || LoginPassword { secret: Secret::new(text), from: format!("typed for `{option}`") };
+        Ok((!text.is_empty()).then(password))
     };
     let mut typed = Typed::default();
     if app.logins.ask_login {
-        typed.login = answer("SSH password: ").await?;
+        typed.login = answer("SSH password: ", "--ask-pass").await?;
     }
     if app.logins.ask_become {
         let same = if typed.login.is_some() { " (the SSH password if it is empty)" } else { "" };
-        typed.become_root = answer(&format!("sudo password{same}: ")).await?.or_else(|| typed.login.clone());
+        let given = answer(&format!("sudo password{same}: "), "--ask-become-pass").await?;
+        typed.become_root = given.or_else(|| typed.login.clone());
     }
     Ok(typed)
 }
@@ -93,7 +96,7 @@ mod tests {
             let app = App { logins: Logins::asking(login, become_root), frontend, ..App::default() };
             app.clone().typed_logins().await.unwrap();
             let Typed { login, become_root } = app.typed_logins().await.unwrap();
-            assert_eq!([login, become_root].map(|found| found.as_ref().map(Secret::reveal)), expected);
+            assert_eq!([login, become_root].map(|found| found.as_ref().map(|found| found.secret.reveal())), expected);
         }
     }
 }

@@ -104,12 +104,12 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
     let options = connect_options(app, listeners.requests.clone());
     let wish = lease_wish(app, granting);
     let ask = |host: &str| loaded.ask(&asking, host, prepares);
-    let (mut connected, lease) = tokio::select! {
+    let (connected, lease) = tokio::select! {
         connected = connect_with_lease(&loaded.site, &names, &options, ask, &wish, &**sink) => connected,
         () = app.stop.cancelled() => return Err(Error::Interrupted),
     };
     drop(asking);
-    let missing = absent(&mut connected, &limit)?;
+    let missing = absent(&connected, &limit)?;
     let lease = lease?;
     let facts = KeptFacts::of(app).with(&connected.looks);
     let scopes = loaded.scopes(&facts);
@@ -124,7 +124,7 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
     let whole = loaded.plan(&facts, &scopes, &hosts)?;
     // The draft knows of hosts that did not answer, the plan of what depends on facts.
     lookups.add(&whole.lookups);
-    for warning in loaded.warnings(&lookups) {
+    for warning in loaded.warnings(&whole, &lookups) {
         sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
     }
     if phase.want != Want::Running {
@@ -217,9 +217,9 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
 
 /// What of the hosts that did not answer stops the run. Some of them away is a failure in the end; all of them
 /// ends it before anything is touched.
-fn absent(connected: &mut Connected, limit: &IndexSet<String>) -> Result<usize> {
+fn absent(connected: &Connected, limit: &IndexSet<String>) -> Result<usize> {
     if connected.machines.is_empty() || limit.iter().all(|host| connected.failed.contains_key(host)) {
-        let error = connected.failed.swap_remove_index(0).map(|(_, error)| error);
+        let error = connected.causes().into_iter().next();
         return Err(error.unwrap_or_else(|| Error::input("the inventory has no host").of(Kind::Inventory)));
     }
     Ok(connected.failed.keys().filter(|host| limit.contains(*host)).count())

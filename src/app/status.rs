@@ -16,7 +16,7 @@ use super::connect::{connect_options, context, shared};
 use super::facts::KeptFacts;
 use super::{App, Loaded};
 use crate::cloud::access::HOLDERS;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, by_cause};
 use crate::host::{Interface, Observer, ReadOnly, Remote};
 use crate::op::api::Agent;
 use crate::op::container::Container;
@@ -89,14 +89,16 @@ pub async fn status(app: &App, sink: Arc<dyn Sink>) -> Result<Status> {
     let asking = loaded.unasked(true);
     let ask = |host: &str| loaded.ask(&asking, host, false);
     let connected = connect(&loaded.site, &names, &connect_options(app, None), ask, &Quiet).await;
-    let unreachable = |(host, error): (&String, &Error)| StatusRow {
-        host: host.clone(),
-        state: "unreachable".into(),
-        about: error.to_string(),
-        ..StatusRow::default()
-    };
-    let mut services: Vec<StatusRow> =
-        connected.failed.iter().filter(|(host, _)| limit.contains(*host)).map(unreachable).collect();
+    let failed = connected.failed.iter().filter(|(host, _)| limit.contains(*host)).map(|(_, error)| error);
+    let mut services = Vec::new();
+    for error in by_cause(failed) {
+        let Error::Host(error) = error else { continue };
+        for host in error.hosts() {
+            let about = if host == error.host { error.failure() } else { format!("as {}", error.host) };
+            let (host, state) = (host.to_owned(), "unreachable".to_owned());
+            services.push(StatusRow { host, state, about, ..StatusRow::default() });
+        }
+    }
     let (Some(first), Some(phase)) = (connected.machines.keys().next().cloned(), named("deploy")) else {
         return Ok(Status { services, parts: Vec::new() });
     };

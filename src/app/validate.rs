@@ -28,7 +28,7 @@ pub struct Validated {
 pub struct UnusedVariableRow {
     /// Its name.
     pub name: String,
-    /// `unknown`, `renamed`, `refused`, `unsupported`, `met` (it asks for nothing, or for what is done anyway) or `unread`.
+    /// `unknown`, `renamed`, `refused`, `unsupported`, `met` (it asks for nothing, or for what is done anyway), `unnamed` or `unread`.
     pub state: &'static str,
     /// Where it is first set, as `/etc/kolla/globals.yml:12`.
     pub place: String,
@@ -46,7 +46,7 @@ impl UnusedVariableRow {
             Fault::Unknown { near, .. } => (None, Some(near.clone())),
             Fault::Renamed { to, .. } => (None, Some(to.clone())),
             Fault::Met { topic } | Fault::Unsupported { topic } | Fault::Refused { topic, .. } => (Some(*topic), None),
-            Fault::Unread => (None, None),
+            Fault::Unnamed | Fault::Unread => (None, None),
         };
         let place = Place { column: 0, ..variable.place.clone() }.to_string();
         let state = variable.fault.kind();
@@ -70,7 +70,7 @@ pub async fn validate(app: &App, each: bool) -> Result<Validated> {
     let scopes = loaded.unasked(true);
     let (roles, others, problem) = match loaded.plan(&BTreeMap::new(), &scopes, &loaded.members()) {
         Ok(plan) => {
-            let (roles, mut others) = (plan.roles(), loaded.other_warnings(&plan.lookups, usize::MAX));
+            let (roles, mut others) = (plan.roles(), loaded.other_warnings(&plan, &plan.lookups, usize::MAX));
             // It takes the most memory.
             drop(plan);
             let offline = loaded.offline_errors(&scopes);

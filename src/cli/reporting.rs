@@ -70,7 +70,7 @@ impl Reporting {
     fn end(self, at: &Invocation, result: Result<Exit, &Error>) {
         if let Some(terminal) = &self.terminal {
             let told = match result {
-                Err(Error::Host(error)) => Some(error.host.as_str()),
+                Err(Error::Host(error)) => Some(&**error),
                 _ => None,
             };
             terminal.close(told);

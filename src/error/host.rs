@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use super::Kind;
+use indexmap::IndexMap;
+
+use super::{Error, Kind};
+
+/// Hosts of one failure that are named.
+const NAMED: usize = 3;
 
 /// A host that does not do what was asked of it.
 #[derive(Debug, Clone)]
@@ -17,15 +22,75 @@ pub struct HostError {
     pub cause: HostCause,
     /// What to do: an act. Without one, the cause's own is shown.
     pub hint: Option<String>,
+    /// Further hosts that fail alike: one cause is told once.
+    pub others: Vec<Target>,
+}
+
+/// A host, and where it was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its name in the inventory.
+    pub host: String,
+    /// Its `address:port`.
+    pub address: Option<String>,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.host)?;
+        self.address.iter().try_for_each(|address| write!(f, " ({address})"))
+    }
+}
+
+/// The first few of these, and how many more there are.
+pub fn some_targets<'a>(all: impl ExactSizeIterator<Item = &'a Target>) -> String {
+    let more = all.len().saturating_sub(NAMED);
+    let named = all.take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{named} and {more} more") } else { named }
+}
+
+impl HostError {
+    /// The host that failed first.
+    pub fn target(&self) -> Target {
+        Target { host: self.host.clone(), address: self.address.clone() }
+    }
+
+    /// Its names of hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.host).chain(self.others.iter().map(|other| &other.host)).map(String::as_str)
+    }
+
+    /// What failed and why, whichever the host.
+    pub fn failure(&self) -> String {
+        format!("{}: {}", self.act, self.cause)
+    }
+}
+
+/// The failures of several hosts, each cause once.
+pub fn by_cause<'a>(errors: impl IntoIterator<Item = &'a Error>) -> Vec<Error> {
+    let mut found: IndexMap<(String, Option<String>), HostError> = IndexMap::new();
+    let mut others = Vec::new();
+    for error in errors {
+        let Error::Host(error) = error else {
+            others.push(error.clone());
+            continue;
+        };
+        match found.entry((error.failure(), error.hint.clone())) {
+            indexmap::map::Entry::Occupied(mut first) => {
+                let first = first.get_mut();
+                first.others.push(error.target());
+                first.others.extend(error.others.iter().cloned());
+            }
+            indexmap::map::Entry::Vacant(place) => drop(place.insert((**error).clone())),
+        }
+    }
+    found.into_values().map(|error| Error::Host(Box::new(error))).chain(others).collect()
 }
 
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.host)?;
-        if let Some(address) = &self.address {
-            write!(f, " ({address})")?;
-        }
-        write!(f, ": {}: {}", self.act, self.cause)
+        let all: Vec<Target> = std::iter::once(self.target()).chain(self.others.iter().cloned()).collect();
+        write!(f, "{}: {}", some_targets(all.iter()), self.failure())
     }
 }
 
@@ -69,10 +134,12 @@ pub enum HostCause {
         tried: String,
     },
     /// The user has another password.
-    #[error("the password of `{user}` is refused (tried it, and {tried})")]
+    #[error("the password of `{user}` {from} is refused (tried it, and {tried})")]
     WrongPassword {
         /// The login user.
         user: String,
+        /// Where the password was found, as `from NAME (PLACE)`.
+        from: String,
         /// What else was tried.
         tried: String,
     },
@@ -80,8 +147,21 @@ pub enum HostCause {
     #[error("`sudo -n` refused: {0}")]
     NoSudo(String),
     /// `sudo` takes another password, or is not allowed.
-    #[error("`sudo` with the password that is given refused: {0}")]
-    SudoPassword(String),
+    #[error("`sudo` with the password {from} refused: {words}")]
+    SudoPassword {
+        /// Where the password was found, as `from NAME (PLACE)`.
+        from: String,
+        /// What sudo says.
+        words: String,
+    },
+    /// The jump host before it fails.
+    #[error("jump host {address}: {cause}")]
+    Jump {
+        /// Its `address:port`.
+        address: String,
+        /// Why.
+        cause: Box<HostCause>,
+    },
     /// The session ended while something was under way.
     #[error("the SSH session was lost: {0}")]
     Lost(String),
@@ -150,7 +230,8 @@ impl HostCause {
             Self::ChangedHostKey { .. } => Kind::HostKeyChanged,
             Self::RevokedHostKey { .. } => Kind::HostKeyRevoked,
             Self::Refused { .. } | Self::WrongPassword { .. } => Kind::LoginRefused,
-            Self::NoSudo(_) | Self::SudoPassword(_) => Kind::NoSudo,
+            Self::NoSudo(_) | Self::SudoPassword { .. } => Kind::NoSudo,
+            Self::Jump { cause, .. } => cause.kind(),
             Self::Lost(_) => Kind::SessionLost,
             Self::ForwardingRefused(_) => Kind::ForwardingRefused,
             Self::NoEngine(_) => Kind::NoEngine,
@@ -170,6 +251,8 @@ impl HostCause {
     /// What usually helps.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Jump { cause, .. } if !matches!(**cause, Self::Unreachable(_)) => return cause.hint(),
+            Self::Jump { .. } => "check the jump host's name and port, and that sshd runs there".into(),
             Self::Unreachable(_) => {
                 "check `ansible_host` and `ansible_port` in the inventory, and that sshd runs".into()
             }
@@ -185,14 +268,12 @@ impl HostCause {
                     .into()
             }
             Self::WrongPassword { .. } => {
-                "correct `ansible_user` and `ansible_password`, or what was typed for `--ask-pass`".into()
+                "correct the password, or `ansible_user`".into()
             }
             Self::NoSudo(_) => "give its password by `ansible_become_password` or `--ask-become-pass`, allow sudo without \
                                 one, or log in as root"
                 .into(),
-            Self::SudoPassword(_) => {
-                "correct `ansible_become_password`, or what was typed for `--ask-become-pass`".into()
-            }
+            Self::SudoPassword { .. } => "correct the password, or allow sudo to the login user".into(),
             Self::NoEngine(_) => "run `kolla bootstrap-servers` first".into(),
             Self::EngineForbidden(_) => {
                 "let `ansible_become` be true, or add the user to the group that owns the socket".into()

@@ -108,6 +108,9 @@ ReadOtherwise "read-otherwise"
      value, `[default]` is not `[DEFAULT]`."
     "Write a value of YAML in quotes; if the site is deployed already, write what it was read as, in quotes. Move a comment to a \
      line of its own.";
+Doubtful "doubtful-value"
+    "A value is valid, but what follows from it will most likely not work: for example, no registry has the images."
+    "Follow the hint; where the value is meant so, nothing is to be done.";
 Shadowed "shadowed-value"
     "A variable is set in globals.yml and for a group or host. In `kolla` the more specific value wins, in Kolla-Ansible \
      the value in globals.yml."

@@ -14,7 +14,7 @@ use russh::keys::{PrivateKey, PrivateKeyWithHashAlg};
 use super::login::Login;
 use crate::error::{HostCause, numbered};
 use crate::shell::Secret;
-use crate::site::HostSpec;
+use crate::site::{HostSpec, LoginPassword};
 
 /// How often a server may have something to say before it asks for the password.
 const ROUNDS: usize = 8;
@@ -45,10 +45,10 @@ pub(super) async fn log_in<H: Handler>(handle: &mut Handle<H>, spec: &HostSpec, 
         tried.push("no key at all".into());
     }
     let tried = tried.join(", ");
-    Err(NotIn::Refused(if wrong {
-        HostCause::WrongPassword { user, tried }
-    } else {
-        HostCause::Refused { user, tried }
+    let refused = spec.password.as_ref().filter(|_| wrong).map(|password| password.from.clone());
+    Err(NotIn::Refused(match refused {
+        Some(from) => HostCause::WrongPassword { user, from, tried },
+        None => HostCause::Refused { user, tried },
     }))
 }
 
@@ -88,7 +88,7 @@ impl<H: Handler> Attempt<'_, H> {
 
     /// By the method that is called so or, where the server has that one only, as the answer to its question.
     async fn password(&mut self) -> Result<bool, russh::Error> {
-        let Some(password) = &self.spec.password else { return Ok(false) };
+        let Some(LoginPassword { secret: password, .. }) = &self.spec.password else { return Ok(false) };
         let answer = self.handle.authenticate_password(&self.spec.user, password.reveal()).await?;
         let AuthResult::Failure { remaining_methods: methods, .. } = answer else { return Ok(true) };
         if methods.contains(&MethodKind::Password) {

@@ -24,7 +24,11 @@ impl Bastions {
     /// jump host that could not be reached is not tried for each of the hosts behind it.
     pub(super) async fn session(&self, spec: &HostSpec, login: &Login) -> Result<Option<Arc<Session>>, HostCause> {
         let Some(jump) = spec.jump.as_deref() else { return Ok(None) };
-        let who = (format!("{}@{jump}", jump.user), jump.key_files.clone(), jump.password.clone());
+        let who = (
+            format!("{}@{jump}", jump.user),
+            jump.key_files.clone(),
+            jump.password.as_ref().map(|password| password.secret.clone()),
+        );
         let cell = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(who).or_default().clone();
         let mut made = cell.lock().await;
         if let Some(Ok(session)) = &*made
@@ -35,7 +39,7 @@ impl Bastions {
         if made.is_none() {
             let further = Box::pin(self.session(jump, login)).await?;
             let opened = Session::open(jump, login, further).await;
-            let opened = opened.map_err(|cause| HostCause::Unreachable(format!("jump host {jump}: {cause}")));
+            let opened = opened.map_err(|cause| HostCause::Jump { address: jump.to_string(), cause: Box::new(cause) });
             *made = Some(opened.map(Arc::new));
         }
         made.clone().transpose()

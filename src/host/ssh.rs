@@ -45,6 +45,7 @@ fn failed(spec: &HostSpec, cause: HostCause) -> Error {
         act: "connect".into(),
         cause,
         hint: None,
+        others: Vec::new(),
     }))
 }
 

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::{Lease, Output};
 use crate::error::HostCause;
-use crate::shell::{self, Secret};
-use crate::site::HostSpec;
+use crate::shell;
+use crate::site::{HostSpec, LoginPassword};
 
 /// Bytes both ways.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -72,7 +72,7 @@ pub(super) enum Root {
     /// The login user's own shell is what there is.
     Login,
     /// By sudo, which wants no password or this one.
-    Sudo(Option<Secret>),
+    Sudo(Option<LoginPassword>),
 }
 
 /// A line that ends what sudo is told: no password is this one.
@@ -105,7 +105,7 @@ impl Root {
     /// What comes over stdin before the input of such a command.
     pub(super) fn told(&self) -> Vec<u8> {
         match self {
-            Self::Sudo(Some(password)) => format!("{}\n{TOLD}\n", password.reveal()).into_bytes(),
+            Self::Sudo(Some(password)) => format!("{}\n{TOLD}\n", password.secret.reveal()).into_bytes(),
             _ => Vec::new(),
         }
     }
@@ -115,7 +115,7 @@ impl Root {
     pub(super) fn trial(&self) -> Option<Command> {
         let Self::Sudo(Some(password)) = self else { return None };
         let trial = script(self, "", &[]);
-        Some(Command { stdin: format!("{}\n", password.reveal()).into_bytes(), ..trial })
+        Some(Command { stdin: format!("{}\n", password.secret.reveal()).into_bytes(), ..trial })
     }
 }
 
@@ -211,7 +211,7 @@ pub(super) fn started(root: &Root, mut output: Output) -> Result<Output, HostCau
         let words = words.map_or_else(|| output.text(), str::to_owned).trim().to_owned();
         return Err(match root {
             Root::Sudo(None) => HostCause::NoSudo(words),
-            Root::Sudo(Some(_)) => HostCause::SudoPassword(words),
+            Root::Sudo(Some(password)) => HostCause::SudoPassword { from: password.from.clone(), words },
             Root::Login => HostCause::Answer(format!("the login shell does not run `/bin/sh`: {words}")),
         });
     };
@@ -225,6 +225,7 @@ mod tests {
 
     use super::super::local::Local;
     use super::*;
+    use crate::shell::Secret;
 
     #[test]
     fn a_script_is_ended_by_the_group_that_it_told() {
@@ -242,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_for_sudo_is_in_no_command_line_and_left_out_of_the_input() {
         let folder = tempfile::tempdir().unwrap();
-        let root = Root::Sudo(Some(Secret::new("p w\\'$\"")));
+        let root = Root::Sudo(Some(LoginPassword { secret: Secret::new("p w\\'$\""), from: "typed".into() }));
         let takes = "IFS= read -r given; [ \"$given\" = \"p w\\\\'\\$\\\"\" ] || { echo no, sorry >&2; exit 1; }\n";
         for (sudo, right) in [(takes, true), ("", true), ("IFS= read -r given; echo no, sorry >&2; exit 1\n", false)] {
             let path = folder.path().join("sudo");
@@ -259,7 +260,7 @@ mod tests {
             if right {
                 assert_eq!((answer.unwrap().text(), trial.unwrap().text()), ("I am\nwho\n".into(), String::new()));
             } else {
-                assert!(matches!(trial.unwrap_err(), HostCause::SudoPassword(words) if words == "no, sorry"));
+                assert!(matches!(trial.unwrap_err(), HostCause::SudoPassword { words, .. } if words == "no, sorry"));
             }
         }
     }

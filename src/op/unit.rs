@@ -391,7 +391,7 @@ fn file(path: String, content: String) -> PutFile {
 
 /// The host is gone: what became of a request nobody knows.
 fn lost(error: &Error) -> bool {
-    matches!(error, Error::Host(host) if matches!(host.cause, HostCause::Lost(_) | HostCause::Unreachable(_)))
+    matches!(error, Error::Host(host) if matches!(host.cause, HostCause::Lost(_) | HostCause::Unreachable(_) | HostCause::Jump { .. }))
 }
 
 #[async_trait]

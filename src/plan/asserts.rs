@@ -46,7 +46,8 @@ fn broken(scope: &Scope, assert: &Assert) -> InputError {
     let set = origins().find(|(_, origin)| !origin.layer.starts_with("role ")).or_else(|| origins().next());
     let Some((name, origin)) = set else { return InputError::new(assert.message.clone()) };
     let value = scope.get(name).map(|value| text_of(&value)).unwrap_or_default();
-    let error = InputError::new(format!("`{name}` {}: `{value}`", assert.message)).at(origin.place);
+    let kind = if assert.warns { Kind::Doubtful } else { Kind::WrongValue };
+    let error = InputError::new(format!("`{name}` {}: `{value}`", assert.message)).of(kind).at(origin.place);
     InputError { hint: assert.hint.clone(), ..error }
 }
 

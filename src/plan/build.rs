@@ -31,7 +31,8 @@ type OnHostAfter = (ServiceOnHost, Vec<usize>);
 pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
     let overrides = Searched::new(input.overrides);
     let (mut builder, enabled) = Builder::prepared(input, &overrides)?;
-    let broken = super::rules::broken(input, &enabled);
+    let mut broken = super::rules::broken(input, &enabled);
+    let doubts = std::mem::take(&mut broken.doubts);
     for role in &enabled {
         builder.host_items(role);
         builder.checks(role, &enabled);
@@ -53,7 +54,7 @@ pub(super) fn whole(input: &Input<'_>) -> Result<Plan> {
     let mut lookups = overrides.lookups();
     lookups.roles = enabled.iter().map(|role| role.name.clone()).collect();
     lookups.services = set_up;
-    Ok(Plan { phase: String::new(), nodes: ordered(nodes)?, lookups, questions })
+    Ok(Plan { phase: String::new(), nodes: ordered(nodes)?, lookups, questions, doubts })
 }
 
 impl<'a> Builder<'a> {

@@ -47,7 +47,7 @@ pub use saved::{Saved, Seen};
 pub use unread::NAMED;
 pub use unused_variables::{Fault, UnusedVariable, UnusedVariables};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, InputError, Kind, Result};
 use crate::op::cluster::Stage;
 use crate::op::sql::Sql;
 use crate::op::{Op, Want};
@@ -93,6 +93,8 @@ pub struct Plan {
     pub lookups: Lookups,
     /// What is asked of the cloud beyond its containers; kept for a whole plan alone.
     pub questions: Vec<Question>,
+    /// Words on values that are no errors; kept for a whole plan alone.
+    pub doubts: Vec<InputError>,
 }
 
 /// What of a whole plan is wanted.

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::error::{Error, InputError, Kind, Place, Result};
+use crate::error::{Error, InputError, Kind, Result};
 use crate::role::{FileSpec, Merge, Source, many};
 use crate::shell::syntax::Syntax;
+use crate::shell::Mask;
+use crate::site::VaultKeys;
 
 /// Stands for a host's name in a path.
 pub(super) const ANY_HOST: &str = "*";
@@ -31,6 +33,8 @@ pub struct OperatorFile {
     pub text: Option<Arc<str>>,
     /// What it holds where it is no text. None of a file that is larger than any of a service, as an image of a disk.
     pub bytes: Option<Arc<[u8]>>,
+    /// Of a file that was encrypted: what has to hide all that it holds and is rendered to.
+    pub(super) hidden: Option<Mask>,
 }
 
 /// A file of the operator's that a service is given.
@@ -47,10 +51,11 @@ pub(super) const LARGEST: u64 = 16;
 
 impl Overrides {
     /// Reads the folder; one that is not there holds nothing. What is hidden, as a repository's own folder, is left out.
+    /// Encrypted files are decrypted, and `mask` learns what they hold.
     ///
     /// # Errors
-    /// When a file cannot be read, or is encrypted: a service would get it as it is.
-    pub fn read(folder: &Path) -> Result<Self> {
+    /// When a file cannot be read, or stays encrypted: a service would get it as it is.
+    pub fn read(folder: &Path, keys: &VaultKeys, mask: &Mask) -> Result<Self> {
         let (mut found, mut errors) = (BTreeMap::new(), Vec::new());
         let mut open = vec![folder.to_owned()];
         while let Some(path) = open.pop() {
@@ -72,21 +77,10 @@ impl Overrides {
                     open.push(path);
                     continue;
                 }
-                let file = match OperatorFile::read(&path) {
-                    Ok(file) => file,
-                    Err(error) => {
-                        errors.push(unreadable(&path, &error));
-                        continue;
-                    }
-                };
-                if file.text.as_ref().is_some_and(|text| text.trim_start().starts_with("$ANSIBLE_VAULT;")) {
-                    let error = InputError::new("an encrypted file of a service is not read")
-                        .of(Kind::Unsupported)
-                        .at(Place::file(&path));
-                    errors.push(error.hint("keep its secrets in passwords.yml, and name them here as `{{ name }}`"));
-                }
-                if let Ok(name) = path.strip_prefix(folder) {
-                    found.insert(name.display().to_string(), file);
+                match (OperatorFile::read(&path, keys, mask), path.strip_prefix(folder)) {
+                    (Ok(file), Ok(name)) => drop(found.insert(name.display().to_string(), file)),
+                    (Err(error), _) => errors.push(error),
+                    (_, Err(_)) => {}
                 }
             }
         }
@@ -102,19 +96,35 @@ impl Overrides {
 }
 
 impl OperatorFile {
-    fn read(path: &Path) -> std::io::Result<Self> {
-        let (path, large) = (path.to_owned(), std::fs::metadata(path)?.len() > LARGEST << 20);
-        if large {
-            return Ok(Self { path, text: None, bytes: None });
+    fn read(path: &Path, keys: &VaultKeys, mask: &Mask) -> Result<Self, InputError> {
+        let mut file = Self { path: path.to_owned(), text: None, bytes: None, hidden: None };
+        let content = || {
+            let large = std::fs::metadata(path)?.len() > LARGEST << 20;
+            (!large).then(|| std::fs::read(path)).transpose()
+        };
+        let Some(mut content) = content().map_err(|error| unreadable(path, &error))? else { return Ok(file) };
+        if let Ok(text) = std::str::from_utf8(&content)
+            && let Some(opened) = keys.opened(path, text)?
+        {
+            (content, file.hidden) = (opened, Some(mask.clone()));
         }
-        Ok(match String::from_utf8(std::fs::read(&path)?) {
-            // Editors of Windows write a mark before the text.
+        match String::from_utf8(content) {
             Ok(text) => {
-                let text = Arc::from(text.strip_prefix('\u{feff}').unwrap_or(&text));
-                Self { path, text: Some(text), bytes: None }
+                // Editors of Windows write a mark before the text.
+                let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+                file.hide(text);
+                file.text = Some(text.into());
             }
-            Err(error) => Self { path, text: None, bytes: Some(error.into_bytes().into()) },
-        })
+            Err(error) => file.bytes = Some(error.into_bytes().into()),
+        }
+        Ok(file)
+    }
+
+    /// Hides a text that is made of this file, where the file was encrypted.
+    pub(super) fn hide(&self, text: &str) {
+        if let Some(mask) = &self.hidden {
+            mask.learn_whole_file(text);
+        }
     }
 }
 

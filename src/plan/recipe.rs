@@ -315,7 +315,9 @@ fn operators(file: &OperatorFile, merge: Merge, values: &mut Values<'_>) -> Opti
         return None;
     };
     // As the operator wrote it for the program that reads it, its values, too.
-    Some(FileLayer { theirs: true, ..rendered(&file.path, text, None, merge, values) })
+    let layer = rendered(&file.path, text, None, merge, values);
+    file.hide(&layer.text);
+    Some(FileLayer { theirs: true, ..layer })
 }
 
 fn rendered(

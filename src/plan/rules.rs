@@ -16,6 +16,8 @@ use crate::template::values::text_of;
 #[derive(Default)]
 pub(super) struct Broken {
     errors: Vec<InputError>,
+    /// Words on values that are no errors.
+    pub(super) doubts: Vec<InputError>,
     /// As they are printed.
     values: HashSet<String>,
     /// Of these variables.
@@ -76,7 +78,10 @@ pub(super) fn broken(input: &Input<'_>, enabled: &[&Role]) -> Broken {
             broken.errors.push(error);
         }
     }
-    broken.errors.extend(asserts::failed(input, enabled, &broken.places));
+    let failed = asserts::failed(input, enabled, &broken.places).into_iter();
+    let (doubts, errors): (Vec<_>, Vec<_>) = failed.partition(|error| error.kind.is_warning());
+    broken.doubts = doubts;
+    broken.errors.extend(errors);
     broken.errors.sort_by_key(|error| error.place.as_ref().map(|place| (place.file.clone(), place.line)));
     broken
 }

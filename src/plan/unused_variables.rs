@@ -15,7 +15,7 @@ use super::reads;
 use crate::error::{InputError, Kind, Names, Place, numbered};
 use crate::role::Roles;
 use crate::site::{READ_HERE, Read, Site, Trace, misspelt, place_of, upstream};
-use crate::template::{Mentions, Sourced};
+use crate::template::{Mentions, Sourced, is_name};
 
 /// How many of a kind are named where only a word is to be said.
 const NAMED: usize = 5;
@@ -73,6 +73,8 @@ pub enum Fault {
         /// Where the value stands.
         place: Place,
     },
+    /// It is no name that an expression can have.
+    Unnamed,
     /// Nothing is known of it.
     Unread,
 }
@@ -86,6 +88,7 @@ impl Fault {
             Self::Met { .. } => "met",
             Self::Unsupported { .. } => "unsupported",
             Self::Refused { .. } => "refused",
+            Self::Unnamed => "unnamed",
             Self::Unread => "unread",
         }
     }
@@ -207,7 +210,8 @@ impl UnusedVariables {
 
     fn misnamed(&self) -> impl Iterator<Item = &UnusedVariable> {
         let unknown = self.0.iter().filter(|variable| matches!(variable.fault, Fault::Unknown { .. }));
-        unknown.chain(self.0.iter().filter(|variable| matches!(variable.fault, Fault::Renamed { .. })))
+        let others = |variable: &&UnusedVariable| matches!(variable.fault, Fault::Renamed { .. } | Fault::Unnamed);
+        unknown.chain(self.0.iter().filter(others))
     }
 
     fn unsupported(&self) -> BTreeMap<&'static str, Vec<&UnusedVariable>> {
@@ -256,6 +260,21 @@ impl UnusedVariable {
                 format!("`{name}: {value}` asks for what is not supported here: Kolla-Ansible has it for {topic}"),
                 "remove it".into(),
             ),
+            Fault::Unnamed => {
+                let hint = match name
+                    .split('.')
+                    .rev()
+                    .map(str::to_owned)
+                    .reduce(|inner, outer| format!("{outer}: {{{inner}}}"))
+                {
+                    Some(nested) if nested != *name => {
+                        let nested = nested.replacen('}', ": ...}", 1);
+                        format!("a dot does not nest; write `{nested}`")
+                    }
+                    _ => "use letters, digits and underscores, a letter first".into(),
+                };
+                (format!("`{name}` is not a variable name: no expression can read it"), hint)
+            }
             Fault::Unread => (
                 format!("nothing reads the variable `{name}`"),
                 "remove it, or use it in a file of config/ or in a variable that a role reads".into(),
@@ -269,7 +288,7 @@ impl UnusedVariable {
         if self.more > 0 {
             message = format!("{message}, set in {}, too", numbered(self.more, "more place"));
         }
-        if matches!(self.fault, Fault::Unknown { .. }) {
+        if matches!(self.fault, Fault::Unknown { .. } | Fault::Unnamed) {
             message = format!("{message}; {hint}");
         }
         of_unread(message).at(Place { excerpt: None, ..self.place.clone() })
@@ -343,6 +362,7 @@ impl<'a> Known<'a> {
                 let near = upstream::here(near).or_else(|| upstream::renamed(near)).unwrap_or(near);
                 Fault::Unknown { near: near.to_owned(), read: self.read.has(near) }
             }
+            None if !is_name(name) => Fault::Unnamed,
             None => Fault::Unread,
         }
     }

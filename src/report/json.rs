@@ -36,7 +36,7 @@ pub fn error(error: &Error) -> Vec<Value> {
             let hint = error.hint.clone().or_else(|| error.cause.hint());
             json!({
                 "kind": "host", "message": error.to_string(), "host": error.host,
-                "address": error.address, "act": error.act, "cause": error.cause.to_string(), "hint": hint,
+                "others": error.others.iter().map(|other| &other.host).collect::<Vec<_>>(), "address": error.address, "act": error.act, "cause": error.cause.to_string(), "hint": hint,
             })
         }
         Error::Operation(error) => json!({

@@ -151,7 +151,13 @@ pub(crate) mod tests {
         }
         fanout.event(&event);
         fanout.event(&Event::Warning { host: "a".into(), message: "hunter22 is weak".into() });
-        fanout.event(&Event::Host { host: "a".into(), error: Some("no hunter22".into()), requests: 0, took_ms: 0 });
+        fanout.event(&Event::Host {
+            host: "a".into(),
+            address: None,
+            error: Some("no hunter22".into()),
+            requests: 0,
+            took_ms: 0,
+        });
         for outcome in [Outcome::Same, Outcome::Created] {
             fanout.event(&finished("a", "r", "file /x/hunter22", outcome, "", (0, 1)));
         }

@@ -12,7 +12,7 @@ use super::bars::Bars;
 use super::paint::{Paint, clean};
 use super::time::duration;
 use super::{Screen, columns, lock, text};
-use crate::error::numbered;
+use crate::error::{HostError, Target, numbered, some_targets};
 use crate::run::event::{Event, Outcome, Sink, Summary};
 
 /// Hosts named in the first line; of more, some are left out.
@@ -39,7 +39,8 @@ struct State {
     phase: String,
     check: bool,
     begun: bool,
-    unusable: IndexMap<String, String>,
+    /// Hosts that cannot be used, by the reason.
+    unusable: IndexMap<String, Vec<Target>>,
     widths: (usize, usize, usize),
     failures: Vec<String>,
     /// Hosts that showed what changed in a file: the same on another one is told by the name of this one.
@@ -56,15 +57,21 @@ impl Terminal {
 
     /// Takes the bars away and tells of hosts that failed before a walk began, except of `told`, whose error
     /// the caller prints.
-    pub fn close(&self, told: Option<&str>) {
+    pub fn close(&self, told: Option<&HostError>) {
         let mut state = lock(&self.state);
         state.clear_bars();
-        for (host, error) in std::mem::take(&mut state.unusable) {
-            if told != Some(host.as_str()) {
-                let error = without_host(&host, &error);
-                self.screen.out(&format!("  {host}  {} {}", self.screen.paint.red("failed:"), clean(&error)));
+        let is_told = |target: &Target| told.is_some_and(|told| told.hosts().any(|host| host == target.host));
+        for (error, mut targets) in std::mem::take(&mut state.unusable) {
+            targets.retain(|target| !is_told(target));
+            if !targets.is_empty() {
+                self.screen.out(&self.unusable(&error, targets));
             }
         }
+    }
+
+    fn unusable(&self, error: &str, targets: Vec<Target>) -> String {
+        let (hosts, error) = told_once(error, targets);
+        format!("  {hosts}  {} {}", self.screen.paint.red("failed:"), clean(&error))
     }
 
     fn begin(&self, state: &mut State, hosts: &[String], roles: &[String], operations: usize) {
@@ -81,7 +88,8 @@ impl Terminal {
         };
         let size = format!("{}, {}", numbered(roles.len(), "role"), numbered(operations, "operation"));
         self.screen.out(&format!("{}  {}  ·  {size}", paint.bold(&what), some_hosts(hosts)));
-        for (host, error) in std::mem::take(&mut state.unusable) {
+        for (error, targets) in std::mem::take(&mut state.unusable) {
+            let (host, error) = told_once(&error, targets);
             let line = state.row(
                 paint,
                 &Row {
@@ -89,7 +97,7 @@ impl Terminal {
                     host: &host,
                     subject: "connection",
                     outcome: Outcome::Failed,
-                    reason: &without_host(&host, &error),
+                    reason: &error,
                     took_ms: 0,
                 },
             );
@@ -141,17 +149,17 @@ impl Sink for Terminal {
                     bars.connecting(hosts.len());
                 }
             }
-            Event::Host { host, error, .. } => {
+            Event::Host { host, address, error, .. } => {
                 if let Some(bars) = &mut state.bars {
                     bars.connected();
                 }
                 if let Some(error) = error {
+                    let target = Target { host: host.clone(), address: address.clone() };
                     if state.begun {
-                        let paint = self.screen.paint;
-                        let line = format!("  {host}  {} {}", paint.red("failed:"), clean(&without_host(host, error)));
+                        let line = self.unusable(error, vec![target]);
                         self.tell(state, &line, true);
                     } else {
-                        state.unusable.insert(host.clone(), error.clone());
+                        state.unusable.entry(error.clone()).or_default().push(target);
                     }
                 }
             }
@@ -330,13 +338,15 @@ pub fn brief(subject: &str) -> Cow<'_, str> {
 }
 
 /// A host error's text where its host is named already: `10.0.0.12:22: connect: ...`.
-fn without_host(host: &str, error: &str) -> String {
-    match error.strip_prefix(host).and_then(|rest| rest.strip_prefix([':', ' '])) {
-        Some(rest) => match rest.trim_start().strip_prefix('(').and_then(|rest| rest.split_once(')')) {
-            Some((address, rest)) => format!("{address}{rest}"),
-            None => rest.trim_start().to_owned(),
-        },
-        None => error.to_owned(),
+/// Who fails for a reason, and that: a single host's address is part of the reason.
+fn told_once(error: &str, mut targets: Vec<Target>) -> (String, String) {
+    match targets.as_slice() {
+        [Target { host, address: Some(address) }] => (host.clone(), format!("{address}: {error}")),
+        _ => {
+            // They came in the order of their answers.
+            targets.sort_by(|a, b| a.host.cmp(&b.host));
+            (some_targets(targets.iter()), error.to_owned())
+        }
     }
 }
 

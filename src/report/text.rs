@@ -241,6 +241,7 @@ hint: rerun only this with `kolla deploy --tags glance --limit control02`
             act: "connect".into(),
             cause: HostCause::TimedOut(10),
             hint: None,
+            others: Vec::new(),
         };
         let text = |failed: &HostError| error(&Error::Host(Box::new(failed.clone())), false);
         assert_eq!(

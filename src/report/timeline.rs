@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::terminal::{summary_line, word};
 use super::time::duration;
-use crate::error::numbered;
+use crate::error::{Target, numbered, some_targets};
 use crate::run::event::{Event, Outcome, Summary};
 
 const PAGE: &str = include_str!("timeline.html");
@@ -37,6 +37,8 @@ pub struct Timeline {
     hosts: Vec<String>,
     bars: Vec<Bar>,
     notes: Vec<String>,
+    /// Hosts that could not be used, by the reason.
+    unusable: IndexMap<String, Vec<Target>>,
     requests: u64,
     took_ms: u64,
     hosts_seen: HashMap<String, usize>,
@@ -79,7 +81,10 @@ impl Timeline {
                     self.host(host);
                 }
             }
-            Event::Host { host, error: Some(error), .. } => self.notes.push(format!("{host}: {error}")),
+            Event::Host { host, address, error: Some(error), .. } => {
+                let target = Target { host: host.clone(), address: address.clone() };
+                self.unusable.entry(error.clone()).or_default().push(target);
+            }
             Event::Warning { host, message } => {
                 let place = if host.is_empty() { String::new() } else { format!("{host}: ") };
                 self.notes.push(format!("{place}{message}"));
@@ -193,12 +198,14 @@ impl Timeline {
     }
 
     fn notes(&self) -> String {
-        if self.notes.is_empty() {
+        let unusable = self.unusable.iter().map(|(error, hosts)| format!("{}: {error}", some_targets(hosts.iter())));
+        let notes: Vec<String> = unusable.chain(self.notes.iter().cloned()).collect();
+        if notes.is_empty() {
             return String::new();
         }
-        let items: Vec<String> = self.notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
+        let items: Vec<String> = notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
         let items = items.concat();
-        format!("<h2>{}</h2><ul class=\"notes\">{items}</ul>", numbered(self.notes.len(), "warning"))
+        format!("<h2>{}</h2><ul class=\"notes\">{items}</ul>", numbered(notes.len(), "warning"))
     }
 
     fn slowest(&self) -> String {

@@ -67,6 +67,7 @@ const ASSERT: Keys = Keys {
             ("variables", Shape::Some(&Shape::Variable)),
             ("message", Shape::Name),
             ("hint", Shape::Name),
+            ("warns", Shape::Plain),
         ],
         &["that", "variables", "message"],
     )

@@ -82,6 +82,8 @@ pub struct Assert {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// It is worth a word, and no error.
+    pub warns: bool,
 }
 
 /// Templates by file name: their path for messages, and their text.

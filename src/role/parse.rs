@@ -137,7 +137,7 @@ impl Parser<'_> {
             }
             found.insert((*name).to_owned(), Sourced { node: entry.value.clone(), document: self.document.clone() });
         }
-        Layer { name: format!("role {role}"), vars: found, secret: false }
+        Layer { name: format!("role {role}"), vars: found, ..Layer::default() }
     }
 
     /// The rules of variables: those that are written down, and those that follow from names and defaults.
@@ -166,6 +166,7 @@ impl Parser<'_> {
             variables: fields.words("variables"),
             message: fields.text("message")?,
             hint: fields.text("hint"),
+            warns: fields.flag("warns"),
         })
     }
 

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::event::{Event, Sink};
 use super::lease::{LeaseWish, SiteLease, Votes};
-use crate::error::{Error, HostCause, Result};
+use crate::error::{Error, HostCause, Result, by_cause};
 use crate::host::{Bastions, ContainerState, Grant, LeaseNote, Login, Look, LookRequest, Machine, Observe, here, ssh};
 use crate::site::Site;
 
@@ -35,11 +35,16 @@ pub struct Connected {
     pub machines: IndexMap<String, Arc<dyn Machine>>,
     /// What the look brought.
     pub looks: BTreeMap<String, Look>,
-    /// The others.
+    /// The others, in the same order.
     pub failed: IndexMap<String, Error>,
 }
 
 impl Connected {
+    /// Why hosts cannot be used, each cause once.
+    pub fn causes(&self) -> Vec<Error> {
+        by_cause(self.failed.values())
+    }
+
     /// The look saw a container run there.
     pub fn runs(&self, host: &str, container: &str) -> bool {
         self.looks.get(host).and_then(|look| look.containers.get(container)).is_some_and(ContainerState::running)
@@ -108,28 +113,29 @@ async fn all(
         })
         .collect();
     let mut connected = Connected::default();
-    let mut machines = BTreeMap::new();
+    let (mut machines, mut failed) = (BTreeMap::new(), BTreeMap::new());
     while let Some((name, took, answer)) = answers.next().await {
-        let (error, requests) = match answer {
+        let (address, error, requests) = match answer {
             Ok((machine, look, grant)) => {
                 let requests = machine.requests();
                 votes.add(&name, grant);
                 machines.insert(name.clone(), machine);
                 connected.looks.insert(name.clone(), look);
-                (None, requests)
+                (None, None, requests)
             }
             Err(error) => {
-                let hint = match &error {
-                    Error::Host(host) => host.hint.clone().or_else(|| host.cause.hint()),
-                    _ => None,
+                let (address, text, hint) = match &error {
+                    Error::Host(host) => {
+                        (host.address.clone(), host.failure(), host.hint.clone().or_else(|| host.cause.hint()))
+                    }
+                    other => (None, other.to_string(), None),
                 };
-                let text = hint.map_or_else(|| error.to_string(), |hint| format!("{error} ({hint})"));
-                connected.failed.insert(name.clone(), error);
-                (Some(text), 0)
+                failed.insert(name.clone(), error);
+                (address, Some(hint.map_or_else(|| text.clone(), |hint| format!("{text} ({hint})"))), 0)
             }
         };
         let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        sink.event(&Event::Host { host: name, error, requests, took_ms });
+        sink.event(&Event::Host { host: name, address, error, requests, took_ms });
         if votes.refused().is_some() {
             break;
         }
@@ -137,6 +143,8 @@ async fn all(
     for name in names {
         if let Some(machine) = machines.remove(name) {
             connected.machines.insert(name.clone(), machine);
+        } else if let Some(error) = failed.remove(name) {
+            connected.failed.insert(name.clone(), error);
         }
     }
     connected

@@ -28,6 +28,8 @@ pub enum Event {
     Host {
         /// Its name.
         host: String,
+        /// Where it was looked for, where it cannot be used: `address:port`.
+        address: Option<String>,
         /// Why it cannot be used; nothing where it can.
         error: Option<String>,
         /// Requests made so far.

@@ -259,7 +259,7 @@ impl Walk {
 
     pub(super) fn failed(&self, index: usize, node: &Node, times: (u64, u64), error: &Error) -> Ended {
         if let Error::Host(host) = error
-            && matches!(host.cause, HostCause::Lost(_) | HostCause::Unreachable(_))
+            && matches!(host.cause, HostCause::Lost(_) | HostCause::Unreachable(_) | HostCause::Jump { .. })
         {
             self.lost.lock().unwrap_or_else(PoisonError::into_inner).insert(host.host.clone());
         }

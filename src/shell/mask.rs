@@ -44,6 +44,22 @@ pub(crate) fn sets_a_secret(line: &str) -> bool {
     !named_spans(line).is_empty()
 }
 
+/// A key and its value, in a line of an INI or a YAML file.
+static OPTION: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"^(?:- )*["']?[\w./:-]+["']?[ \t]*(?:=|:(?:[ \t]|$))[ \t]*(.*)$"#).ok());
+
+/// What a line says: the value of an option, or all of a line that is none. Nothing of a section's name.
+fn content(line: &str) -> Option<&str> {
+    let line = line.trim();
+    if line.is_empty() || (line.starts_with('[') && line.ends_with(']') && !line.contains([',', '"'])) {
+        return None;
+    }
+    let value = OPTION.as_ref()?.captures(line).and_then(|found| found.get(1)).map_or(line, |found| found.as_str());
+    let value = value.strip_suffix(',').unwrap_or(value).trim();
+    let bare = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+    Some(bare.unwrap_or(value)).filter(|value| !value.is_empty())
+}
+
 /// A word that is nobody's secret, whatever it is called.
 fn is_plain(value: &str) -> bool {
     matches!(value.to_lowercase().as_str(), "" | "true" | "false" | "none" | "null" | "yes" | "no" | "on" | "off")
@@ -164,6 +180,11 @@ impl Mask {
     /// Hides what a file gives to names of secrets, or as passwords in URLs.
     pub fn learn_file(&self, text: &str) {
         self.learn_all(secrets_in(text));
+    }
+
+    /// Hides what a file holds that is secret as a whole: the values of its options and keys, and lines that are none.
+    pub fn learn_whole_file(&self, text: &str) {
+        self.learn_all(text.lines().filter_map(content).map(str::to_owned));
     }
 
     /// Hides further values.

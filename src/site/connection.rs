@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use super::{ENGINE_SOCKET, HostSpec, SiteOptions, words};
-use crate::error::{InputError, Names, nearest};
+use super::{ENGINE_SOCKET, HostSpec, LoginPassword, SiteOptions, words};
+use crate::error::{InputError, Names, Place, nearest};
 use crate::shell::Secret;
 use crate::template::{Scope, Scopes, Value};
 
@@ -188,8 +188,16 @@ impl Connection<'_> {
     }
 
     /// The first of these that is set, in the order in which Ansible takes them; else what was typed.
-    fn password(&mut self, names: &[&str], typed: Option<&Secret>) -> Option<Secret> {
-        names.iter().find_map(|name| self.text(name)).map(Secret::new).or_else(|| typed.cloned())
+    fn password(&mut self, names: &[&str], typed: Option<&LoginPassword>) -> Option<LoginPassword> {
+        let Some((name, text)) = names.iter().find_map(|name| Some((name, self.text(name)?))) else {
+            return typed.cloned();
+        };
+        let place = self.place(name).map(|place| format!(" ({})", Place { column: 0, ..place })).unwrap_or_default();
+        Some(LoginPassword { secret: Secret::new(text), from: format!("from `{name}`{place}") })
+    }
+
+    fn place(&self, name: &str) -> Option<Place> {
+        self.scope.explain(name).into_iter().next().map(|origin| origin.place)
     }
 
     /// A variable that has an older name, too, which wins in Ansible.
@@ -236,7 +244,7 @@ impl Connection<'_> {
     fn fail(&mut self, name: &str, message: String, hint: Option<String>) {
         let mut error = InputError::new(message);
         error.hint = hint;
-        error.place = self.scope.explain(name).into_iter().next().map(|origin| origin.place);
+        error.place = self.place(name);
         self.errors.push(error);
     }
 

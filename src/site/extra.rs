@@ -22,7 +22,7 @@ pub(super) fn layer(value: &str, keys: &VaultKeys) -> Result<Layer, InputError> 
     }
     let at = |column| Place::within("-e", value, 1, column);
     if trimmed.starts_with(['{', '[']) {
-        return Layer::of("-e", Document::parse("-e", value)?, false);
+        return Layer::of("-e", Document::parse_through("-e", value)?, false);
     }
     let words = words::split(value)
         .map_err(|column| InputError::new("a quotation is not closed").of(Kind::Usage).at(at(column)))?;
@@ -50,5 +50,5 @@ pub(super) fn layer(value: &str, keys: &VaultKeys) -> Result<Layer, InputError> 
         let node = Node::new(1, column, Data::Str(text.to_owned()));
         vars.insert(key.to_owned(), Sourced { node, document: document.clone() });
     }
-    Ok(Layer { name: "-e".into(), vars, secret: false })
+    Ok(Layer { name: "-e".into(), vars, ..Layer::default() })
 }

@@ -231,6 +231,21 @@ impl Reader<'_> {
     }
 }
 
+/// What is written for a variable that is no text, and how it would be one: under `[GROUP:vars]`, or on a host's line, whose
+/// quotes are not part of the value.
+pub(super) fn written(document: &Document, name: &str, node: &Node) -> Option<(String, &'static str)> {
+    let line = document.line(node)?;
+    let (at, _) = line.char_indices().nth(node.column.checked_sub(1)?)?;
+    let value = line[at..].split('#').next()?.trim();
+    if line.split_once('=').is_some_and(|(key, _)| key.trim() == name) && literal(value) == node.data {
+        return Some((value.to_owned(), "write it in quotes"));
+    }
+    let words = words::split(line).ok()?;
+    let values = words.iter().filter_map(|word| word.text.split_once('='));
+    let mut values = values.filter(|(key, value)| *key == name && literal(value) == node.data);
+    values.next().map(|(_, value)| (value.to_owned(), "write quotes in quotes, as in `name='\"value\"'`"))
+}
+
 /// `[fd00::1]:22` is a host, not a section.
 fn starts_with_address(text: &str) -> bool {
     let (inside, rest) = text[1..].split_once(']').unwrap_or_default();

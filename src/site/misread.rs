@@ -1,10 +1,12 @@
-//! Texts that YAML reads as something else than what is written: `1.10` is the number 1.1, `0123` is 83, `yes` is True.
+//! Texts that YAML, or Ansible in an inventory in INI, reads as something else than what is written: `1.10` is the number 1.1,
+//! and in YAML `0123` is 83 and `yes` is True.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::Layers;
+use super::{Layers, ini};
 use crate::error::{InputError, Kind};
+use crate::shell::is_secret_name;
 use crate::source::{Data, float, is_template};
 use crate::template::{Layer, Sourced};
 
@@ -21,7 +23,8 @@ pub(super) fn of(layers: &Layers) -> Vec<InputError> {
     for layer in all.filter(|layer| seen.insert(Arc::as_ptr(layer))) {
         for (name, sourced) in &layer.vars {
             let default = defaults.get(name.as_str()).copied();
-            found.extend(misread(layer, name, sourced, default));
+            // A line of several hosts is read for each of them.
+            found.extend(misread(layer, name, sourced, default).filter(|word| !found.contains(word)));
         }
     }
     found
@@ -35,9 +38,17 @@ fn misread(layer: &Layer, name: &str, sourced: &Sourced, default: Option<&Data>)
         Data::Float(number) => float(*number),
         _ => return None,
     };
-    let written = sourced.document.written(node).filter(|written| *written != read)?;
+    let (written, hint) = if sourced.document.is_yaml() {
+        (sourced.document.written(node)?.to_owned(), "write it in quotes")
+    } else {
+        ini::written(&sourced.document, name, node)?
+    };
+    if written == read {
+        return None;
+    }
+    let is_secret = layer.secret || is_secret_name(name);
     let is_text = match default {
-        _ if layer.secret => true,
+        _ if is_secret => true,
         Some(Data::Str(_)) if name.starts_with("enable_") || name.ends_with("_port") => false,
         // What is made of others may be of any kind; but nobody writes a number so.
         Some(Data::Str(text)) if is_template(text) => {
@@ -46,11 +57,17 @@ fn misread(layer: &Layer, name: &str, sourced: &Sourced, default: Option<&Data>)
         Some(Data::Str(_)) => true,
         _ => false,
     };
-    let shown = if layer.secret || sourced.document.hides(node) {
+    let hidden = is_secret || sourced.document.hides(node);
+    let mut place = sourced.document.place(node);
+    if hidden || !sourced.document.is_yaml() {
+        // A host's line may have secrets of others, too.
+        place.excerpt = None;
+    }
+    let shown = if hidden {
         format!("`{name}` is read as another text than is written")
     } else {
         format!("`{name}` is read as `{read}`, not as `{written}`")
     };
-    let word = InputError::new(shown).of(Kind::ReadOtherwise).at(sourced.document.place(node));
-    is_text.then(|| word.hint("write it in quotes; or write what it is read as, if that is what is deployed"))
+    let word = InputError::new(shown).of(Kind::ReadOtherwise).at(place);
+    is_text.then(|| word.hint(format!("{hint}; or write what it is read as, if that is what is deployed")))
 }

@@ -71,9 +71,18 @@ pub struct SiteOptions {
     /// Passwords of encrypted files and values.
     pub vault: VaultKeys,
     /// The password of login users for whom the inventory has none.
-    pub password: Option<Secret>,
+    pub password: Option<LoginPassword>,
     /// The password that sudo wants where the inventory has none.
-    pub become_password: Option<Secret>,
+    pub become_password: Option<LoginPassword>,
+}
+
+/// A password of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginPassword {
+    /// The password itself.
+    pub secret: Secret,
+    /// Where it was found, for messages: `from NAME (PLACE)`.
+    pub from: String,
 }
 
 /// Where the engine listens unless it is told otherwise.
@@ -91,11 +100,11 @@ pub struct HostSpec {
     /// Login user.
     pub user: String,
     /// The login user's password.
-    pub password: Option<Secret>,
+    pub password: Option<LoginPassword>,
     /// Root is reached by sudo.
     pub become_root: bool,
     /// The password that sudo wants.
-    pub become_password: Option<Secret>,
+    pub become_password: Option<LoginPassword>,
     /// Private keys to try, in this order; those that are missing or encrypted are passed over.
     pub key_files: Vec<PathBuf>,
     /// Files of known host keys; they need not exist. New ones are written to the first.
@@ -160,6 +169,7 @@ pub struct Site {
     groups: Arc<Groups>,
     layers: Layers,
     warnings: Vec<InputError>,
+    mistakes: Vec<InputError>,
     environment: HashMap<String, String>,
 }
 
@@ -211,7 +221,11 @@ impl Site {
                 Err(error) => errors.push(error),
             }
         }
+        let files = group_vars.values().chain(host_vars.values()).flatten().map(|layer| &**layer);
+        let mistakes: Vec<InputError> =
+            files.chain(&globals).chain(&top).flat_map(|layer| layer.twice.iter().cloned()).collect();
         if !errors.is_empty() {
+            errors.extend(mistakes);
             return Err(Error::Input(errors));
         }
         let groups = Arc::new(Groups::new(&inventory));
@@ -235,6 +249,7 @@ impl Site {
             groups,
             layers,
             warnings: Vec::new(),
+            mistakes,
             environment,
         };
         let scopes = site.scopes(IndexMap::new());
@@ -252,7 +267,7 @@ impl Site {
         }
         errors.extend(connection::twice(&site.hosts, &scopes));
         let logins = site.hosts.values().flat_map(|spec| [&spec.password, &spec.become_password]);
-        site.mask.learn_all(logins.flatten().map(|password| password.reveal().to_owned()));
+        site.mask.learn_all(logins.flatten().map(|password| password.secret.reveal().to_owned()));
         let missing = match site.own_folder(&scopes) {
             Ok((folder, missing)) => {
                 site.overrides = folder;
@@ -264,6 +279,7 @@ impl Site {
             }
         };
         if !errors.is_empty() {
+            errors.splice(0..0, site.mistakes);
             return Err(Error::Input(errors));
         }
         site.warnings.extend(missing);
@@ -340,6 +356,11 @@ impl Site {
         names.filter_map(|name| Some(Password::judge(name, winner(name)?))).collect()
     }
 
+    /// Errors that leave the site one of which others can be found: nothing else is to be made of it.
+    pub fn mistakes(&self) -> &[InputError] {
+        &self.mistakes
+    }
+
     /// What deserves a word but stops nothing.
     pub fn warnings(&self) -> Vec<InputError> {
         self.warnings.clone()
@@ -360,8 +381,9 @@ fn host_layers(
     let mut of_group: HashMap<&str, Vec<Arc<Layer>>> = HashMap::new();
     for name in groups.names() {
         let inline = inventory.groups.get(name).filter(|group| !group.vars.is_empty());
-        let inline = inline
-            .map(|group| Arc::new(Layer { name: format!("group {name}"), vars: group.vars.clone(), secret: false }));
+        let inline = inline.map(|group| {
+            Arc::new(Layer { name: format!("group {name}"), vars: group.vars.clone(), ..Layer::default() })
+        });
         let layers = inline.into_iter().chain(group_vars.get(name).into_iter().flatten().cloned()).collect();
         of_group.insert(name, layers);
     }
@@ -369,7 +391,7 @@ fn host_layers(
         let names = [ALL].into_iter().chain(groups.ranked(host));
         let mut layers: Vec<Arc<Layer>> = names.filter_map(|name| of_group.get(name)).flatten().cloned().collect();
         if !vars.is_empty() {
-            layers.push(Arc::new(Layer { name: format!("host {host}"), vars: vars.clone(), secret: false }));
+            layers.push(Arc::new(Layer { name: format!("host {host}"), vars: vars.clone(), ..Layer::default() }));
         }
         layers.extend(host_vars.get(host).into_iter().flatten().cloned());
         (host.clone(), layers)

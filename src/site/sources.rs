@@ -120,8 +120,9 @@ fn text_of(inventory: &mut Inventory, path: &Path, text: &str, errors: &mut Vec<
     if named || path.extension().is_none() {
         let looks = first == "---" || first.starts_with('{') || (first.ends_with(':') && !first.contains(' '));
         let ini = if named { first.is_empty() || first.starts_with('[') } else { !looks };
-        match Document::parse(path, text) {
+        match Document::parse_through(path, text) {
             Ok(document) if matches!(document.root.data, Data::Map(_)) || !ini => {
+                errors.extend(document.twice());
                 errors.extend(yaml::read(inventory, document));
                 return;
             }

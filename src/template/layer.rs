@@ -17,7 +17,7 @@ pub struct Sourced {
 }
 
 /// Variables of one origin.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Layer {
     /// What the origin is called, as `role mariadb`, `globals.yml`, `group control`, `host control01` or `-e`.
     pub name: String,
@@ -25,28 +25,31 @@ pub struct Layer {
     pub vars: IndexMap<String, Sourced>,
     /// It is of passwords: its values must not be shown, and an empty one is one that is missing.
     pub secret: bool,
+    /// Keys of its file that stand twice.
+    pub twice: Vec<InputError>,
 }
 
 impl Layer {
     /// All variables of a file, whose top must be a mapping.
     ///
     /// # Errors
-    /// When the top is something else, or a key is no variable name.
+    /// When the top is something else, or a secret's key is no variable name.
     pub fn of(name: impl Into<String>, document: Document, secret: bool) -> Result<Self, InputError> {
         let entries = document.entries()?;
         for (key, entry) in &entries {
-            if !is_name(key) {
+            // Elsewhere it is a variable that nothing reads; of secrets nobody would tell.
+            if secret && !is_name(key) {
                 return Err(InputError::new(format!("`{key}` is no variable name"))
                     .at(document.at(entry.line, entry.column))
                     .hint("use letters, digits and underscores, a letter first"));
             }
         }
-        let document = Arc::new(document);
+        let (twice, document) = (document.twice(), Arc::new(document));
         let vars = entries
             .into_iter()
             .map(|(key, entry)| (key, Sourced { node: entry.value, document: document.clone() }))
             .collect();
-        Ok(Self { name: name.into(), vars, secret })
+        Ok(Self { name: name.into(), vars, secret, twice })
     }
 }
 
@@ -61,7 +64,8 @@ pub struct Origin {
     pub text: String,
 }
 
-fn is_name(name: &str) -> bool {
+/// An expression can name a variable so.
+pub(crate) fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 

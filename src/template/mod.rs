@@ -24,6 +24,7 @@ mod yaml;
 pub use minijinja::Value;
 
 pub use arguments::truth;
+pub(crate) use layer::is_name;
 pub use layer::{Layer, Origin, Sourced};
 pub use mentions::Mentions;
 pub use scope::Scope;

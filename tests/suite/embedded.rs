@@ -50,7 +50,7 @@ async fn a_site_is_checked_and_its_secrets_are_hidden() {
 
 #[tokio::test]
 async fn a_run_tells_its_listener_what_it_does() {
-    let (_folder, _, app) = site();
+    let (folder, _, app) = site();
     let site = Loaded::read(&app).await.unwrap();
     let events = Arc::new(Kept::default());
     let request = run::Request { check: true, ..run::Request::of(run::phase("deploy").unwrap()) };
@@ -60,4 +60,16 @@ async fn a_run_tells_its_listener_what_it_does() {
     assert_eq!(events[0], Event::Connecting { hosts: vec!["c01".into()] });
     assert!(matches!(&events[1], Event::Host { host, error: Some(_), .. } if host == "c01"), "{events:?}");
     assert!(run::phase("depoly").is_err());
+    // One cause is told once.
+    let hosts: String =
+        (1..=5).map(|n| format!("c0{n} ansible_host=10.0.0.{n} kolla_ssh_jump=127.0.0.1:1\n")).collect();
+    folder.write("inventory", &format!("[control]\n{hosts}"));
+    let site = Loaded::read(&app).await.unwrap();
+    let error = run::run(&app, &site, &request, &Listeners::to(Arc::new(Kept::default()))).await.unwrap_err();
+    let Error::Host(error) = error else { panic!("{error}") };
+    assert_eq!(error.hosts().collect::<Vec<_>>(), ["c01", "c02", "c03", "c04", "c05"]);
+    let text = error.to_string();
+    assert!(
+        text.starts_with("c01 (10.0.0.1:22), c02 (10.0.0.2:22), c03 (10.0.0.3:22) and 2 more: connect: jump host ")
+    );
 }

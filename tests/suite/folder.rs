@@ -9,7 +9,14 @@ use kolla::error::Result;
 use kolla::host::fake::Fake;
 use kolla::plan::{Input, Overrides, Plan};
 use kolla::role::Roles;
-use kolla::site::{Site, SiteOptions};
+use kolla::shell::Secret;
+use kolla::site::{DEFAULT_ID, Site, SiteOptions, VaultKey, VaultKeys};
+
+/// The password of what is encrypted.
+fn keys() -> VaultKeys {
+    let password = std::fs::read_to_string(repository("tests/cases/vault/password")).unwrap();
+    VaultKeys::new(vec![VaultKey { id: DEFAULT_ID.into(), password: Secret::new(password.trim()) }])
+}
 
 /// A config folder with roles of its own.
 pub(crate) struct Folder(tempfile::TempDir);
@@ -76,7 +83,7 @@ impl Folder {
         let json = facts.iter().map(|(name, facts)| (name.clone(), serde_json::to_value(facts).unwrap())).collect();
         let hosts: IndexSet<String> = facts.keys().cloned().collect();
         let scopes = kolla::plan::scopes(&roles, &site, json);
-        let overrides = Overrides::read(&site.overrides)?;
+        let overrides = Overrides::read(&site.overrides, &keys(), &site.mask)?;
         make(&Input {
             site: &site,
             roles: &roles,

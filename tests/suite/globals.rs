@@ -40,7 +40,7 @@ impl Folder {
 
     fn unused(&self, extra: &[&str]) -> UnusedVariables {
         let (roles, site) = self.with(extra);
-        let overrides = Overrides::read(&self.0.path().join("config")).unwrap();
+        let overrides = Overrides::read(&self.0.path().join("config"), &VaultKeys::default(), &site.mask).unwrap();
         UnusedVariables::of(&site, &roles, &overrides)
     }
 

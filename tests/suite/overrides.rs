@@ -7,6 +7,8 @@ use kolla::error::Error;
 use kolla::op::Op;
 use kolla::plan::{NAMED, Overrides, Plan};
 use kolla::role::Roles;
+use kolla::shell::Mask;
+use kolla::site::VaultKeys;
 
 use super::folder::{Folder, repository};
 
@@ -497,7 +499,10 @@ fn files_that_cannot_be_read_are_all_told() {
     for name in ["config/one.conf", "config/two.conf"] {
         std::os::unix::fs::symlink("nowhere", folder.path(name)).unwrap();
     }
-    let Err(Error::Input(errors)) = Overrides::read(&folder.path("config")) else { panic!() };
+    let Err(Error::Input(errors)) = Overrides::read(&folder.path("config"), &VaultKeys::default(), &Mask::default())
+    else {
+        panic!()
+    };
     let mut told: Vec<&str> = errors.iter().map(|error| error.message.rsplit('/').next().unwrap()).collect();
     told.sort_unstable();
     let why = "No such file or directory (os error 2)";
@@ -522,7 +527,7 @@ fn unread(folder: &Folder) -> Vec<String> {
     let plan = folder.plan().unwrap_or_else(|error| panic!("{}", kolla::report::text::error(&error, false)));
     let roles: Vec<_> = [folder.path("roles")].into_iter().filter(|path| path.exists()).collect();
     let roles = Roles::load(&roles).unwrap();
-    let overrides = Overrides::read(&folder.path("config")).unwrap();
+    let overrides = Overrides::read(&folder.path("config"), &VaultKeys::default(), &Mask::default()).unwrap();
     overrides.unread(&plan.lookups, &roles, &["c1", "c2"], NAMED).iter().map(ToString::to_string).collect()
 }
 
@@ -663,4 +668,24 @@ fn yaml_files_are_merged_and_values_are_of_the_role() {
     let expected = ["toy.yml.j2:1 a:", "toy.yml:2   list:", "toy.yml:2   - 99", "toy.yml.j2:2   port: 99"];
     assert_eq!(explained(&folder, "toy", "toy.yml"), expected);
     assert_eq!(explained(&folder, "toy", "value"), ["role.yml:8 a 99", "role.yml:8 b"]);
+}
+
+#[test]
+fn an_encrypted_file_is_used_as_if_it_was_none_and_its_values_are_hidden() {
+    let folder = toy("toy", "      - { template: toy.conf.j2, to: /etc/toy/toy.conf, merge: ini }\n");
+    std::fs::create_dir_all(folder.path("config/toy")).unwrap();
+    std::fs::copy(repository("tests/cases/vault/toy.conf"), folder.path("config/toy/toy.conf")).unwrap();
+    let (text, mask) = folder
+        .input(|input| Ok((files(&Plan::whole(input)?, "c1", "toy")["toy.conf"].clone(), input.site.mask.clone())))
+        .unwrap();
+    for (line, shown) in [
+        ("port = 4711", "port = ***"),
+        ("licence = AB-12 for 10.0.0.100", "licence = ***"),
+        ("[vendor]", "[vendor]"),
+        ("pin = 7", "pin = ***"),
+        ("from = template", "from = template"),
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}: {text}");
+        assert_eq!(mask.hide(line), shown);
+    }
 }

@@ -84,6 +84,77 @@ fn interfaces_are_put_into_bridges_in_their_order() {
 }
 
 #[test]
+fn the_physical_network_is_at_eth1_unless_the_operator_says_otherwise() {
+    let checked = |text: &str| {
+        let plan = cloud(text).plan().unwrap();
+        let found = plan.nodes.iter().filter(|node| node.id.contains("check interfaces")).map(|node| node.id.clone());
+        found.collect::<Vec<_>>()
+    };
+    assert_eq!(checked(""), ["c1/check interfaces eth1"]);
+    assert_eq!(checked("neutron_external_interface: \"\"\n"), [""; 0]);
+    assert_eq!(checked("neutron_external_interface:\n"), [""; 0]);
+    assert_eq!(checked("enable_neutron: false\nenable_nova: false\n"), [""; 0]);
+    let [told] = <[String; 1]>::try_from(told("kolla_external_vip_interface: eth1\n")).unwrap();
+    assert!(
+        told.contains("`neutron_external_interface` names an interface that is also that of another network: `eth1`")
+    );
+    assert!(told.ends_with("or set it to `\"\"` if no host is in a physical network"), "{told}");
+}
+
+#[test]
+fn without_a_load_balancer_the_dashboard_is_at_its_public_port() {
+    for (text, port) in [("", 8080), ("enable_haproxy: false\n", 80), ("enable_haproxy: no\nhorizon_port: 81\n", 81)] {
+        let plan = cloud(text).plan().unwrap();
+        let set = plan.nodes.iter().find_map(|node| match &node.op {
+            Some(Op::FileSet(set)) if set.service == "horizon" => Some(set),
+            _ => None,
+        });
+        let file = set.unwrap().files.iter().find(|file| file.name == "horizon-uwsgi.ini").unwrap();
+        let listens = format!("http-socket = 10.0.0.1:{port}\n");
+        assert!(String::from_utf8_lossy(&file.content).contains(&listens), "{text}");
+    }
+}
+
+#[test]
+fn images_that_no_registry_has_are_a_warning_at_their_line() {
+    let doubts = |text: &str| {
+        let plan = cloud(text).plan().unwrap();
+        let line = |doubt: &InputError| {
+            assert!(doubt.kind.is_warning() && doubt.hint.is_some());
+            format!("{}:{}", doubt.place.as_ref().unwrap().line, doubt.message)
+        };
+        plan.doubts.iter().map(line).collect::<Vec<_>>()
+    };
+    let kolla = "docker_registry: quay.io\ndocker_namespace: openstack.kolla\n";
+    for (text, line, name, value) in [
+        ("kolla_base_distro: ubuntu\n".to_owned(), 2, "kolla_base_distro", "ubuntu"),
+        ("kolla_base_distro: centos\n".to_owned(), 2, "kolla_base_distro", "centos"),
+        ("openstack_tag: 2025.1-rocky-9\n".to_owned(), 2, "openstack_tag", "2025.1-rocky-9"),
+    ] {
+        let expected = format!("{line}:`{name}` leads to images that no registry has which is named here: `{value}`");
+        assert_eq!(doubts(&text), [expected]);
+    }
+    for (text, line, name, value) in [
+        (format!("{kolla}kolla_base_distro: centos\n"), 4, "kolla_base_distro", "centos"),
+        (kolla.to_owned(), 3, "docker_namespace", "openstack.kolla"),
+        (format!("{kolla}openstack_tag: 2025.1-debian-trixie\n"), 4, "openstack_tag", "2025.1-debian-trixie"),
+    ] {
+        assert_eq!(doubts(&text), [format!("{line}:`{name}` leads to images that Kolla does not publish: `{value}`")]);
+    }
+    for right in [
+        "",
+        "kolla_base_distro: centos\ndocker_registry: registry.example:5000\n",
+        "kolla_base_distro: rocky\ndocker_namespace: ours\n",
+        "kolla_base_distro: centos\ndocker_image_url: registry.example/kolla/\n",
+        "openstack_tag: ours-1\n",
+        &format!("{kolla}kolla_base_distro: ubuntu\n"),
+        &format!("{kolla}kolla_base_distro_version: bookworm\nopenstack_tag_suffix: -aarch64\n"),
+    ] {
+        assert_eq!(doubts(right), [""; 0], "{right}");
+    }
+}
+
+#[test]
 fn an_address_of_two_names_is_told_at_its_line() {
     let same = "api_address: 10.9.9.9\n";
     let expected = "2:c1 and c2 have the same address 10.9.9.9 (`api_address`): give each host an address of its own";

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::shell::Secret;
+use crate::site::LoginPassword;
 
 /// What is hard to pass on.
 const PASSWORD: &str = "p w'\\\"$x;{{#";
@@ -31,9 +32,9 @@ impl User {
     fn spec(&self, server: &Sshd) -> HostSpec {
         HostSpec {
             user: self.0.clone(),
-            password: Some(Secret::new(PASSWORD)),
+            password: Some(given(PASSWORD)),
             become_root: true,
-            become_password: Some(Secret::new(PASSWORD)),
+            become_password: Some(given(PASSWORD)),
             key_files: Vec::new(),
             ..server.spec("control01")
         }
@@ -47,8 +48,12 @@ impl Drop for User {
     }
 }
 
-fn wrong() -> Secret {
-    Secret::new("wrong")
+fn given(secret: &str) -> LoginPassword {
+    LoginPassword { secret: Secret::new(secret), from: "typed".into() }
+}
+
+fn wrong() -> LoginPassword {
+    given("wrong")
 }
 
 const BY_PASSWORD: &str = "PasswordAuthentication yes\nLogLevel VERBOSE";
@@ -90,7 +95,7 @@ async fn a_wrong_password_is_tried_once_and_told_as_such() {
         let tries = log.matches("Failed password").count() + log.matches("Authentication failure").count();
         assert_eq!(tries, 1, "{log}");
         let refused = cause(connect(&HostSpec { become_password: Some(wrong()), ..right.clone() }).await);
-        let HostCause::SudoPassword(words) = refused else { panic!("{refused}") };
+        let HostCause::SudoPassword { words, .. } = refused else { panic!("{refused}") };
         assert_eq!(words, "sudo: 1 incorrect password attempt");
         let refused = cause(connect(&HostSpec { become_password: None, ..right }).await.unwrap().run("id", b"").await);
         assert!(matches!(refused, HostCause::NoSudo(_)), "{refused}");

@@ -44,7 +44,11 @@ impl Verdict for Interfaces {
                     let names: Vec<&str> = there.keys().map(String::as_str).collect();
                     fails(
                         format!("there is no interface `{missing}`"),
-                        format!("set `{}` for this host; it has {}", self.variable, names.join(", ")),
+                        format!(
+                            "set `{0}` for this host, or to \"\" for none; it has {1}",
+                            self.variable,
+                            names.join(", ")
+                        ),
                     )
                 }
             }

@@ -2,6 +2,7 @@
 
 use super::super::tests::finished;
 use super::*;
+use crate::error::{Error, HostCause};
 
 fn begin(phase: &str, check: bool, hosts: &[&str]) -> Event {
     Event::Begin {
@@ -143,7 +144,8 @@ fn many_hosts_are_abbreviated() {
 fn hosts_that_cannot_be_used_come_after_the_first_line() {
     let lost = |host: &str| Event::Host {
         host: host.into(),
-        error: Some(format!("{host} (10.0.0.12:22): connect: no answer within 10 s")),
+        address: Some("10.0.0.12:22".into()),
+        error: Some("connect: no answer within 10 s".into()),
         requests: 0,
         took_ms: 10_000,
     };
@@ -159,8 +161,23 @@ deploy  control01 control02  ·  4 roles, 61 operations
     let terminal = Terminal::new(screen, false);
     terminal.event(&lost("control01"));
     terminal.event(&lost("control02"));
-    terminal.close(Some("control01"));
+    let Error::Host(mut told) = Error::host("control01", "connect", HostCause::TimedOut(10)) else { unreachable!() };
+    terminal.close(Some(&told));
     assert_eq!(out.text(), "  control02  failed: 10.0.0.12:22: connect: no answer within 10 s\n");
+    let (screen, out, _) = Screen::captured();
+    let terminal = Terminal::new(screen, false);
+    for number in (1..=5).rev() {
+        terminal.event(&lost(&format!("c{number}")));
+    }
+    terminal.close(Some(&told));
+    let hosts = "c1 (10.0.0.12:22), c2 (10.0.0.12:22), c3 (10.0.0.12:22) and 2 more";
+    assert_eq!(out.text(), format!("  {hosts}  failed: connect: no answer within 10 s\n"));
+    // What the caller tells of several hosts is told of none of them.
+    terminal.event(&lost("control01"));
+    terminal.event(&lost("control02"));
+    told.others.push(Target { host: "control02".into(), address: None });
+    terminal.close(Some(&told));
+    assert_eq!(out.text().lines().count(), 1);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::{HostSpec, SiteOptions};
+use super::super::{HostSpec, LoginPassword, SiteOptions};
 use super::Folder;
 use crate::shell::Secret;
 
@@ -38,11 +38,12 @@ fn connection_variables_mean_what_they_mean_in_ansible() {
         jump: None,
         engine_socket: "/var/run/docker.sock".into(),
     };
-    let secret = |text: &str| Some(Secret::new(text));
+    let given = |text: &str, from: &str| Some(LoginPassword { secret: Secret::new(text), from: from.into() });
     let bastion = |user: &str, keys: &[&str], known: &[&str]| {
         let (key_files, known_hosts) = (paths(keys), paths(known));
         Some(Box::new(HostSpec { user: user.into(), key_files, known_hosts, ..HostSpec::new("bastion", "bastion") }))
     };
+    let a1 = given("a1", "from `ansible_password` (hosts:11)");
     for expected in [
         HostSpec { address: "10.0.0.1".into(), port: 2222, user: "kolla".into(), ..base("c1") },
         HostSpec { local: true, ..base("c2") },
@@ -62,11 +63,15 @@ fn connection_variables_mean_what_they_mean_in_ansible() {
         },
         HostSpec { address: "fd00::7".into(), jump: bastion("me", KEYS, KNOWN), ..base("c7") },
         HostSpec { address: "10.0.0.8".into(), port: 2200, user: "joe".into(), ..base("c8") },
-        HostSpec { password: secret("b"), become_password: secret("d e"), ..base("c9") },
         HostSpec {
-            password: secret("a1"),
-            become_password: secret("2"),
-            jump: bastion("me", KEYS, KNOWN).map(|jump| Box::new(HostSpec { password: secret("a1"), ..*jump })),
+            password: given("b", "from `ansible_ssh_pass` (hosts:10)"),
+            become_password: given("d e", "from `ansible_sudo_pass` (hosts:10)"),
+            ..base("c9")
+        },
+        HostSpec {
+            password: a1.clone(),
+            become_password: given("2", "from `ansible_become_pass` (hosts:11)"),
+            jump: bastion("me", KEYS, KNOWN).map(|jump| Box::new(HostSpec { password: a1.clone(), ..*jump })),
             ..base("d1")
         },
     ] {
@@ -76,11 +81,15 @@ fn connection_variables_mean_what_they_mean_in_ansible() {
     // What was typed is for hosts that have none.
     let folder = Folder::new(&[("hosts", "c1 ansible_password=a\nc2 ansible_become_pass=b\n")]);
     let typed = |options: &mut SiteOptions| {
-        (options.password, options.become_password) = (secret("x"), secret("y"));
+        (options.password, options.become_password) = (given("x", "typed"), given("y", "typed"));
     };
     let site = folder.load_with(typed).unwrap();
-    let passwords = |name: &str| (site.hosts[name].password.clone(), site.hosts[name].become_password.clone());
-    assert_eq!([passwords("c1"), passwords("c2")], [(secret("a"), secret("y")), (secret("x"), secret("b"))]);
+    let text = |password: &Option<LoginPassword>| password.as_ref().map(|password| password.secret.reveal().to_owned());
+    let passwords = |name: &str| (text(&site.hosts[name].password), text(&site.hosts[name].become_password));
+    assert_eq!(
+        [passwords("c1"), passwords("c2")],
+        [("a", "y"), ("x", "b")].map(|(login, sudo)| (Some(login.to_owned()), Some(sudo.to_owned())))
+    );
 }
 
 #[test]

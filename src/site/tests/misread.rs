@@ -20,3 +20,23 @@ fn a_text_that_is_read_as_something_else_is_told_and_a_secret_is_not_shown() {
     ];
     assert_eq!(found, expected.map(|line| format!("{line} {hint}")));
 }
+
+#[test]
+fn a_literal_of_an_inventory_is_told_with_the_quotes_that_help_there() {
+    let hosts = "[control]\nc1 url=\"1.10\" api_interface='\"1.10\"' a_password=1_0 ansible_host=c0\n\
+                 c[2:3] url=1e3 mariadb_port=0x10\n[control:vars]\nurl = 1.20 # old\nwho=\"1.10\"\nother=1.10\n";
+    let folder = Folder::new(&[("hosts", hosts), ("passwords.yml", "a_password: x\n")]);
+    let found = folder.load().warnings();
+    assert!(found.iter().all(|word| word.place.as_ref().unwrap().excerpt.is_none()));
+    let deployed = "or write what it is read as, if that is what is deployed";
+    let quotes = "write quotes in quotes, as in `name='\"value\"'`";
+    assert_eq!(
+        folder.show(&found),
+        [
+            format!("hosts:6:7: `url` is read as `1.2`, not as `1.20` (write it in quotes; {deployed})"),
+            format!("hosts:2:8: `url` is read as `1.1`, not as `1.10` ({quotes}; {deployed})"),
+            format!("hosts:2:47: `a_password` is read as another text than is written ({quotes}; {deployed})"),
+            format!("hosts:3:12: `url` is read as `1000.0`, not as `1e3` ({quotes}; {deployed})"),
+        ]
+    );
+}

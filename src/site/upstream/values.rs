@@ -10,7 +10,7 @@ use crate::template::{Defaults, Layer, Sourced};
 
 /// Read when a name is first asked for that nothing sets.
 static DEFAULTS: LazyLock<Defaults> =
-    LazyLock::new(|| Defaults::of(Layer { name: "Kolla-Ansible".into(), vars: expanded(), secret: false }));
+    LazyLock::new(|| Defaults::of(Layer { name: "Kolla-Ansible".into(), vars: expanded(), ..Layer::default() }));
 
 /// What a name of Kolla-Ansible's means where nothing sets it and no role has it.
 pub fn defaults() -> &'static Defaults {

@@ -6,16 +6,16 @@ use super::{Seal, VaultKeys, is_sealed, late_header, not_first};
 use crate::error::{InputError, Place};
 use crate::source::{Data, Document, Node};
 
-/// The document of a file's text, decrypted. What was encrypted is not shown by errors, and hidden like a password.
+/// The document of a file's text, decrypted; it may have keys twice. What was encrypted is not shown by errors, and hidden like a password.
 ///
 /// # Errors
 /// What does not parse, and the first text that stays closed.
 pub(in crate::site) fn parse(path: &Path, text: &str, keys: &VaultKeys) -> Result<Document, InputError> {
     let mut document = if is_sealed(text) {
         let (text, _) = open_file(path, text, keys)?;
-        Document::parse(path, &text).map_err(without_excerpt)?.hide_all()
+        Document::parse_through(path, &text).map_err(without_excerpt)?.hide_all()
     } else {
-        Document::parse(path, text)?
+        Document::parse_through(path, text)?
     };
     document.open_texts(&mut |label, text| {
         if late_header(text).is_some() {

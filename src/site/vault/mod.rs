@@ -9,7 +9,9 @@ mod envelope;
 
 pub(super) use document::{open_file, parse, seal_of_values, without_excerpt};
 
-use crate::error::{InputError, Kind};
+use std::path::Path;
+
+use crate::error::{InputError, Kind, Place};
 use crate::shell::Secret;
 use envelope::Envelope;
 
@@ -74,8 +76,28 @@ impl VaultKeys {
         Self(keys)
     }
 
-    /// Decrypts: with the passwords of the id that the text names, then with the others, as Ansible does.
+    /// What an encrypted file holds, which may be no text; nothing where the file is not encrypted.
+    ///
+    /// # Errors
+    /// When it stays closed.
+    pub fn opened(&self, path: &Path, text: &str) -> Result<Option<Vec<u8>>, InputError> {
+        if let Some(line) = late_header(text) {
+            return Err(not_first("the file").at(Place { line, ..Place::file(path) }));
+        }
+        let opened = is_sealed(text).then(|| self.open_bytes(text)).transpose();
+        let opened = opened.map_err(|why| why.error("the file").at(Place::file(path)))?;
+        Ok(opened.map(|(bytes, _)| bytes))
+    }
+
+    /// As [`Self::open_bytes`], of what is text.
     fn open(&self, text: &str) -> Result<(String, Seal), Closed> {
+        let (bytes, seal) = self.open_bytes(text)?;
+        let text = String::from_utf8(bytes).map_err(|_| Closed::Damaged("what it holds is no text"))?;
+        Ok((text, seal))
+    }
+
+    /// Decrypts: with the passwords of the id that the text names, then with the others, as Ansible does.
+    fn open_bytes(&self, text: &str) -> Result<(Vec<u8>, Seal), Closed> {
         let envelope = Envelope::parse(text)?;
         if self.0.is_empty() {
             return Err(Closed::NoPassword(envelope.id));
@@ -84,9 +106,8 @@ impl VaultKeys {
         let (first, others): (Vec<_>, Vec<_>) = self.0.iter().partition(|key| key.id == named);
         for key in first.into_iter().chain(others) {
             if let Some(opened) = cipher::open(key.password.reveal(), &envelope) {
-                let opened = opened.and_then(|bytes| String::from_utf8(bytes).ok());
-                let text = opened.ok_or(Closed::Damaged("what it holds is no text"))?;
-                return Ok((text, Seal { id: envelope.id, password: key.password.clone() }));
+                let bytes = opened.ok_or(Closed::Damaged("its padding is none"))?;
+                return Ok((bytes, Seal { id: envelope.id, password: key.password.clone() }));
             }
         }
         Err(Closed::NoneFits(envelope.id, self.0.iter().map(|key| key.id.clone()).collect()))
