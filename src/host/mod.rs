@@ -295,6 +295,9 @@ pub struct ContainerSpec {
     pub mounts: Vec<String>,
     /// Folders in memory, as `/run` or `/run:size=64m`.
     pub tmpfs: Vec<String>,
+    /// Devices of the host, as `path:path in the container`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
     /// User, empty for the image's own.
     pub user: String,
     /// All capabilities and devices.

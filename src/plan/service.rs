@@ -127,6 +127,7 @@ impl<'a> Builder<'a> {
             env,
             mounts,
             tmpfs: limits.tmpfs.clone(),
+            devices: limits.devices.iter().filter_map(|node| device(node, values)).collect(),
             user: limits.user.clone(),
             privileged: limits.privileged,
             cap_add: limits.cap_add.clone(),
@@ -313,6 +314,19 @@ fn name_in_set(
         return None;
     }
     name.map(str::to_owned)
+}
+
+/// A device, if the role names one.
+fn device(node: &Node, values: &mut Values<'_>) -> Option<String> {
+    let text = values.some_text(node).filter(|text| !text.is_empty())?;
+    // The path of a device on the host may have colons of its own.
+    let paths = text.rsplit_once(':').filter(|(host, container)| host.starts_with('/') && container.starts_with('/'));
+    if paths.is_none() {
+        let error = InputError::new(format!("`{text}` is no device")).of(Kind::WrongValue);
+        let error = error.at(values.document.place(node));
+        values.note(error.hint("write `PATH:PATH_IN_CONTAINER`; both begin with `/`"));
+    }
+    paths.is_some().then_some(text)
 }
 
 fn health(node: &Node, values: &mut Values<'_>) -> Health {

@@ -158,6 +158,7 @@ const SERVICE: Keys = Keys {
         ("ipc", Shape::Name),
         ("cgroupns", Shape::Name),
         ("tmpfs", Shape::List(&Shape::Text)),
+        ("devices", Shape::List(&Shape::Text)),
         ("user", Shape::Name),
         ("dimensions", Shape::Keys(&limits::KEYS)),
         ("memory", Shape::Text),

@@ -218,6 +218,8 @@ pub struct Limits {
     pub cgroupns: String,
     /// Folders in memory.
     pub tmpfs: Vec<String>,
+    /// Devices of the host, as `PATH:PATH_IN_CONTAINER`.
+    pub devices: Vec<Node>,
     /// User.
     pub user: String,
     /// Limits, by Kolla's names.

@@ -237,6 +237,7 @@ impl Parser<'_> {
                 ipc: fields.text("ipc").unwrap_or_default(),
                 cgroupns: fields.text("cgroupns").unwrap_or_default(),
                 tmpfs: fields.texts("tmpfs"),
+                devices: fields.list("devices").to_vec(),
                 user: fields.text("user").unwrap_or_default(),
                 dimensions: dimensions(&mut fields),
                 stop_timeout: fields.number("stop_timeout").unwrap_or(0),

@@ -31,6 +31,10 @@ const SERVICES: &[(&[&str], &str)] = &[
     ),
     // Kolla-Ansible had it until 2021.
     (&["control"], "zookeeper"),
+    // And until 2020.
+    (&["control"], "ceph"),
+    (&["ceph"], "ceph-mon ceph-mgr"),
+    (&["storage"], "ceph-osd"),
     (
         &["monitoring"],
         "grafana prometheus prometheus-alertmanager prometheus-openstack-exporter prometheus-blackbox-exporter",

@@ -14,6 +14,8 @@ import flat
 
 NAME = os.environ.get("KOLLA_TEST_LAB", "test")
 REGISTRY_PORT = int(os.environ.get("KOLLA_TEST_REGISTRY", "4001"))
+# For sites of one optional role.
+NOTHING_ELSE = {f"enable_{role}": False for role in ("haproxy", "mariadb", "rabbitmq", "memcached", "openstack_core")}
 
 
 def say(text):
@@ -114,6 +116,13 @@ class Lab:
         """Sets variables of the site in a file of globals.d; none remove it."""
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in variables.items())
         self.write(f"globals.d/{name}.yml", text, kept)
+
+    def with_group(self, name, hosts):
+        """Says in the inventory who is in a group."""
+        with open(f"{self.site}/inventory", encoding="utf-8") as file:
+            text = re.sub(rf"\n\[{name}\]\n(?:\S+\n)*", "", file.read())
+        with open(f"{self.site}/inventory", "w", encoding="utf-8") as file:
+            file.write(text + f"\n[{name}]\n" + "".join(f"{host}\n" for host in hosts))
 
     def evidence(self):
         """What a test that failed found, for who was not there: the state of all services, what the database says."""

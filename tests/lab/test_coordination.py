@@ -13,11 +13,10 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NodeExistsError
 
-from lab import REGISTRY_PORT, expect, say, wait_until
+from lab import NOTHING_ELSE, REGISTRY_PORT, expect, say, wait_until
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 HOSTS = ["control01", "control02", "control03"]
-NOTHING_ELSE = {f"enable_{role}": False for role in ("haproxy", "mariadb", "rabbitmq", "memcached", "openstack_core")}
 
 
 def srvr(address, port=2181):
@@ -173,14 +172,6 @@ def converged(lab):
     return lab.kolla("status", quiet=True)
 
 
-def with_group(lab, name, hosts):
-    """Says in the inventory who is in a group."""
-    with open(f"{lab.site}/inventory", encoding="utf-8") as file:
-        text = re.sub(rf"\n\[{name}\]\n(?:\S+\n)*", "", file.read())
-    with open(f"{lab.site}/inventory", "w", encoding="utf-8") as file:
-        file.write(text + f"\n[{name}]\n" + "".join(f"{host}\n" for host in hosts))
-
-
 @pytest.fixture(scope="module")
 def lab(bare):
     """A site of ZooKeeper alone: from bare hosts to three members."""
@@ -242,12 +233,12 @@ def test_numbers_stay(lab):
     expect([file(host, "myid").strip()[-1] for host in HOSTS] == ["1", "2", "3"], "they are not 1, 2 and 3")
     try:
         # The first of the group: who counts would call the second one `1` now.
-        with_group(lab, "zookeeper", HOSTS[1:])
+        lab.with_group("zookeeper", HOSTS[1:])
         expect(file("control02", "myid").strip()[-1] == "2", f"control02: {file('control02', 'myid')}")
         members = re.findall(r"server\.(\d)=", file("control03", "zoo.cfg"))
         expect(members == ["2", "3"], f"control03 knows {members}")
     finally:
-        with_group(lab, "zookeeper", HOSTS)
+        lab.with_group("zookeeper", HOSTS)
     converged(lab)
 
 
@@ -290,7 +281,7 @@ def test_host_replaced(lab):
             lab.power_off(gone)
             with open(f"{lab.site}/inventory", "w", encoding="utf-8") as file:
                 file.write(re.sub(rf"^{gone}\b.*\n", "", before, flags=re.MULTILINE))
-            with_group(lab, "zookeeper", [*others, spare])
+            lab.with_group("zookeeper", [*others, spare])
             lab.kolla("deploy")
             wait_until("the new member", 60, lambda: srvr(lab.address(spare)) == "follower")
         writer.judge("a dead host replaced by another one", 10)
@@ -298,7 +289,7 @@ def test_host_replaced(lab):
         expect(all(servers(lab, host) == everybody for host in [*others, spare]), f"{servers(lab, spare)}")
         converged(lab)
         with ZooKeeper([f"{lab.address(host)}:2181" for host in others]) as writer:
-            with_group(lab, "zookeeper", others)
+            lab.with_group("zookeeper", others)
             lab.kolla("deploy", "--prune")
             expect("zookeeper" not in lab.containers(spare), "the spare one is still there")
         writer.judge("a shorter list", 10)
@@ -308,7 +299,7 @@ def test_host_replaced(lab):
         lab.power_on(gone)
         with open(f"{lab.site}/inventory", "w", encoding="utf-8") as file:
             file.write(before)
-        with_group(lab, "zookeeper", HOSTS)
+        lab.with_group("zookeeper", HOSTS)
     with all_zookeepers(lab) as writer:
         lab.kolla("deploy")
         wait_until("all three", 60, lambda: None not in modes(lab).values())
@@ -427,7 +418,7 @@ def test_pseudo_distributed(lab):
     lab.kolla("destroy", "--yes-i-really-really-mean-it")
     lab.option("etcd")
     lab.option("alone", kept=True, **NOTHING_ELSE, enable_zookeeper=True, zookeeper_instances=3)
-    with_group(lab, "zookeeper", ["control01"])
+    lab.with_group("zookeeper", ["control01"])
     lab.kolla("deploy")
     address = lab.address("control01")
     ports = [2181, 2182, 2183]
@@ -455,7 +446,7 @@ def test_pseudo_distributed(lab):
 def test_standalone(lab):
     """one server, on one host; what it kept stays when it is replaced"""
     lab.kolla("destroy", "--yes-i-really-really-mean-it")
-    with_group(lab, "zookeeper", ["control01"])
+    lab.with_group("zookeeper", ["control01"])
     lab.option("alone", kept=True, **NOTHING_ELSE, enable_zookeeper=True)
     lab.kolla("deploy")
     address = lab.address("control01")
@@ -472,18 +463,18 @@ def test_standalone(lab):
 
 def test_standalone_grows(lab):
     """a standalone server becomes an ensemble with all that it has; servers without data can never agree without it"""
-    with_group(lab, "zookeeper", ["control01"])
+    lab.with_group("zookeeper", ["control01"])
     lab.kolla("deploy", "--prune")
     with ZooKeeper([f"{lab.address('control01')}:2181"]) as writer:
-        with_group(lab, "zookeeper", HOSTS)
+        lab.with_group("zookeeper", HOSTS)
         text = lab.kolla("deploy", code=1)
         expect("joins an ensemble by its next start" in text, f"it does not say why:\n{text}")
         expect(srvr(lab.address("control02")) is None, "a server without data was started")
         # Of two servers both are needed, so the one with the data counts.
-        with_group(lab, "zookeeper", HOSTS[:2])
+        lab.with_group("zookeeper", HOSTS[:2])
         lab.kolla("stop", "--tags", "zookeeper")
         lab.kolla("deploy")
-        with_group(lab, "zookeeper", HOSTS)
+        lab.with_group("zookeeper", HOSTS)
         lab.kolla("deploy")
         wait_until("three members", 30, lambda: len(servers(lab, "control01")) == 3)
     writer.judge("from one to three", 60)

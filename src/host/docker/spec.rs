@@ -1,8 +1,8 @@
 //! What a container is to be, in the engine's words.
 
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::super::{ContainerSpec, Health};
@@ -48,6 +48,7 @@ fn host(spec: &ContainerSpec) -> HostConfig {
         restart_policy: Some(RestartPolicy { name: Some(restart), maximum_retry_count: None }),
         binds: some(&spec.mounts),
         tmpfs: (!spec.tmpfs.is_empty()).then(|| spec.tmpfs.iter().map(folder).collect()),
+        devices: (!spec.devices.is_empty()).then(|| spec.devices.iter().map(|device| mapping(device)).collect()),
         privileged: Some(spec.privileged),
         cap_add: some(&spec.cap_add),
         security_opt: some(&spec.security_opt),
@@ -65,6 +66,17 @@ fn host(spec: &ContainerSpec) -> HostConfig {
         nano_cpus: (spec.cpus > 0.0).then(|| nanos(spec.cpus)),
         ulimits: (!spec.ulimits.is_empty()).then(|| spec.ulimits.iter().map(limit).collect()),
         ..HostConfig::default()
+    }
+}
+
+/// The service reads and writes it, and makes no other devices.
+fn mapping(device: &str) -> DeviceMapping {
+    // Paths on the host may have colons of their own.
+    let (host, container) = device.rsplit_once(':').unwrap_or((device, device));
+    DeviceMapping {
+        path_on_host: text(host),
+        path_in_container: text(container),
+        cgroup_permissions: Some("rw".to_owned()),
     }
 }
 
@@ -106,6 +118,7 @@ mod tests {
             env: [("A".to_owned(), "b=c".to_owned())].into_iter().collect(),
             mounts: vec!["mariadb:/var/lib/mysql".into()],
             tmpfs: vec!["/run:size=64m".into(), "/tmp".into()],
+            devices: vec!["/dev/disk/by-path/pci-0:1:/dev/osd".into()],
             cgroupns: "host".into(),
             cpus: 1.5,
             memory: 1 << 30,
@@ -137,6 +150,9 @@ mod tests {
                 "CpuPeriod": 50_000, "CpuQuota": 25_000, "CpuShares": 512, "CpusetCpus": "0-1", "CpusetMems": "0",
                 "BlkioWeight": 300,
                 "Ulimits": [{"Name": "nofile", "Soft": 1024, "Hard": 2048}],
+                "Devices": [{
+                    "PathOnHost": "/dev/disk/by-path/pci-0:1", "PathInContainer": "/dev/osd", "CgroupPermissions": "rw",
+                }],
                 "Binds": ["mariadb:/var/lib/mysql"], "NetworkMode": "host",
                 "RestartPolicy": {"Name": "unless-stopped"}, "CgroupnsMode": "host", "Privileged": false,
                 "Tmpfs": {"/run": "size=64m", "/tmp": ""}, "PidsLimit": -1,

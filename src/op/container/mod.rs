@@ -119,6 +119,7 @@ impl Container {
         note("resources", json!(spec.resources), spec.resources.none());
         note("ulimits", json!(spec.ulimits), spec.ulimits.is_empty());
         note("tmpfs", json!(spec.tmpfs), spec.tmpfs.is_empty());
+        note("devices", json!(spec.devices), spec.devices.is_empty());
         note("user", json!(spec.user), spec.user.is_empty());
         let mut environment: Vec<_> = spec.env.iter().collect();
         environment.sort();

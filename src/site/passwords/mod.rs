@@ -7,7 +7,7 @@ mod merge;
 use std::path::Path;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use indexmap::IndexMap;
 use rand::{Rng as _, RngExt as _};
 use russh::keys::ssh_key::{Algorithm, LineEnding, PrivateKey};
@@ -30,6 +30,7 @@ const KINDS: &[(Kind, &[&str])] = &[
     (
         Kind::Uuid,
         &[
+            "ceph_cluster_fsid",
             "rbd_secret_uuid",
             "cinder_rbd_secret_uuid",
             "gnocchi_project_id",
@@ -54,6 +55,7 @@ const KINDS: &[(Kind, &[&str])] = &[
     (Kind::Hexadecimal, &["designate_rndc_key", "osprofiler_secret"]),
     (Kind::Fernet, &["barbican_crypto_key"]),
     (Kind::BcryptSalt, &["prometheus_bcrypt_salt"]),
+    (Kind::Cephx, &["ceph_mon_key", "ceph_admin_key", "ceph_bootstrap_mgr_key", "ceph_bootstrap_osd_key"]),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,8 @@ enum Kind {
     /// 256 bits in URL-safe base64.
     Fernet,
     BcryptSalt,
+    /// 128 bits as Ceph writes them: with a type, a time and their length before them, in base64.
+    Cephx,
 }
 
 fn kind(name: &str) -> Kind {
@@ -94,7 +98,15 @@ pub(super) fn layer(path: &Path, keys: &VaultKeys) -> Result<Layer, InputError> 
 }
 
 /// Secrets that Kolla-Ansible's file lacks, which is known by others.
-const OWN: [&str; 2] = ["keystone_fernet_secret", "zookeeper_super_password"];
+const OWN: [&str; 7] = [
+    "keystone_fernet_secret",
+    "zookeeper_super_password",
+    "ceph_cluster_fsid",
+    "ceph_mon_key",
+    "ceph_admin_key",
+    "ceph_bootstrap_mgr_key",
+    "ceph_bootstrap_osd_key",
+];
 const OF_KOLLA: [&str; 2] = ["database_password", "keystone_admin_password"];
 
 /// Fills the empty values of a passwords file, each by its kind; returns how many. With `check`, writes nothing. A file of
@@ -233,6 +245,8 @@ fn secret(kind: Kind) -> String {
         Kind::Hexadecimal => hex::encode(bytes::<16>()),
         Kind::Fernet => URL_SAFE.encode(bytes::<32>()),
         Kind::BcryptSalt => pick(BCRYPT, 22),
+        // AES; nobody reads the time.
+        Kind::Cephx => STANDARD.encode([&[1, 0][..], &[0; 8], &[16, 0], &bytes::<16>()[..]].concat()),
     }
 }
 

@@ -60,17 +60,31 @@ fn genpwd_adds_what_a_file_of_kolla_ansible_lacks() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords.yml");
     fs::write(&file, "---\ndatabase_password: a\nkeystone_admin_password: b").unwrap();
-    assert_eq!(genpwd(&file, &VaultKeys::default(), true).unwrap(), 2);
-    assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 2);
+    assert_eq!(genpwd(&file, &VaultKeys::default(), true).unwrap(), 7);
+    assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 7);
     let text = fs::read_to_string(&file).unwrap();
     assert!(
         text.starts_with("---\ndatabase_password: a\nkeystone_admin_password: b\nkeystone_fernet_secret: "),
         "{text}"
     );
-    assert_eq!((text.lines().count(), genpwd(&file, &VaultKeys::default(), false).unwrap()), (5, 0));
+    assert_eq!((text.lines().count(), genpwd(&file, &VaultKeys::default(), false).unwrap()), (10, 0));
     // A file of something else stays as it is.
     fs::write(&file, "my_password: a\n").unwrap();
     assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 0);
+}
+
+#[test]
+fn genpwd_makes_keys_as_ceph_does() {
+    let folder = Folder::new();
+    let file = folder.write("passwords.yml", "ceph_admin_key:\nceph_mon_key:\nceph_cluster_fsid:\n");
+    assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 3);
+    let found = folder.data("passwords.yml");
+    let key = |name: &str| STANDARD.decode(found[name].as_str().unwrap()).unwrap();
+    let (admin, mon) = (key("ceph_admin_key"), key("ceph_mon_key"));
+    // What `ceph-authtool` reads: type 1, seconds, nanoseconds, the length of the key, the key.
+    assert_eq!((&admin[..2], &admin[10..12], admin.len()), (&[1, 0][..], &[16, 0][..], 28));
+    assert_ne!(admin, mon);
+    assert!(found["ceph_cluster_fsid"].as_str().unwrap().parse::<uuid::Uuid>().is_ok());
 }
 
 #[test]
