@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use kolla::error::InputError;
 use kolla::plan::{Fault, Overrides, UnusedVariables};
 use kolla::role::Roles;
-use kolla::site::{READ_HERE, Site, SiteOptions};
+use kolla::site::{READ_HERE, Site, SiteOptions, VaultKeys};
 use serde_json::json;
 
 use super::folder::repository;

@@ -164,8 +164,9 @@ fn the_graph_of_the_built_in_roles_is_the_reviewed_one() {
 #[test]
 fn the_graph_of_optional_roles_is_the_reviewed_one() {
     let folder = Folder::new(INVENTORY);
-    let optional = ["etcd", "zookeeper"];
-    let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap();
+    let optional = ["ceph", "etcd", "zookeeper"];
+    let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap()
+        + "ceph_osd_devices: [{ name: a, device: /dev/sdb }]\nceph_pools: [{ name: vms, application: rbd }]\n";
     folder.write("globals.yml", &optional.iter().fold(globals, |text, role| text + &format!("enable_{role}: true\n")));
     let plan = folder.plan().unwrap();
     reviewed("optional.txt", &optional.map(|role| of_role(&plan, role)).concat());
