@@ -14,6 +14,9 @@ use crate::template::values::text_of;
 /// The address by which other hosts reach a host, and what it is made of.
 const ADDRESS: [&str; 4] = ["api_address", "api_interface", "network_interface", "ansible_host"];
 
+/// Why a variable has no value.
+const NO_VALUE: [Kind; 4] = [Kind::UndefinedVariable, Kind::NotAsked, Kind::EmptySecret, Kind::Cycle];
+
 /// Where what enabled roles say does not hold; not of values that are `wrong` by themselves.
 pub(super) fn failed(input: &Input<'_>, enabled: &[&Role], wrong: &HashSet<Place>) -> Vec<InputError> {
     let (mut found, mut seen) = (Vec::new(), HashSet::new());
@@ -24,9 +27,7 @@ pub(super) fn failed(input: &Input<'_>, enabled: &[&Role], wrong: &HashSet<Place
                 Ok(true) => continue,
                 Ok(false) => broken(scope, assert),
                 // One that has no value is told by whoever needs it.
-                Err(error) if [Kind::UndefinedVariable, Kind::NotAsked, Kind::EmptySecret].contains(&error.kind) => {
-                    continue;
-                }
+                Err(error) if NO_VALUE.contains(&error.kind) => continue,
                 Err(error) => error,
             };
             let values = assert.variables.iter().filter_map(|name| scope.explain(name).into_iter().next());

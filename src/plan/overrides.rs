@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, InputError, Kind, Result};
 use crate::role::{FileSpec, Merge, Source, many};
-use crate::shell::syntax::Syntax;
 use crate::shell::Mask;
+use crate::shell::syntax::Syntax;
 use crate::site::VaultKeys;
 
 /// Stands for a host's name in a path.

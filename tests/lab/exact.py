@@ -299,7 +299,8 @@ def every_role(program, folder, images):
     ports = {"rabbitmq_port": 15673, "rabbitmq_management_port": 15674, "rabbitmq_epmd_port": 14369,
              "rabbitmq_cluster_port": 15675, "haproxy_stats_port": 11984}
     secrets = dict.fromkeys(re.findall(r"^([a-z]\w*):", text, re.MULTILINE), NASTY)
-    users = {f"{name}_database_user": USER for name in ("keystone", "glance", "placement", "nova", "nova_api", "neutron")}
+    services = ("keystone", "glance", "placement", "nova", "nova_api", "neutron")
+    users = {f"{name}_database_user": USER for name in services}
     files.site(secrets, **GLOBALS, **ports, **users, haproxy_max_connections=1000)
     files.make()
 
@@ -319,7 +320,8 @@ def every_role(program, folder, images):
                 found = urllib.parse.unquote(url.password)
                 expect(found == NASTY and url.hostname == "127.0.0.1", f"{path}: [{section}] {name} has {found!r}")
                 user = urllib.parse.unquote(url.username)
-                expect(user == (USER if name == "connection" else "openstack"), f"{path}: [{section}] {name} has {user!r}")
+                expected = USER if name == "connection" else "openstack"
+                expect(user == expected, f"{path}: [{section}] {name} has {user!r}")
                 urls += 1
     expect(plain > 20 and urls > 10, f"only {plain} passwords and {urls} URLs were found")
 

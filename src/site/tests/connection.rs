@@ -23,7 +23,8 @@ fn connection_variables_mean_what_they_mean_in_ansible() {
                 c8 ansible_host=1.1.1.1 ansible_ssh_host=10.0.0.8 ansible_ssh_port=2200 ansible_ssh_user=joe\n\
                 c9 ansible_password=\"{{ one }}\" ansible_ssh_pass=b ansible_become_password=c ansible_sudo_pass='d e' one=a\n\
                 d1 ansible_password=\"{{ 'a' ~ 1 }}\" ansible_become_pass=2 kolla_ssh_jump=bastion\n";
-    let site = Folder::new(&[("hosts", text)]).load();
+    let folder = Folder::new(&[("hosts", text)]);
+    let site = folder.load();
     let base = |name: &str| HostSpec {
         name: name.into(),
         address: name.into(),
@@ -38,7 +39,11 @@ fn connection_variables_mean_what_they_mean_in_ansible() {
         jump: None,
         engine_socket: "/var/run/docker.sock".into(),
     };
-    let given = |text: &str, from: &str| Some(LoginPassword { secret: Secret::new(text), from: from.into() });
+    let file = folder.path("hosts");
+    let given = |text: &str, from: &str| {
+        let from = from.replace("hosts", &file.to_string_lossy());
+        Some(LoginPassword { secret: Secret::new(text), from })
+    };
     let bastion = |user: &str, keys: &[&str], known: &[&str]| {
         let (key_files, known_hosts) = (paths(keys), paths(known));
         Some(Box::new(HostSpec { user: user.into(), key_files, known_hosts, ..HostSpec::new("bastion", "bastion") }))

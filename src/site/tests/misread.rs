@@ -33,9 +33,9 @@ fn a_literal_of_an_inventory_is_told_with_the_quotes_that_help_there() {
     assert_eq!(
         folder.show(&found),
         [
-            format!("hosts:6:7: `url` is read as `1.2`, not as `1.20` (write it in quotes; {deployed})"),
+            format!("hosts:5:7: `url` is read as `1.2`, not as `1.20` (write it in quotes; {deployed})"),
             format!("hosts:2:8: `url` is read as `1.1`, not as `1.10` ({quotes}; {deployed})"),
-            format!("hosts:2:47: `a_password` is read as another text than is written ({quotes}; {deployed})"),
+            format!("hosts:2:49: `a_password` is read as another text than is written ({quotes}; {deployed})"),
             format!("hosts:3:12: `url` is read as `1000.0`, not as `1e3` ({quotes}; {deployed})"),
         ]
     );
