@@ -2,6 +2,7 @@
 //!
 //! They are read as they are written, before they are rendered: what a value holds is right, whatever it looks like.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -23,7 +24,7 @@ impl Overrides {
             let more = found.len().saturating_sub(most);
             let mut told: Vec<_> = found.into_iter().take(most).map(|line| line.warning(&file.path)).collect();
             if let (Some(last), 1..) = (told.last_mut(), more) {
-                last.message += &format!(" (and {more} more such lines in this file)");
+                let _ = write!(last.message, " (and {more} more such lines in this file)");
             }
             Some(told)
         };
@@ -114,10 +115,9 @@ fn comment(value: &str, more: bool, signs: &[char]) -> Option<char> {
         let opens = !before.is_alphanumeric();
         match quote {
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if ['"', '\''].contains(&c) && opens => quote = Some(c),
             None if signs.contains(&c) && before.is_whitespace() => return Some(c),
-            None => {}
+            _ => {}
         }
         before = c;
     }

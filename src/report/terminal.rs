@@ -337,17 +337,14 @@ pub fn brief(subject: &str) -> Cow<'_, str> {
     }
 }
 
-/// A host error's text where its host is named already: `10.0.0.12:22: connect: ...`.
 /// Who fails for a reason, and that: a single host's address is part of the reason.
 fn told_once(error: &str, mut targets: Vec<Target>) -> (String, String) {
-    match targets.as_slice() {
-        [Target { host, address: Some(address) }] => (host.clone(), format!("{address}: {error}")),
-        _ => {
-            // They came in the order of their answers.
-            targets.sort_by(|a, b| a.host.cmp(&b.host));
-            (some_targets(targets.iter()), error.to_owned())
-        }
+    if let [Target { host, address: Some(address) }] = targets.as_slice() {
+        return (host.clone(), format!("{address}: {error}"));
     }
+    // They came in the order of their answers.
+    targets.sort_by(|a, b| a.host.cmp(&b.host));
+    (some_targets(targets.iter()), error.to_owned())
 }
 
 /// All hosts, or the first and last ones and how many there are.

@@ -67,11 +67,11 @@ fn shown(text: &str, values: &[(&str, Option<&Json>)]) -> String {
 mod tests {
     use super::*;
 
-    fn file(template: &str, value: &str, data: Option<Json>) -> String {
+    fn file(template: &str, value: &str, data: Option<&Json>) -> String {
         let mut pieces = Vec::new();
         for (index, text) in template.split('@').enumerate() {
             if index > 0 {
-                pieces.push(Piece::Value(value.to_owned(), data.clone()));
+                pieces.push(Piece::Value(value.to_owned(), data.cloned()));
             }
             pieces.push(Piece::Text(text.to_owned()));
         }
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn what_is_no_text_keeps_its_kind_but_in_quotes() {
-        assert_eq!(file("a: @\nb: '@'\nc: x@\n", "8", Some(8.into())), "a: 8\nb: '8'\nc: x8\n");
-        assert_eq!(file("a: @\n", "", Some(serde_json::json!([1, {"b": null}]))), "a:\n- 1\n- b: null\n");
+        assert_eq!(file("a: @\nb: '@'\nc: x@\n", "8", Some(&8.into())), "a: 8\nb: '8'\nc: x8\n");
+        assert_eq!(file("a: @\n", "", Some(&serde_json::json!([1, {"b": null}]))), "a:\n- 1\n- b: null\n");
         // Where there is no value, the file stays as it is.
         assert_eq!(file("a: 1 # one\n", "", None), "a: 1 # one\n");
         let error = write(&[Piece::Text("a: [".into()), Piece::Value("x".into(), None)]).unwrap_err();

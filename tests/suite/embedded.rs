@@ -61,8 +61,10 @@ async fn a_run_tells_its_listener_what_it_does() {
     assert!(matches!(&events[1], Event::Host { host, error: Some(_), .. } if host == "c01"), "{events:?}");
     assert!(run::phase("depoly").is_err());
     // One cause is told once.
-    let hosts: String =
-        (1..=5).map(|n| format!("c0{n} ansible_host=10.0.0.{n} kolla_ssh_jump=127.0.0.1:1\n")).collect();
+    let hosts = (1..=5)
+        .map(|n| format!("c0{n} ansible_host=10.0.0.{n} kolla_ssh_jump=127.0.0.1:1\n"))
+        .collect::<Vec<_>>()
+        .concat();
     folder.write("inventory", &format!("[control]\n{hosts}"));
     let site = Loaded::read(&app).await.unwrap();
     let error = run::run(&app, &site, &request, &Listeners::to(Arc::new(Kept::default()))).await.unwrap_err();

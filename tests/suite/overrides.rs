@@ -444,7 +444,7 @@ fn names_of_users_are_encoded_in_urls_as_passwords_are() {
     let globals = globals.replace("glance_enable", "#glance_enable");
     let users = ["keystone_database", "glance_database", "placement_database", "nova_database", "nova_api_database"];
     let users = users.iter().chain(&["neutron_database", "rabbitmq"]);
-    let users: String = users.map(|name| format!("{name}_user: '{name}@a/b:c'\n")).collect();
+    let users = users.map(|name| format!("{name}_user: '{name}@a/b:c'\n")).collect::<Vec<_>>().concat();
     folder.write("globals.yml", &(globals + &users));
     for (service, name, user) in [
         ("keystone", "keystone.conf", "keystone_database"),
