@@ -200,6 +200,16 @@ impl InputError {
 }
 
 /// In one line, as warnings are told: the column and the hint are left out.
+impl InputError {
+    /// It with what to do, in one line: a warning.
+    pub fn in_a_line(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{self} ({hint})"),
+            None => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.place {

@@ -21,7 +21,7 @@ pub fn genconfig(app: &App, loaded: &Loaded, dir: &Path, sink: &dyn Sink) -> Res
     let mut summary = Summary::default();
     let whole = loaded.offline_plan(&loaded.members())?;
     for warning in loaded.warnings(&whole, &whole.lookups) {
-        sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
+        sink.event(&Event::Warning { host: String::new(), message: warning.in_a_line() });
     }
     let Some(phase) = named("genconfig") else { return Ok(summary) };
     for node in whole.select(phase, &selection).nodes {

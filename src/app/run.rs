@@ -125,7 +125,7 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
     // The draft knows of hosts that did not answer, the plan of what depends on facts.
     lookups.add(&whole.lookups);
     for warning in loaded.warnings(&whole, &lookups) {
-        sink.event(&Event::Warning { host: String::new(), message: warning.to_string() });
+        sink.event(&Event::Warning { host: String::new(), message: warning.in_a_line() });
     }
     if phase.want != Want::Running {
         dependents::ordered(

@@ -29,7 +29,7 @@ impl Validate {
             if at.global.json() {
                 at.screen.json(finding(warning, "warning"));
             } else {
-                at.warn(&warning.to_string());
+                at.warn(&warning.in_a_line());
             }
         }
         if let Some(problem) = found.problem {
