@@ -6,7 +6,8 @@ use super::{Seal, VaultKeys, is_sealed, late_header, not_first};
 use crate::error::{InputError, Place};
 use crate::source::{Data, Document, Node};
 
-/// The document of a file's text, decrypted; it may have keys twice. What was encrypted is not shown by errors, and hidden like a password.
+/// The document of a file's text, decrypted; it may have keys twice. What was encrypted is not shown by errors, and hidden
+/// like a password.
 ///
 /// # Errors
 /// What does not parse, and the first text that stays closed.
