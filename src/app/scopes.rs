@@ -11,7 +11,6 @@ use crate::template::Scopes;
 impl Loaded {
     /// Variables with what is known of the hosts. Of others nothing is made up: what needs it is an error.
     pub(super) fn scopes(&self, facts: &BTreeMap<String, Facts>) -> Scopes {
-        let json = |facts: &Facts| serde_json::to_value(facts).unwrap_or_default();
         let facts = self.site.hosts.keys().filter_map(|host| Some((host.clone(), json(facts.get(host)?))));
         plan::scopes(&self.roles, &self.site, facts.collect())
     }
@@ -25,14 +24,16 @@ impl Loaded {
     /// The same where hosts of which something is kept are as they were last seen.
     pub(super) fn remembered(&self, kept: &BTreeMap<String, Facts>, draft: bool) -> Scopes {
         // What names interfaces may itself look into other facts.
-        let bare =
-            draft.then(|| self.scopes(&self.site.hosts.keys().map(|host| (host.clone(), stand_in(host))).collect()));
+        let bare = draft.then(|| {
+            let facts = self.site.hosts.keys().map(|host| (host.clone(), json(&stand_in(host))));
+            self.site.scopes(facts.collect())
+        });
         let first = self.site.hosts.first().map_or("", |(host, _)| host);
         let mut names: Vec<String> = bare.iter().flat_map(|bare| bare.host(first).names()).collect();
         names.retain(|name| name.ends_with("_interface"));
-        let facts = self.site.hosts.keys().filter_map(|host| {
+        let facts = self.site.hosts.keys().map(|host| {
             if let Some(known) = kept.get(host) {
-                return Some((host.clone(), serde_json::to_value(known).ok()?));
+                return (host.clone(), json(known));
             }
             let mut facts = stand_in(host);
             if let Some(bare) = &bare {
@@ -40,12 +41,16 @@ impl Loaded {
                 let reached = self.site.hosts.get(host).map_or(host.as_str(), |spec| &spec.address);
                 interfaces(&mut facts, reached, names.iter().filter_map(|name| get(name)));
             }
-            let mut facts = serde_json::to_value(facts).ok()?;
+            let mut facts = json(&facts);
             facts[if draft { "draft" } else { "unasked" }] = true.into();
-            Some((host.clone(), facts))
+            (host.clone(), facts)
         });
         plan::scopes(&self.roles, &self.site, facts.collect())
     }
+}
+
+fn json(facts: &Facts) -> serde_json::Value {
+    serde_json::to_value(facts).unwrap_or_default()
 }
 
 /// Facts of an ordinary host, for one that was not asked or does not answer: enough to render what others need

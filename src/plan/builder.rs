@@ -1,8 +1,9 @@
 //! The graph of a plan while it grows: nodes, the eyes of each host, and the mistakes that were found.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use foldhash::{HashMap as FastMap, HashSet as FastSet};
 use indexmap::IndexSet;
 
 use super::overrides::Searched;
@@ -45,11 +46,11 @@ pub(super) struct Builder<'a> {
     pub(super) errors: Vec<InputError>,
     pub(super) unmet_needs: UnmetNeeds<'a>,
     pub(super) nodes: Vec<Node>,
-    ids: BTreeMap<String, usize>,
+    ids: FastMap<String, usize>,
     /// The milestone that says a role is ready.
     pub(super) ready: BTreeMap<String, usize>,
-    scopes: BTreeMap<String, Scope>,
-    contents: HashSet<Arc<[u8]>>,
+    scopes: FastMap<String, Scope>,
+    contents: FastSet<Arc<[u8]>>,
     /// Services that are on some host.
     pub(super) set_up: BTreeSet<String>,
     /// The service that sends to all that have a `proxy`, and its role.
@@ -65,10 +66,10 @@ impl<'a> Builder<'a> {
             errors: Vec::new(),
             unmet_needs: UnmetNeeds::new(),
             nodes: Vec::new(),
-            ids: BTreeMap::new(),
+            ids: FastMap::default(),
             ready: BTreeMap::new(),
-            scopes: BTreeMap::new(),
-            contents: HashSet::new(),
+            scopes: FastMap::default(),
+            contents: FastSet::default(),
             set_up: BTreeSet::new(),
             balancer: None,
         };

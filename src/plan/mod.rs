@@ -300,12 +300,15 @@ fn ordered(nodes: Vec<Node>) -> Result<Vec<Node>> {
             (0..count).filter(|index| waits[*index] > 0).map(|index| nodes[index].id.as_str()).take(6).collect();
         return Err(Error::input(format!("operations wait for each other: {}", stuck.join(" -> "))).of(Kind::Cycle));
     }
-    let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+    let mut place = vec![0; count];
+    for (new, old) in order.iter().enumerate() {
+        place[*old] = new;
+    }
     let mut slots: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
     let mut nodes = Vec::with_capacity(count);
     for mut node in order.into_iter().filter_map(|old| slots[old].take()) {
         for other in &mut node.after {
-            *other = place[other];
+            *other = place[*other];
         }
         nodes.push(node);
     }

@@ -1,5 +1,6 @@
 //! Numbers that stay with hosts: who has which, and which one a new host gets.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
@@ -29,18 +30,20 @@ pub fn scopes(roles: &Roles, site: &Site, mut facts: IndexMap<String, Json>) -> 
 /// Numbers by host and variable: those that the operator wrote, those that hosts keep, and for a host without one the lowest
 /// that nobody has. While a host of the group is not known, nobody gets a new one: it may be that host's.
 fn given(roles: &Roles, site: &Site, facts: &IndexMap<String, Json>) -> BTreeMap<String, BTreeMap<String, u32>> {
-    let scopes = site.scopes(facts.clone());
+    // On many hosts they take long.
+    let scopes = LazyCell::new(|| site.scopes(facts.clone()));
     let mut given: BTreeMap<String, BTreeMap<String, u32>> = BTreeMap::new();
     for (name, number) in roles.0.values().flat_map(|role| &role.numbers) {
         let mut without = Vec::new();
         let mut taken = BTreeSet::new();
         let mut all_known = true;
+        let by_operator = site.sets(name);
         for host in site.group(&number.group) {
             let known = facts.get(host);
             all_known &= known.is_some();
             let kept =
                 known.and_then(|facts| facts["numbers"][name].as_u64()).and_then(|kept| u32::try_from(kept).ok());
-            match written(&scopes, host, name).or(kept) {
+            match by_operator.then(|| written(&scopes, host, name)).flatten().or(kept) {
                 Some(number) => {
                     taken.insert(number);
                     given.entry(host.to_owned()).or_default().insert(name.clone(), number);

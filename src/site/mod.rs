@@ -322,6 +322,12 @@ impl Site {
         pattern::select(&self.groups, limit).map_err(Error::Input)
     }
 
+    /// Something beside the roles sets this variable.
+    pub fn sets(&self, name: &str) -> bool {
+        let Layers { roles: _, globals, hosts, top } = &self.layers;
+        globals.iter().chain(hosts.values().flatten()).chain(top).any(|layer| layer.vars.contains_key(name))
+    }
+
     /// The scopes of all hosts; facts by host, as JSON of `host::Facts`.
     pub fn scopes(&self, mut facts: IndexMap<String, serde_json::Value>) -> Scopes {
         let host = |(name, layers): (&String, &Vec<Arc<Layer>>)| {
