@@ -87,7 +87,7 @@ impl<'a> Builder<'a> {
     }
 
     fn role(&mut self, role: &'a Role, enabled: &[&'a Role]) {
-        let needs = self.ready_of(role.needs.iter().map(String::as_str));
+        let needs = self.ready_of(role.before().map(String::as_str));
         let begin = self.milestone(&role.name, "begin", needs);
         let numbers = self.numbers(role);
         let mut files = Vec::new();

@@ -92,7 +92,7 @@ impl Roles {
                 path.push(name);
                 let mut error = InputError::new(format!("roles need each other: {}", path[start..].join(" -> ")))
                     .of(Kind::Cycle)
-                    .hint("take one of them out of a `needs`");
+                    .hint("take one of them out of a `needs` or an `after`");
                 error.place = place;
                 return Err(error.into());
             }
@@ -101,7 +101,7 @@ impl Roles {
                 return Ok(());
             }
             path.push(name);
-            for need in &role.needs {
+            for need in role.before() {
                 visit(need, roles, path, done)?;
             }
             path.pop();
@@ -156,8 +156,9 @@ fn parsed(sources: BTreeMap<String, Files>) -> (Roles, Vec<InputError>) {
     }
     leave_out(&mut roles);
     for role in roles.values() {
-        for need in role.needs.iter().filter(|need| !names.contains(need)) {
-            let mut error = InputError::new(format!("role `{}` needs `{need}`, which is no role", role.name));
+        for need in role.before().filter(|need| !names.contains(need)) {
+            let word = if role.needs.contains(need) { "needs" } else { "comes after" };
+            let mut error = InputError::new(format!("role `{}` {word} `{need}`, which is no role", role.name));
             error.hint = nearest(need, names.iter().map(String::as_str)).map(|n| format!("did you mean `{n}`?"));
             errors.push(error.of(Kind::UnknownName).at(role.needs_place(need)));
         }

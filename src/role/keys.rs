@@ -17,6 +17,7 @@ pub(super) const TOP: Keys = Keys {
         ("about", Shape::Text),
         ("enabled", Shape::Flag),
         ("needs", Shape::List(&Shape::Text)),
+        ("after", Shape::List(&Shape::Text)),
         ("fixed", Shape::List(&Shape::Text)),
         ("elsewhere", Shape::Text),
         ("vars", Shape::Named(&Shape::Any)),

@@ -45,6 +45,8 @@ pub struct Role {
     pub enabled: Option<Node>,
     /// Roles that must be ready before this one's steps and containers.
     pub needs: Vec<String>,
+    /// Roles that must be ready before them, too, where they are enabled.
+    pub after: Vec<String>,
     /// Secrets that a deployment cannot change, beside those of which steps and files say so.
     pub fixed: Vec<String>,
     /// The variable that says where its like is when it is switched off: where an operator sets it, nobody needs this role.
@@ -104,16 +106,21 @@ impl Role {
         of_services.chain(self.host.iter_mut().flat_map(|item| &mut item.files))
     }
 
-    /// Where the role says that it needs another one.
+    /// Roles before this one, of those that are enabled.
+    pub fn before(&self) -> impl Iterator<Item = &String> {
+        self.needs.iter().chain(&self.after)
+    }
+
+    /// Where the role says that another one is before it.
     pub fn needs_place(&self, need: &str) -> Place {
-        let needs = match &self.document.root.data {
-            Data::Map(map) => map.get("needs"),
+        let named = |key: &str| match &self.document.root.data {
+            Data::Map(map) => match &map.get(key)?.value.data {
+                Data::Seq(items) => items.iter().find(|item| item.as_str() == Some(need)),
+                _ => None,
+            },
             _ => None,
         };
-        let node = match needs.map(|entry| &entry.value.data) {
-            Some(Data::Seq(items)) => items.iter().find(|item| item.as_str() == Some(need)),
-            _ => None,
-        };
+        let node = named("needs").or_else(|| named("after"));
         self.document.place(node.unwrap_or(&self.document.root))
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     let mut top = Fields::of(&document, &document.root);
     let about = top.text("about").unwrap_or_default();
     let enabled = top.take("enabled").cloned();
-    let needs = top.texts("needs");
+    let [needs, after] = ["needs", "after"].map(|key| top.texts(key));
     let fixed = top.texts("fixed");
     let elsewhere = top.text("elsewhere");
     let vars = top.map("vars");
@@ -75,6 +75,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
         document: document.clone(),
         enabled,
         needs,
+        after,
         fixed,
         elsewhere,
         values,

@@ -55,7 +55,18 @@ const KINDS: &[(Kind, &[&str])] = &[
     (Kind::Hexadecimal, &["designate_rndc_key", "osprofiler_secret"]),
     (Kind::Fernet, &["barbican_crypto_key"]),
     (Kind::BcryptSalt, &["prometheus_bcrypt_salt"]),
-    (Kind::Cephx, &["ceph_mon_key", "ceph_admin_key", "ceph_bootstrap_mgr_key", "ceph_bootstrap_osd_key"]),
+    (
+        Kind::Cephx,
+        &[
+            "ceph_mon_key",
+            "ceph_admin_key",
+            "ceph_bootstrap_mgr_key",
+            "ceph_bootstrap_osd_key",
+            "ceph_glance_key",
+            "ceph_cinder_key",
+            "ceph_cinder_backup_key",
+        ],
+    ),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +109,7 @@ pub(super) fn layer(path: &Path, keys: &VaultKeys) -> Result<Layer, InputError> 
 }
 
 /// Secrets that Kolla-Ansible's file lacks, which is known by others.
-const OWN: [&str; 7] = [
+const OWN: [&str; 10] = [
     "keystone_fernet_secret",
     "zookeeper_super_password",
     "ceph_cluster_fsid",
@@ -106,6 +117,9 @@ const OWN: [&str; 7] = [
     "ceph_admin_key",
     "ceph_bootstrap_mgr_key",
     "ceph_bootstrap_osd_key",
+    "ceph_glance_key",
+    "ceph_cinder_key",
+    "ceph_cinder_backup_key",
 ];
 const OF_KOLLA: [&str; 2] = ["database_password", "keystone_admin_password"];
 
