@@ -425,11 +425,10 @@ fn files_that_only_kolla_ansible_reads_are_told_with_the_reason() {
         ("fluentd/output/own.conf", "Fluentd is not supported"),
         ("kolla-toolbox/erl_inetrc", "there is no container `kolla_toolbox`"),
         ("nova/nova-libvirt/cacert.pem", "libvirt opens no port here, so it needs no keys"),
-        ("nova/ceph.client.nova.keyring", "this service does not store in Ceph"),
         ("neutron/fwaas_driver.ini", "this agent or extension of Neutron is not supported"),
         ("vmware_ca", "VMware is not supported"),
-        ("cinder.conf", "there is no role `cinder`"),
-        ("cinder/cinder-volume.conf", "there is no role `cinder`"),
+        ("manila.conf", "there is no role `manila`"),
+        ("manila/manila-share.conf", "there is no role `manila`"),
     ] {
         folder.write(&format!("config/{path}"), "");
         assert_eq!(unread(&folder), [format!("nothing reads config/{path}: {why}")]);
