@@ -59,12 +59,11 @@ impl Agreement {
 mod tests {
     use super::*;
     use crate::host::ReadOnly;
+    use crate::plan::Place;
 
     fn odd(answers: &[&str], goal: Option<u64>) -> Vec<String> {
         let ask = Asked::Exec {
-            host: String::new(),
-            container: String::new(),
-            program: ReadOnly::default(),
+            place: Place { host: String::new(), container: String::new(), program: ReadOnly::default() },
             expect: None,
             same: Some("^cluster (\\S+),".into()),
             reaches: Some("position ([0-9]+)$".into()),

@@ -93,10 +93,12 @@ pub(super) fn ordered(
     }
     let errors: Vec<InputError> =
         harmed(&enabled, &running, selection).into_iter().map(|harmed| refused(harmed, want)).collect();
-    if errors.is_empty() {
-        return Ok(());
-    }
-    if !check {
+    tell(errors, check, sink)
+}
+
+/// Refuses a run; who only looks is told.
+pub(super) fn tell(errors: Vec<InputError>, check: bool, sink: &dyn Sink) -> Result<()> {
+    if !check && !errors.is_empty() {
         return Err(Error::Input(errors));
     }
     for error in errors {

@@ -9,7 +9,7 @@ use super::App;
 use super::unasked::not_known;
 use crate::error::{Error, InputError, Kind, Result, nearest};
 use crate::host::Facts;
-use crate::plan::{Call, Input, Lookups, NAMED, Overrides, Plan, Selection, UnusedVariables};
+use crate::plan::{Call, Input, Lookups, NAMED, Overrides, Place, Plan, Selection, UnusedVariables};
 use crate::role::{Role, Roles};
 use crate::shell::Mask;
 use crate::site::{Site, SiteOptions};
@@ -180,6 +180,17 @@ impl Loaded {
     ) -> Result<Plan> {
         let Self { site, roles, overrides, .. } = self;
         self.allowed(Plan::action(&Input { site, roles, scopes, facts, overrides, hosts }, call))
+    }
+
+    /// Where it is asked who uses what a run takes away.
+    pub(super) fn users(
+        &self,
+        selection: &Selection,
+        (facts, scopes): (&BTreeMap<String, Facts>, &Scopes),
+        hosts: &IndexSet<String>,
+    ) -> Result<Vec<(String, Vec<Place>)>> {
+        let Self { site, roles, overrides, .. } = self;
+        Plan::users(&Input { site, roles, scopes, facts, overrides, hosts }, selection)
     }
 
     /// A plan of a site that asks for nothing else than what is in it.

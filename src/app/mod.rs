@@ -22,6 +22,7 @@
 
 pub mod actions;
 mod agreement;
+mod ask;
 pub mod build;
 pub mod config;
 mod connect;
@@ -48,6 +49,7 @@ mod scopes;
 pub mod status;
 mod strays;
 mod unasked;
+mod users;
 pub mod validate;
 pub mod vars;
 pub mod vault;

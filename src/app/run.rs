@@ -9,7 +9,7 @@ use super::connect::{connect_options, context, lease_wish, shared};
 use super::dependents::{self, Dependents};
 use super::facts::KeptFacts;
 use super::fixed::{note_secrets, refuse_changed};
-use super::{App, Listeners, Loaded, post_deploy, saved, strays};
+use super::{App, Listeners, Loaded, post_deploy, saved, strays, users};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::host::Observer;
 use crate::op::{self, Op, Progress, ProgressSink, Want};
@@ -135,6 +135,10 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
             (phase.want, check),
             &**sink,
         )?;
+        if request.dependents != Dependents::Abort {
+            let asked = loaded.users(&selection, (&facts, &scopes), &hosts)?;
+            users::refuse(asked, &connected, (phase.want, check), &**sink).await?;
+        }
     }
     let warnings = sink.clone();
     shared.sink = ProgressSink::new(move |progress| {

@@ -14,15 +14,15 @@ use tokio::sync::OnceCell;
 use super::agreement::Agreement;
 use super::connect::{connect_options, context, shared};
 use super::facts::KeptFacts;
-use super::{App, Loaded};
+use super::{App, Loaded, ask};
 use crate::cloud::access::HOLDERS;
 use crate::error::{Error, Result, by_cause};
-use crate::host::{Interface, Observer, ReadOnly, Remote};
+use crate::host::{Interface, Observer, Remote};
 use crate::op::api::Agent;
 use crate::op::container::Container;
 use crate::op::{Diff, Op, Operation as _, Peer, Progress, ProgressSink, View};
 use crate::plan::phase::named;
-use crate::plan::{Asked, Plan, Question, Selection};
+use crate::plan::{Asked, Place, Plan, Question, Selection};
 use crate::run::RunContext;
 use crate::run::connect::connect;
 use crate::run::event::{Event, Quiet, Sink};
@@ -69,6 +69,17 @@ pub struct PartRow {
     pub well: bool,
 }
 
+/// What a role tells in rows.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RoleTable {
+    /// The role.
+    pub role: String,
+    /// What it is about, as `disks`.
+    pub about: String,
+    /// Values by columns, in the order in which the role gives them.
+    pub rows: Vec<IndexMap<String, serde_json::Value>>,
+}
+
 /// A cloud as it is.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Status {
@@ -76,6 +87,8 @@ pub struct Status {
     pub services: Vec<StatusRow>,
     /// What the cloud says of its parts.
     pub parts: Vec<PartRow>,
+    /// What roles tell that are asked for by name.
+    pub tables: Vec<RoleTable>,
 }
 
 /// The services that hosts have or should have, and what the cloud says of its parts. Warnings go to `sink`.
@@ -100,7 +113,7 @@ pub async fn status(app: &App, sink: Arc<dyn Sink>) -> Result<Status> {
         }
     }
     let (Some(first), Some(phase)) = (connected.machines.keys().next().cloned(), named("deploy")) else {
-        return Ok(Status { services, parts: Vec::new() });
+        return Ok(Status { services, ..Status::default() });
     };
     let facts = KeptFacts::of(app).with(&connected.looks);
     let scopes = loaded.scopes(&facts);
@@ -115,14 +128,28 @@ pub async fn status(app: &App, sink: Arc<dyn Sink>) -> Result<Status> {
     });
     let context = context(connected, shared);
     let wanted = |role: &String| (tags.tags.is_empty() || tags.tags.contains(role)) && !tags.skip_tags.contains(role);
-    let questions: Vec<&Question> = whole.questions.iter().filter(|question| wanted(&question.role)).collect();
+    let questions = whole.questions.iter().filter(|question| wanted(&question.role));
+    let (tables, questions): (Vec<&Question>, Vec<&Question>) =
+        questions.partition(|question| matches!(question.ask, Asked::Table(_)));
+    let tables = tables.into_iter().filter(|question| tags.tags.contains(&question.role));
     let plan = whole.select(phase, &Selection { hosts: Some(limit.clone()), ..tags.clone() });
     let holders = loaded.site.group(HOLDERS);
     let near = holders.into_iter().find(|host| hosts.contains(*host)).unwrap_or(&first);
-    let (rows, parts) = tokio::join!(containers(&plan, &context), answers(&questions, near, &limit, &context));
+    let (rows, mut parts, tables) = tokio::join!(
+        containers(&plan, &context),
+        answers(&questions, near, &limit, &context),
+        join_all(tables.map(|question| table(question, &context))),
+    );
     services.extend(rows);
+    let mut told = Vec::new();
+    for table in tables {
+        match table {
+            Ok(table) => told.push(table),
+            Err(failed) => parts.push(failed),
+        }
+    }
     services.sort_by(|a, b| (&a.role, &a.service, &a.host).cmp(&(&b.role, &b.service, &b.host)));
-    Ok(Status { services, parts })
+    Ok(Status { services, parts, tables: told })
 }
 
 async fn containers(plan: &Plan, context: &RunContext) -> Vec<StatusRow> {
@@ -167,13 +194,14 @@ async fn answers(questions: &[&Question], near: &str, limit: &IndexSet<String>, 
         let session = &session;
         async move {
             match &question.ask {
-                Asked::Exec { host, container, program, expect, .. } => match context.peers.get(host) {
-                    Some(peer) if limit.contains(host) => {
-                        let (answer, well) = said(&peer.host, container, program, expect.as_deref()).await;
-                        vec![row(question, host, answer, well)]
+                Asked::Exec { place, expect, .. } => match context.peers.get(&place.host) {
+                    Some(peer) if limit.contains(&place.host) => {
+                        let (answer, well) = said(&peer.host, place, expect.as_deref()).await;
+                        vec![row(question, &place.host, answer, well)]
                     }
                     _ => Vec::new(),
                 },
+                Asked::Table(_) => Vec::new(),
                 Asked::Address(address) => vec![held(question, address, context)],
                 Asked::Api(identity, listing) => {
                     let Some(machine) = context.machines.get(near) else { return Vec::new() };
@@ -227,9 +255,9 @@ async fn compare(questions: &[&Question], rows: &mut [Vec<PartRow>], context: &R
             }
             tokio::time::sleep(LAGS).await;
             let again = group.iter().map(|index| async move {
-                let Asked::Exec { host, container, program, expect, .. } = &questions[*index].ask else { return None };
-                let (answer, well) = said(&context.peers.get(host)?.host, container, program, expect.as_deref()).await;
-                well.then(|| row(questions[*index], host, answer, well))
+                let Asked::Exec { place, expect, .. } = &questions[*index].ask else { return None };
+                let (answer, well) = said(&context.peers.get(&place.host)?.host, place, expect.as_deref()).await;
+                well.then(|| row(questions[*index], &place.host, answer, well))
             });
             for (index, row) in group.iter().zip(join_all(again).await) {
                 rows[*index][0] = row.unwrap_or_else(|| rows[*index][0].clone());
@@ -254,8 +282,8 @@ fn listed(question: &Question, agent: &Agent) -> PartRow {
 }
 
 /// What a program in a container says, and whether that is well.
-async fn said(host: &Observer, container: &str, program: &ReadOnly, expect: Option<&str>) -> (String, bool) {
-    match host.probe(container, program).await {
+async fn said(host: &Observer, place: &Place, expect: Option<&str>) -> (String, bool) {
+    match host.probe(&place.container, &place.program).await {
         Err(error) => (error.to_string(), false),
         Ok(output) => {
             let text = if output.code == 0 { output.text() } else { format!("{}{}", output.text(), output.stderr) };
@@ -263,6 +291,21 @@ async fn said(host: &Observer, container: &str, program: &ReadOnly, expect: Opti
             let right = expect.is_none_or(|expect| Regex::new(expect).is_ok_and(|expect| expect.is_match(&text)));
             (text, output.code == 0 && right)
         }
+    }
+}
+
+/// The rows that a role tells; a part that is not well where it does not.
+async fn table(question: &Question, context: &RunContext) -> std::result::Result<RoleTable, PartRow> {
+    let Asked::Table(places) = &question.ask else { return Err(PartRow::default()) };
+    let hosts = places.iter().filter_map(|place| Some((place, context.peers.get(&place.host)?.host.clone())));
+    let text = ask::first(hosts).await;
+    let rows = text.and_then(|text: String| {
+        let bad = |error: serde_json::Error| Error::operation("no list of rows in JSON").because(error.to_string());
+        serde_json::from_str(&text).map_err(bad)
+    });
+    match rows {
+        Ok(rows) => Ok(RoleTable { role: question.role.clone(), about: question.about.clone(), rows }),
+        Err(error) => Err(row(question, "", error.to_string(), false)),
     }
 }
 

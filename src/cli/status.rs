@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use clap::Args;
 use indexmap::{IndexMap, IndexSet};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::reporting::Warnings;
 use super::{Exit, Invocation};
-use crate::app::status::{self, PartRow, StatusRow};
+use crate::app::status::{self, PartRow, RoleTable, StatusRow};
 use crate::error::{Result, numbered};
 use crate::report::Table;
 
@@ -65,6 +65,7 @@ fn text(status: &status::Status, long: bool) -> String {
     if !status.parts.is_empty() {
         tables.push(parts(&status.parts));
     }
+    tables.extend(status.tables.iter().map(of_role));
     let mut odd = Table::new(["host", "service", "state", "about"]);
     for row in rows.iter().filter(|row| row.state != FINE || !row.differs.is_empty()) {
         let about = match row.differs.join(", ") {
@@ -136,6 +137,26 @@ fn parts(parts: &[PartRow]) -> String {
     table.render()
 }
 
+/// What a role tells in rows: the columns are those of the first one.
+fn of_role(told: &RoleTable) -> String {
+    let title = format!("{} {}:", told.role, told.about);
+    let Some(first) = told.rows.first() else { return format!("{title} none\n") };
+    let mut table = Table::new(first.keys().cloned());
+    for row in &told.rows {
+        table.row(first.keys().map(|column| row.get(column).map_or_else(String::new, cell)));
+    }
+    format!("{title}\n{}", table.render())
+}
+
+fn cell(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +183,7 @@ mod tests {
         services[0].differs = vec!["configuration".into()];
         let parts = vec![part("c1", "2 members", true), part("c3", "2 members", true), part("c2", "no answer", false)];
         assert_eq!(
-            text(&status::Status { services, parts }, false),
+            text(&status::Status { services, parts, ..Default::default() }, false),
             "\
 ROLE    SERVICE     C1       C2
 glance  glance-api  running  stopped
@@ -185,7 +206,7 @@ c2    cluster     not well  no answer
     fn a_line_for_each_has_age_and_image() {
         let services = vec![row("c1", FINE, "Up 2 hours (healthy)")];
         assert_eq!(
-            text(&status::Status { services, parts: Vec::new() }, true),
+            text(&status::Status { services, ..Default::default() }, true),
             "\
 ROLE    SERVICE     HOST  STATE    ABOUT                 IMAGE
 glance  glance-api  c1    running  Up 2 hours (healthy)  registry:4000/glance-api:1
@@ -196,10 +217,21 @@ glance  glance-api  c1    running  Up 2 hours (healthy)  registry:4000/glance-ap
     }
 
     #[test]
+    fn what_a_role_tells_in_rows_has_its_columns() {
+        let rows = [("osd.0", json!(12)), ("osd.10", Value::Null)];
+        let row = |(name, placement_groups): (&str, Value)| {
+            IndexMap::from([("osd".to_owned(), json!(name)), ("pgs".to_owned(), placement_groups)])
+        };
+        let told = RoleTable { role: "ceph".into(), about: "disks".into(), rows: rows.map(row).into() };
+        assert_eq!(of_role(&told), "ceph disks:\nOSD     PGS\nosd.0   12\nosd.10\n");
+        assert_eq!(of_role(&RoleTable { rows: Vec::new(), ..told }), "ceph disks: none\n");
+    }
+
+    #[test]
     fn many_hosts_are_counted() {
         let mut services: Vec<StatusRow> = (0..20).map(|n| row(&format!("c{n}"), FINE, "")).collect();
         services[7].state = "missing".into();
-        let text = text(&status::Status { services, parts: Vec::new() }, false);
+        let text = text(&status::Status { services, ..Default::default() }, false);
         assert!(text.contains("glance  glance-api  missing 1, running 19\n"), "{text}");
     }
 }

@@ -27,9 +27,9 @@ pub struct Action {
 }
 
 impl Action {
-    async fn holds(&self, probe: Option<&Probe>, host: &Remote, what: &str) -> Result<()> {
+    async fn holds(&self, probe: Option<&Probe>, host: &Remote, progress: &ProgressSink, what: &str) -> Result<()> {
         let Some(probe) = probe else { return Ok(()) };
-        let why = match probe.until_right(host, &self.container).await? {
+        let why = match probe.until_right_telling(host, &self.container, progress).await? {
             Answer::Right => return Ok(()),
             Answer::NotYet(why) | Answer::Ended { why, .. } => why,
         };
@@ -52,8 +52,8 @@ impl Operation for Action {
         Err(error.with_hint("start it with `kolla deploy`"))
     }
 
-    async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, _progress: &ProgressSink) -> Result<()> {
-        self.holds(self.guard.as_ref(), host, "cannot be done now").await?;
+    async fn apply(&self, _diff: &Diff, _at: &View, host: &Remote, progress: &ProgressSink) -> Result<()> {
+        self.holds(self.guard.as_ref(), host, progress, "cannot be done now").await?;
         let output = host.act().exec_within(&self.container, "", &self.command, &[], limit::STEP).await?;
         if output.code != 0 {
             let text = format!("{}{}", output.text(), output.stderr);
@@ -61,6 +61,6 @@ impl Operation for Action {
             let error = Error::operation(format!("`{}` in container {} failed", join(&self.command), self.container));
             return Err(error.because(format!("exit code {}", output.code)).because(end));
         }
-        self.holds(self.done.as_ref(), host, "was done, and did not bring what it should").await
+        self.holds(self.done.as_ref(), host, progress, "was done, and did not bring what it should").await
     }
 }

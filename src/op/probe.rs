@@ -219,6 +219,20 @@ impl Probe {
     /// # Errors
     /// When the host itself does not answer. A wrong answer is no error here: the last one is returned.
     pub async fn until_right(&self, host: &Observer, container: &str) -> Result<Answer> {
+        self.until_right_telling(host, container, &ProgressSink::nobody()).await
+    }
+
+    /// The same, and tells what it waits for.
+    ///
+    /// # Errors
+    /// When the host itself does not answer.
+    pub async fn until_right_telling(
+        &self,
+        host: &Observer,
+        container: &str,
+        progress: &ProgressSink,
+    ) -> Result<Answer> {
+        let mut told = String::new();
         let begin = tokio::time::Instant::now();
         let end = begin + Duration::from_secs(self.within);
         let (mut up_since, mut first_end, mut state_asked) = (begin, None, None);
@@ -251,6 +265,12 @@ impl Probe {
             };
             if settled {
                 return Ok(answer);
+            }
+            if let Answer::NotYet(why) = answer
+                && why != told
+            {
+                progress.waiting(&why);
+                told = why;
             }
             tokio::time::sleep(pause).await;
         }

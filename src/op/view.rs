@@ -315,6 +315,8 @@ impl View {
 pub enum Progress {
     /// So much of so much is done.
     Done(u64, u64),
+    /// What it waits for.
+    Waiting(String),
     /// Something that the operator should know.
     Warning(String),
 }
@@ -337,6 +339,11 @@ impl ProgressSink {
     /// So much of so much.
     pub fn progress(&self, done: u64, total: u64) {
         (self.0)(Progress::Done(done, total));
+    }
+
+    /// It waits for this.
+    pub fn waiting(&self, why: impl Into<String>) {
+        (self.0)(Progress::Waiting(why.into()));
     }
 
     /// The operator should know this.

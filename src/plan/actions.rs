@@ -152,14 +152,11 @@ pub(super) fn plan(input: &Input<'_>, call: &Call) -> Result<Plan> {
 fn operation(action: &Action, command: &Node, call: &Call, instance: &Instance<'_>, values: &mut Values<'_>) -> Op {
     let arguments: BTreeMap<&str, &str> = call.arguments.iter().map(|(name, value)| (&**name, &**value)).collect();
     let arguments = Value::from(minijinja::value::Serde(arguments));
-    let scope = values.scope.with(vec![("arguments".to_owned(), arguments)]);
-    let used_by = values.used_by.clone();
-    let mut values = Values { scope: &scope, document: values.document, used_by, errors: &mut *values.errors };
-    Op {
+    values.with(vec![("arguments".to_owned(), arguments)], |values| Op {
         name: call.action.clone(),
         container: instance.container.clone(),
         command: values.words(command),
-        guard: action.guard.as_ref().map(|node| Probe::resolve(Some(node), &mut values)),
-        done: action.done.as_ref().map(|node| Probe::resolve(Some(node), &mut values)),
-    }
+        guard: action.guard.as_ref().map(|node| Probe::resolve(Some(node), values)),
+        done: action.done.as_ref().map(|node| Probe::resolve(Some(node), values)),
+    })
 }

@@ -1,10 +1,13 @@
 //! What a service is on one host: one container, or one for each element of its `each`.
 
+use super::place::Place;
 use crate::error::{InputError, Kind};
+use crate::host::ReadOnly;
 use crate::op::names;
 use crate::role::Service;
+use crate::source::Node;
 use crate::template::values::text_of;
-use crate::template::{Scope, Value, Values};
+use crate::template::{Value, Values};
 
 /// One container of a service on a host.
 pub(super) struct Instance<'a> {
@@ -67,9 +70,17 @@ impl<'a> Instance<'a> {
     /// Runs `read` with the eyes of this one, which see its `item`.
     pub(super) fn with<T>(&self, values: &mut Values<'_>, read: impl FnOnce(&mut Values<'_>) -> T) -> T {
         let Some(item) = &self.item else { return read(values) };
-        let scope: Scope = values.scope.with(vec![("item".to_owned(), item.clone())]);
         let used_by = format!("{} ({})", values.used_by, self.name);
-        read(&mut Values { scope: &scope, document: values.document, used_by, errors: &mut *values.errors })
+        values.with(vec![("item".to_owned(), item.clone())], |values| {
+            values.used_by = used_by;
+            read(values)
+        })
+    }
+
+    /// A program in this one, as its host sees it.
+    pub(super) fn place(&self, host: &str, command: &Node, values: &mut Values<'_>) -> Place {
+        let program = ReadOnly::declared(values.words(command));
+        Place { host: host.to_owned(), container: self.container.clone(), program }
     }
 }
 

@@ -17,6 +17,7 @@ mod instance;
 mod numbers;
 mod overrides;
 pub mod phase;
+mod place;
 mod questions;
 mod read_otherwise;
 pub mod reads;
@@ -29,6 +30,7 @@ mod steps;
 mod unmet_needs;
 mod unread;
 mod unused_variables;
+mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +44,7 @@ pub use fixed::Fixed;
 pub use numbers::scopes;
 pub use overrides::{Lookups, OperatorFile, Overrides};
 pub use phase::Phase;
+pub use place::Place;
 pub use questions::{Asked, Question};
 pub use saved::{Saved, Seen};
 pub use unread::NAMED;
@@ -123,6 +126,14 @@ impl Plan {
     /// Every mistake in roles, variables and templates that shows for any host, together.
     pub fn whole(input: &Input<'_>) -> Result<Self> {
         build::whole(input)
+    }
+
+    /// Where it is asked who uses services before these are taken away, by roles.
+    ///
+    /// # Errors
+    /// As those of a whole plan.
+    pub fn users(input: &Input<'_>, selection: &Selection) -> Result<Vec<(String, Vec<Place>)>> {
+        users::places(input, selection)
     }
 
     /// The plan of an action.

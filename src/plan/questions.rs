@@ -2,11 +2,13 @@
 
 use super::builder::Builder;
 use super::instance::Instance;
+use super::place::Place;
 use super::steps::{no_service, offered_by};
-use crate::host::ReadOnly;
 use crate::op::api::{Identity, Listing};
 use crate::op::catalog;
-use crate::role::{Role, Service, StatusItem, StatusKind};
+use crate::role::{Program, Role, Service, StatusItem, StatusKind};
+use crate::source::Node;
+use crate::template::Value;
 
 /// A question, and what makes its answer a good one.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,12 +26,8 @@ pub struct Question {
 pub enum Asked {
     /// A program in a container.
     Exec {
-        /// The host.
-        host: String,
-        /// The container.
-        container: String,
-        /// The program.
-        program: ReadOnly,
+        /// Which.
+        place: Place,
         /// What the answer matches where all is well; anything where it is absent.
         expect: Option<String>,
         /// What must be the same in the answers of all hosts.
@@ -37,6 +35,8 @@ pub enum Asked {
         /// The number in it that all hosts must reach.
         reaches: Option<String>,
     },
+    /// Rows of a table: the same wherever it is asked.
+    Table(Vec<Place>),
     /// An address that exactly one host holds.
     Address(String),
     /// What an API lists.
@@ -58,6 +58,13 @@ impl<'a> Builder<'a> {
             let hosts = self.hosts_of(&service.group);
             return hosts.iter().flat_map(|host| self.of_containers(role, item, service, host)).collect();
         }
+        if let StatusKind::Table(program) = &item.kind {
+            let places = self.places_of(role, program, item.when.as_ref(), &[]);
+            let host = places.first().map(|place| place.host.clone());
+            let about = host.map(|host| self.about(role, item, &host));
+            let of = |about| Question { role: role.name.clone(), about, ask: Asked::Table(places) };
+            return about.map(of).into_iter().collect();
+        }
         let host = self.input.hosts.first().cloned();
         host.and_then(|host| self.question_on(role, enabled, item, &host)).into_iter().collect()
     }
@@ -77,9 +84,7 @@ impl<'a> Builder<'a> {
             for instance in Instance::all(service, values) {
                 questions.extend(instance.with(values, |values| {
                     let ask = Asked::Exec {
-                        host: host.to_owned(),
-                        container: instance.container.clone(),
-                        program: ReadOnly::declared(values.words(command)),
+                        place: instance.place(host, command, values),
                         expect: expect.as_ref().and_then(|node| values.pattern(node)),
                         same: same.as_ref().and_then(|node| values.pattern(node)),
                         reaches: reaches.as_ref().and_then(|node| values.pattern(node)),
@@ -101,7 +106,7 @@ impl<'a> Builder<'a> {
     ) -> Option<Question> {
         let used_by = format!("status of role {} on {host}", role.name);
         let ask = match &item.kind {
-            StatusKind::Exec { .. } => return None,
+            StatusKind::Exec { .. } | StatusKind::Table(_) => return None,
             StatusKind::Address(node) => self.values(role, host, used_by.clone(), |values| {
                 values.flag(item.when.as_ref(), true).then(|| Asked::Address(values.text(node)))
             })?,
@@ -120,7 +125,37 @@ impl<'a> Builder<'a> {
                 })?
             }
         };
-        let about = self.values(role, host, used_by, |values| values.text(&item.about));
-        Some(Question { role: role.name.clone(), about, ask })
+        Some(Question { role: role.name.clone(), about: self.about(role, item, host), ask })
+    }
+
+    fn about(&mut self, role: &'a Role, item: &'a StatusItem, host: &str) -> String {
+        let used_by = format!("status of role {} on {host}", role.name);
+        self.values(role, host, used_by, |values| values.text(&item.about))
+    }
+
+    /// Where a program may be run whose answer is the same everywhere; `with` are further variables of its command.
+    pub(super) fn places_of(
+        &mut self,
+        role: &'a Role,
+        program: &'a Program,
+        when: Option<&'a Node>,
+        with: &[(String, Value)],
+    ) -> Vec<Place> {
+        let Some(service) = role.services.get(&program.service) else {
+            self.errors.push(no_service(role, &program.node, &program.service));
+            return Vec::new();
+        };
+        let hosts = self.hosts_of(&service.group);
+        let on = |host: &String| {
+            let used_by = format!("role {} on {host}", role.name);
+            self.values(role, host, used_by, |values| {
+                values.with(with.to_vec(), |values| {
+                    let instance = Instance::all(service, values).into_iter().next()?;
+                    let wanted = values.flag(when, true);
+                    wanted.then(|| instance.with(values, |values| instance.place(host, &program.command, values)))
+                })
+            })
+        };
+        hosts.iter().filter_map(on).collect()
     }
 }

@@ -77,6 +77,12 @@ impl Bars {
         bar.set_position(done);
     }
 
+    pub(super) fn waiting(&mut self, node: &str, why: &str) {
+        let Some(running) = self.running.get(node) else { return };
+        let Some(bar) = &running.bar else { return };
+        bar.set_message(format!("{}: {}", running.text, clean(why)));
+    }
+
     pub(super) fn finish(&mut self, node: &str, failed: bool) {
         if let Some(Running { bar: Some(bar), .. }) = self.running.shift_remove(node) {
             bar.finish_and_clear();

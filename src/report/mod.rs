@@ -81,6 +81,10 @@ fn hide(mask: &Mask, event: &Event) -> Option<Event> {
             text(subject);
         }
         Event::Progress { node, .. } => id(node),
+        Event::Waiting { node, why } => {
+            id(node);
+            text(why);
+        }
         Event::Finished { node, subject, reason, details, .. } => {
             id(node);
             text(subject);

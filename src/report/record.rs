@@ -127,7 +127,7 @@ impl RunRecord {
 impl Sink for RunRecord {
     fn event(&self, event: &Event) {
         // Many, and of no interest afterwards.
-        if matches!(event, Event::Progress { .. }) {
+        if matches!(event, Event::Progress { .. } | Event::Waiting { .. }) {
             return;
         }
         let Ok(line) = serde_json::to_string(event) else { return };

@@ -181,6 +181,11 @@ impl Sink for Terminal {
                     bars.progress(node, *done, *total);
                 }
             }
+            Event::Waiting { node, why } => {
+                if let Some(bars) = &mut state.bars {
+                    bars.waiting(node, why);
+                }
+            }
             Event::Finished { node, host, role, subject, outcome, reason, details, took_ms, .. } => {
                 let shown = self.verbose || *outcome != Outcome::Same;
                 if shown {

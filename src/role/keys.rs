@@ -28,6 +28,7 @@ pub(super) const TOP: Keys = Keys {
         ("host", Shape::List(&Shape::Keys(&HOST_ITEM))),
         ("steps", Shape::List(&Shape::Keys(&STEP))),
         ("actions", Shape::Named(&Shape::Keys(&ACTION))),
+        ("in_use", Shape::Keys(&ANSWER)),
         ("checks", Shape::List(&Shape::Keys(&CHECK))),
         ("status", Shape::List(&Shape::Keys(&STATUS))),
     ],
@@ -213,6 +214,9 @@ pub(super) const HOST_ITEM: Keys = Keys {
     one_of: &words::HOST_KEYS,
 };
 
+/// A program of a service, whose answer is the same wherever it is run.
+const ANSWER: Keys = keys(&[("service", Shape::Name), ("command", Shape::Words)], &["service", "command"]);
+
 const STATUS: Keys = Keys {
     what: "a part of `status`",
     all: &[("about", Shape::Text), ("if", Shape::Flag)],
@@ -232,6 +236,7 @@ const STATUS: Keys = Keys {
                 &["service", "command"],
             )),
         ),
+        &("table", Shape::Keys(&ANSWER)),
         &("address", Shape::Text),
         &("api", Shape::Keys(&Listing::KEYS)),
     ],

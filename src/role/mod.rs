@@ -65,6 +65,8 @@ pub struct Role {
     pub steps: Vec<Step>,
     /// What its services can be asked to do, by name.
     pub actions: IndexMap<String, Action>,
+    /// Says who uses its services, before they are taken away.
+    pub in_use: Option<Program>,
     /// What must hold before anything is deployed.
     pub checks: Vec<Check>,
     /// What `kolla status` tells beyond containers.
@@ -377,6 +379,17 @@ pub struct Check {
     pub written: Node,
 }
 
+/// A program of a service, whose answer is the same wherever it is run.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Where it stands.
+    pub node: Node,
+    /// In whose containers.
+    pub service: String,
+    /// Words.
+    pub command: Node,
+}
+
 /// Something that `kolla status` tells beyond containers.
 #[derive(Debug, Clone)]
 pub struct StatusItem {
@@ -406,6 +419,8 @@ pub enum StatusKind {
         /// The number in the answer that grows alike on all hosts.
         reaches: Option<Box<Node>>,
     },
+    /// Rows of a table.
+    Table(Program),
     /// An address that one host holds, and no other.
     Address(Node),
     /// Parts that an API of OpenStack lists.

@@ -10,8 +10,8 @@ use regex::Regex;
 use super::keys::{CHECK, HOST_ITEM, STEP, TOP};
 use super::parser::{Parser, pairs};
 use super::{
-    Action, Assert, Balancer, Check, Does, FileSpec, Files, HostItem, Limits, Number, On, Permission, Role, Rule,
-    Service, StatusItem, StatusKind, Step, Templates,
+    Action, Assert, Balancer, Check, Does, FileSpec, Files, HostItem, Limits, Number, On, Permission, Program, Role,
+    Rule, Service, StatusItem, StatusKind, Step, Templates,
 };
 use crate::error::{InputError, Kind, nearest};
 use crate::examples;
@@ -54,6 +54,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
     for (action, entry) in top.map("actions") {
         actions.insert(action.to_owned(), parser.action(&entry.value));
     }
+    let in_use = top.take("in_use").and_then(|node| parser.program(node));
     parser.recoveries(&services, &actions);
     let mut layer = parser.vars(name, &services, &vars);
     let numbers = parser.numbers(&mut layer, &top.map("numbers"));
@@ -85,6 +86,7 @@ pub(super) fn role(name: &str, files: &Files, shared: &Templates) -> Result<(Rol
         host,
         steps,
         actions,
+        in_use,
         checks,
         status,
         templates,
@@ -395,6 +397,12 @@ impl Parser<'_> {
         self.errors.push(error.of(Kind::UnknownName).at(self.document.place(node)).hint(hint));
     }
 
+    fn program(&self, node: &Node) -> Option<Program> {
+        let mut fields = Fields::of(self.document, node);
+        let (service, command) = (fields.text("service")?, fields.take("command")?.clone());
+        Some(Program { node: node.clone(), service, command })
+    }
+
     fn status(&self, node: &Node) -> Option<StatusItem> {
         let mut fields = Fields::of(self.document, node);
         let (about, when) = (fields.take("about")?.clone(), fields.take("if").cloned());
@@ -404,6 +412,8 @@ impl Parser<'_> {
             let (same, reaches) = (same.map(Box::new), reaches.map(Box::new));
             let (service, command) = (exec.text("service")?, exec.take("command")?.clone());
             StatusKind::Exec { service, command, expect, same, reaches }
+        } else if let Some(node) = fields.take("table") {
+            StatusKind::Table(self.program(node)?)
         } else if let Some(node) = fields.take("address") {
             StatusKind::Address(node.clone())
         } else {

@@ -72,6 +72,13 @@ pub enum Event {
         /// All, where it is known.
         total: u64,
     },
+    /// What a long operation waits for, each time that this changes.
+    Waiting {
+        /// Its id.
+        node: String,
+        /// As `210 of 640 objects left`.
+        why: String,
+    },
     /// An operation ended.
     Finished {
         /// Its id.

@@ -229,6 +229,7 @@ impl Walk {
         ProgressSink::new(move |progress| {
             sink.event(&match progress {
                 Progress::Done(done, total) => Event::Progress { node: id.clone(), done, total },
+                Progress::Waiting(why) => Event::Waiting { node: id.clone(), why },
                 Progress::Warning(message) => Event::Warning { host: host.clone(), message },
             });
         })

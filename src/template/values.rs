@@ -43,6 +43,13 @@ impl<'a> Values<'a> {
         Values { scope: self.scope, document, used_by: self.used_by.clone(), errors: &mut *self.errors }
     }
 
+    /// Runs `read` with eyes that see further variables.
+    pub fn with<T>(&mut self, variables: Vec<(String, Value)>, read: impl FnOnce(&mut Values<'_>) -> T) -> T {
+        let scope = self.scope.with(variables);
+        let used_by = self.used_by.clone();
+        read(&mut Values { scope: &scope, document: self.document, used_by, errors: &mut *self.errors })
+    }
+
     /// Takes the mistakes of an inner mapping over.
     pub fn note_all(&mut self, errors: Vec<InputError>) {
         for error in errors {

@@ -2,7 +2,7 @@
 //! `kolla do ROLE ACTION`.
 
 use kolla::op::Op;
-use kolla::plan::{Call, Plan};
+use kolla::plan::{Asked, Call, Plan, Selection};
 
 use super::folder::Folder;
 
@@ -119,4 +119,36 @@ fn a_message_queue_is_reset_on_all_members_from_one_of_them() {
     let [guard, done] =
         [&action.guard, &action.done].map(|probe| serde_json::to_value(probe).unwrap()["ask"].to_string());
     assert!(guard.contains(members) && done.contains("\"3\",\"openstack\""), "{guard} {done}");
+}
+
+#[test]
+fn who_uses_a_service_is_asked_of_what_stops_and_where() {
+    let folder = Folder::new("[control]\nc01\nc02\nc03\n");
+    let role = "\
+about: A toy.
+services: { toy: { group: control, command: toy } }
+in_use: { service: toy, command: 'toy users {{ stopping.roles | join(\",\") }} {{ stopping.hosts | join(\",\") }}' }
+status:
+  - { about: springs, table: { service: toy, command: 'toy springs of {{ inventory_hostname }}' } }
+";
+    folder.write("roles/toy/role.yml", role);
+    let asked = |tags: &[&str], hosts: Option<&[&str]>| {
+        let selection = Selection {
+            hosts: hosts.map(|hosts| hosts.iter().map(ToString::to_string).collect()),
+            tags: tags.iter().map(ToString::to_string).collect(),
+            skip_tags: Vec::new(),
+        };
+        let asked = folder.input(|input| Plan::users(input, &selection)).unwrap();
+        let of_toy = asked.into_iter().find(|(role, _)| role == "toy");
+        of_toy.map(|(_, places)| places.iter().map(|place| place.program.argv().join(" ")).collect::<Vec<_>>())
+    };
+    // Any of its containers may know, whichever of them stop.
+    assert_eq!(asked(&["toy", "cron"], Some(&["c02"])), Some(vec!["toy users cron,toy c02".to_owned(); 3]));
+    assert_eq!(asked(&["toy"], None), Some(vec!["toy users toy c01,c02,c03".to_owned(); 3]));
+    assert_eq!(asked(&["cron"], None), None);
+
+    let plan = folder.input(Plan::whole).unwrap();
+    let springs = plan.questions.iter().find(|question| question.about == "springs").unwrap();
+    let Asked::Table(places) = &springs.ask else { panic!("{springs:?}") };
+    assert_eq!(places[1].program.argv(), ["toy", "springs", "of", "c02"]);
 }
