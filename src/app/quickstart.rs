@@ -25,12 +25,17 @@ pub struct Request {
     pub computes: u16,
     /// Only load balancer, database, message queue and cache.
     pub infra_only: bool,
+    /// Disks of each controller.
+    pub disks: u16,
+    /// Ceph on these disks, and a cloud that stores in it.
+    pub storage: bool,
 }
 
 /// What the lab is made by.
 pub fn options(app: &App, request: &Request) -> Options {
     let mut options = lab::options(app, &request.which);
     options.infra_only = request.infra_only;
+    (options.disks, options.storage) = (request.disks, request.storage);
     options.hosts = request.hosts.into();
     options.computes = request.computes.into();
     options

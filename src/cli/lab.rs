@@ -54,6 +54,8 @@ enum Act {
         /// Write a globals.yml that deploys only load balancer, database, message queue and cache
         #[arg(long)]
         infra_only: bool,
+        #[command(flatten)]
+        storage: Storage,
     },
     /// Turn the power of a host off or on
     Power {
@@ -76,6 +78,31 @@ enum Act {
     },
 }
 
+/// What is stored on the hosts.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Storage {
+    /// Number of disks (files of 10 GB that take what is written) of each controller, for Ceph [default: 2 with `--with storage`]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=16))]
+    disks: Option<u16>,
+    /// Further services: `storage` is Ceph, Cinder, and Glance and Nova that store in Ceph
+    #[arg(long, value_name = "SERVICES", conflicts_with = "infra_only")]
+    with: Option<With>,
+}
+
+/// Further services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum With {
+    Storage,
+}
+
+impl Storage {
+    /// The number of disks, and whether a cloud stores on them.
+    pub(super) fn wanted(&self) -> (u16, bool) {
+        let storage = self.with == Some(With::Storage);
+        (self.disks.unwrap_or(if storage { 2 } else { 0 }), storage)
+    }
+}
+
 /// A host's power.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Power {
@@ -94,10 +121,11 @@ impl Lab {
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
         let mut options = app::lab::options(&at.app, &self.which.request());
         match self.act {
-            Act::Up { hosts, computes, infra_only } => {
+            Act::Up { hosts, computes, infra_only, storage } => {
                 options.hosts = hosts.into();
                 options.computes = computes.into();
                 options.infra_only = infra_only;
+                (options.disks, options.storage) = storage.wanted();
                 let lab = app::lab::up(&at.app, &options, &|line| at.screen.err(line)).await?;
                 let folder = options.state_dir.display();
                 at.answer(

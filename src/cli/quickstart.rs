@@ -31,13 +31,17 @@ pub struct Quickstart {
     #[arg(long)]
     pub infra_only: bool,
     #[command(flatten)]
+    pub(super) storage: super::lab::Storage,
+    #[command(flatten)]
     pub(super) which: super::lab::Which,
 }
 
 impl Quickstart {
     fn request(self) -> Request {
-        let Self { hosts, computes, infra_only, which } = self;
-        Request { which: which.request(), hosts, computes: computes.unwrap_or(u16::from(!infra_only)), infra_only }
+        let Self { hosts, computes, infra_only, storage, which } = self;
+        let computes = computes.unwrap_or(u16::from(!infra_only));
+        let (disks, storage) = storage.wanted();
+        Request { which: which.request(), hosts, computes, infra_only, disks, storage }
     }
 
     pub(super) async fn run(self, at: &Invocation) -> Result<Exit> {
@@ -78,14 +82,18 @@ impl Quickstart {
 
 /// Tells what is about to happen.
 fn begin(at: &Invocation, request: &Request, installs: &[String]) {
-    let Request { which, hosts, computes, infra_only } = request;
+    let Request { which, hosts, computes, infra_only, storage, .. } = request;
     at.screen.err(&format!(
         "quickstart: builds images, starts a registry on port {}, raises the lab `{}` of {} as containers of this \
          machine's engine, and deploys {} to it{}",
         which.registry_port,
         which.name,
         numbered((hosts + computes).into(), "host"),
-        if *infra_only { "the infrastructure" } else { "a cloud" },
+        match (infra_only, storage) {
+            (true, _) => "the infrastructure",
+            (_, true) => "a cloud with its storage",
+            _ => "a cloud",
+        },
         if installs.is_empty() { String::new() } else { format!("; installs {}", installs.join(", ")) },
     ));
 }

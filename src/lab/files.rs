@@ -166,7 +166,7 @@ fn globals(lab: &Lab, options: &Options) -> String {
          docker_registry: \"{registry}\"\n\
          docker_registry_insecure: true\n\
          docker_namespace: \"{namespace}\"\n\
-         {only}",
+         {only}{disks}{storage}",
         name = lab.name,
         release = options.release,
         tag = options.tag.clone().unwrap_or_else(|| format!("{}-debian-trixie", options.release)),
@@ -182,7 +182,27 @@ fn globals(lab: &Lab, options: &Options) -> String {
         } else {
             ""
         },
+        disks = disks(options.disks),
+        storage = if options.storage { STORAGE } else { "" },
     )
+}
+
+/// Ceph with as little memory as it takes, and all that a cloud stores in it. Volume services on several hosts lock in etcd.
+const STORAGE: &str = "
+# Images, disks of servers, volumes and their backups are in Ceph.
+enable_ceph: true
+ceph_osd_memory_target: 939524096
+enable_etcd: true
+enable_cinder: true
+cinder_backend_ceph: true
+glance_backend_ceph: true
+nova_backend_ceph: true
+";
+
+/// Sparse files: they take what is written.
+fn disks(number: u16) -> String {
+    let lines = (1..=number).map(|disk| format!("  - {{ name: disk{disk}, file: 10G }}\n")).collect::<String>();
+    if lines.is_empty() { lines } else { format!("\n# Files in place of disks.\nceph_osd_devices:\n{lines}") }
 }
 
 fn ssh_config(lab: &Lab) -> String {
@@ -251,6 +271,16 @@ mod tests {
         for line in ["kolla_internal_vip_address: \"10.71.0.250\"", "docker_registry: \"10.71.0.1:4000\""] {
             assert!(text.lines().any(|have| have == line), "{text}");
         }
+    }
+
+    #[test]
+    fn disks_are_files_and_storage_is_on_them() {
+        let mut options = Options::new("kolla", "/state");
+        assert!(!globals(&lab(&["control01"]), &options).contains("ceph"));
+        (options.disks, options.storage) = (2, true);
+        let text = globals(&lab(&["control01"]), &options);
+        assert!(text.contains("ceph_osd_devices:\n  - { name: disk1, file: 10G }\n  - { name: disk2, file: 10G }\n"));
+        assert!(text.contains("\ncinder_backend_ceph: true\n"), "{text}");
     }
 
     #[test]

@@ -60,6 +60,10 @@ pub struct Options {
     pub namespace: String,
     /// Load balancer, database, message queue and cache only, for the globals.
     pub infra_only: bool,
+    /// Disks of each controller, as files, for the globals.
+    pub disks: u16,
+    /// Ceph on these disks, and a cloud that stores in it, for the globals.
+    pub storage: bool,
 }
 
 impl Options {
@@ -80,6 +84,8 @@ impl Options {
             tag: None,
             namespace: "kolla".into(),
             infra_only: false,
+            disks: 0,
+            storage: false,
         }
     }
 
@@ -92,6 +98,9 @@ impl Options {
         }
         if self.hosts + self.computes == 0 || self.hosts > 80 || self.computes > 80 {
             return Err(Error::input("a lab has 1 to 80 hosts of a kind"));
+        }
+        if self.storage && self.disks == 0 {
+            return Err(Error::input("there is no disk to store on").with_hint("`--disks 2` gives each controller two"));
         }
         let narrow = [self.internal, self.external].into_iter().flatten().find(|subnet| subnet.prefix_len() > 24);
         if let Some(subnet) = narrow {
