@@ -188,13 +188,13 @@ def sessions(cluster):
     """All sessions of users as (number of the client, user, address). Each monitor knows its own."""
     own = cluster.rados.get_instance_id()
     found = []
-    for name in cluster.monitors():
-        for each in cluster.tell_mon(name, "sessions"):
-            user, number = each["entity_name"], each["name"]["num"] if isinstance(each["name"], dict) else each["name"]
-            number = int(str(number).rpartition(".")[2])
+    for monitor in cluster.monitors():
+        for each in cluster.tell_mon(monitor, "sessions"):
+            # A connection for `tell` has a number of its own, and the client's in its name; the first has none there.
+            name, user = each["name"].partition(".")[2], each["entity_name"]
+            number = int(name) if name.isdigit() else each["global_id"]
             # Daemons have sessions, too, and each start of one has a short one by its bootstrap key.
             if user.startswith("client.") and not user.startswith("client.bootstrap-") and number != own:
-                # Where they were opened from: the only address of one whose messenger does not listen.
                 found.append((number, user, host_of(each["socket_addr"]["addr"])))
     return sorted(set(found))
 
