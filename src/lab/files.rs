@@ -189,7 +189,7 @@ fn globals(lab: &Lab, options: &Options) -> String {
 
 /// Ceph with as little memory as it takes, and all that a cloud stores in it. Volume services on several hosts lock in etcd.
 const STORAGE: &str = "
-# Images, disks of servers, volumes and their backups are in Ceph.
+# Images, disks of servers, volumes, their backups and objects are in Ceph.
 enable_ceph: true
 ceph_osd_memory_target: 939524096
 enable_etcd: true
@@ -197,6 +197,7 @@ enable_cinder: true
 cinder_backend_ceph: true
 glance_backend_ceph: true
 nova_backend_ceph: true
+enable_ceph_rgw: true
 ";
 
 /// Sparse files: they take what is written.

@@ -4,10 +4,14 @@ import base64
 import contextlib
 import json
 import re
+import secrets
 import time
+import urllib.request
 
+import boto3
 import pytest
-from api import Api
+from api import DIRECT, Api
+from botocore.config import Config
 from client import Client
 
 from lab import NAME, REGISTRY_PORT, expect, say, wait_until
@@ -188,7 +192,7 @@ def test_deployed(lab):
     healthy(lab)
     end = lab.events("deploy")[-1]["summary"]
     expect((end["changed"], end["failed"]) == (0, 0), f"the same deploy again: {end}")
-    text = lab.kolla("status", "--tags", "cinder,ceph", quiet=True)
+    text = lab.kolla("status", "--tags", "cinder,ceph,ceph-rgw", quiet=True)
     say(f"status:\n{text}")
     for name in sorted(lab.containers("control01")):
         if name.startswith(("ceph", "cinder", "etcd")):
@@ -228,6 +232,38 @@ def test_volume(lab, volumes):
     finally:
         for kind, each in reversed(made):
             volumes.delete(kind, each)
+
+
+def test_objects(lab, volumes):
+    """objects by Swift and by S3 are those of one project, and what is written by one gateway is read by another"""
+    api = volumes.api
+    project = api.get("identity", "/v3/projects", name="admin")["projects"][0]["id"]
+    user = api.get("identity", "/v3/users", name="admin")["users"][0]["id"]
+    port = api.ends["object-store"].rsplit(":", 1)[1].split("/")[0]
+    content = secrets.token_bytes(5_000_000)
+
+    def swift(method, path, host=lab.vip, data=None):
+        url = f"http://{host}:{port}/swift/v1/{path}"
+        asked = urllib.request.Request(url, data, {"X-Auth-Token": api.token}, method=method)
+        with DIRECT.open(asked, timeout=60) as answer:
+            return answer.read()
+
+    swift("PUT", "bucket")
+    swift("PUT", "bucket/object", data=content)
+    for host in HOSTS:
+        expect(swift("GET", "bucket/object", lab.address(host)) == content, f"{host} has another object")
+    path = f"/v3/users/{user}/credentials/OS-EC2"
+    keys = api.post("identity", path, {"tenant_id": project})["credential"]
+    s3 = boto3.client("s3", endpoint_url=f"http://{lab.vip}:{port}", region_name="us-east-1",
+                      aws_access_key_id=keys["access"], aws_secret_access_key=keys["secret"],
+                      config=Config(proxies={}, s3={"addressing_style": "path"}))
+    expect(s3.get_object(Bucket="bucket", Key="object")["Body"].read() == content, "S3 has another object")
+    s3.put_object(Bucket="bucket", Key="other", Body=b"by S3")
+    expect(swift("GET", "bucket/other") == b"by S3", "Swift has another object")
+    for name in "object", "other":
+        swift("DELETE", f"bucket/{name}")
+    swift("DELETE", "bucket")
+    api.delete("identity", f"{path}/{keys['access']}")
 
 
 def test_osd_killed(lab, load):

@@ -25,6 +25,18 @@ use kept::Kept;
 const DIGITS_AND_LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const BCRYPT: &[u8] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// Keys of users of Ceph.
+const CEPHX: &[&str] = &[
+    "ceph_mon_key",
+    "ceph_admin_key",
+    "ceph_bootstrap_mgr_key",
+    "ceph_bootstrap_osd_key",
+    "ceph_glance_key",
+    "ceph_cinder_key",
+    "ceph_cinder_backup_key",
+    "ceph_rgw_key",
+];
+
 /// Kolla's keys that are more than a password, and which kind they are (its `genpwd`, August 2026).
 const KINDS: &[(Kind, &[&str])] = &[
     (
@@ -55,18 +67,7 @@ const KINDS: &[(Kind, &[&str])] = &[
     (Kind::Hexadecimal, &["designate_rndc_key", "osprofiler_secret"]),
     (Kind::Fernet, &["barbican_crypto_key"]),
     (Kind::BcryptSalt, &["prometheus_bcrypt_salt"]),
-    (
-        Kind::Cephx,
-        &[
-            "ceph_mon_key",
-            "ceph_admin_key",
-            "ceph_bootstrap_mgr_key",
-            "ceph_bootstrap_osd_key",
-            "ceph_glance_key",
-            "ceph_cinder_key",
-            "ceph_cinder_backup_key",
-        ],
-    ),
+    (Kind::Cephx, CEPHX),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,19 +109,8 @@ pub(super) fn layer(path: &Path, keys: &VaultKeys) -> Result<Layer, InputError> 
     Ok(layer)
 }
 
-/// Secrets that Kolla-Ansible's file lacks, which is known by others.
-const OWN: [&str; 10] = [
-    "keystone_fernet_secret",
-    "zookeeper_super_password",
-    "ceph_cluster_fsid",
-    "ceph_mon_key",
-    "ceph_admin_key",
-    "ceph_bootstrap_mgr_key",
-    "ceph_bootstrap_osd_key",
-    "ceph_glance_key",
-    "ceph_cinder_key",
-    "ceph_cinder_backup_key",
-];
+/// Secrets that Kolla-Ansible's file lacks, which is known by others; beside them those of Ceph.
+const OWN: [&str; 3] = ["keystone_fernet_secret", "zookeeper_super_password", "ceph_cluster_fsid"];
 const OF_KOLLA: [&str; 2] = ["database_password", "keystone_admin_password"];
 
 /// Fills the empty values of a passwords file, each by its kind; returns how many. With `check`, writes nothing. A file of
@@ -138,7 +128,7 @@ pub fn genpwd(file: &Path, keys: &VaultKeys, check: bool) -> Result<usize> {
     let mut kept = Kept::read(file, keys).map_err(hint)?;
     let entries = kept.entries()?;
     if OF_KOLLA.iter().all(|name| entries.contains_key(*name)) {
-        kept.append(OWN.into_iter().filter(|name| !entries.contains_key(*name)))?;
+        kept.append(OWN.iter().chain(CEPHX).copied().filter(|name| !entries.contains_key(*name)))?;
     }
     let entries = kept.entries()?;
     let empty: Vec<_> = entries.iter().filter(|(name, entry)| is_empty(name, entry)).collect();

@@ -60,8 +60,8 @@ fn genpwd_adds_what_a_file_of_kolla_ansible_lacks() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords.yml");
     fs::write(&file, "---\ndatabase_password: a\nkeystone_admin_password: b").unwrap();
-    assert_eq!(genpwd(&file, &VaultKeys::default(), true).unwrap(), 10);
-    assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 10);
+    assert_eq!(genpwd(&file, &VaultKeys::default(), true).unwrap(), 11);
+    assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 11);
     let text = fs::read_to_string(&file).unwrap();
     assert!(
         text.starts_with("---\ndatabase_password: a\nkeystone_admin_password: b\nkeystone_fernet_secret: "),
