@@ -2,8 +2,9 @@
 
 use super::Loaded;
 use crate::error::{Error, Kind, Result};
-use crate::plan::Call;
-use crate::role::On;
+use crate::op::Op;
+use crate::plan::{Call, Node as Operation, Plan};
+use crate::role::{Does, On};
 use crate::source::Node;
 
 /// An action that can be asked for.
@@ -57,4 +58,56 @@ pub fn offered(loaded: &Loaded, role: Option<&str>) -> Result<Vec<Offered>> {
 /// It cannot be asked for so.
 pub fn loses_data(loaded: &Loaded, call: &Call) -> Result<bool> {
     Ok(call.find(&loaded.roles)?.1.loses_data)
+}
+
+/// Whether what is asked for is done by one host for all.
+///
+/// # Errors
+/// It cannot be asked for so.
+pub(super) fn on_first(loaded: &Loaded, call: &Call) -> Result<bool> {
+    let action = call.find(&loaded.roles)?.1;
+    Ok(action.on == On::First && matches!(action.does, Does::Command(_)))
+}
+
+/// The part of an action's plan on the first host where its container runs; on the first one if it runs nowhere.
+pub(super) fn first(mut plan: Plan, runs: impl Fn(&str, &str) -> bool) -> Plan {
+    let able = |node: &&Operation| matches!(&node.op, Some(Op::Action(op)) if runs(&node.host, &op.container));
+    let Some(host) = plan.nodes.iter().find(able).or(plan.nodes.first()).map(|node| node.host.clone()) else {
+        return plan;
+    };
+    let begin = plan.nodes.iter().position(|node| node.host == host).unwrap_or_default();
+    plan.nodes.retain(|node| node.host == host);
+    for node in &mut plan.nodes {
+        node.after = node.after.iter().filter_map(|other| other.checked_sub(begin)).collect();
+    }
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::action::Action;
+
+    /// What is done where, on three hosts with two containers each.
+    fn done(runs: impl Fn(&str, &str) -> bool) -> Vec<(String, Vec<usize>)> {
+        let node = |index: usize| Operation {
+            id: format!("n{index}"),
+            host: format!("h{}", index / 2),
+            role: "toy".into(),
+            op: Some(Op::from(Action { container: format!("toy_{}", index % 2), ..Action::default() })),
+            after: index.checked_sub(1).into_iter().collect(),
+            gate: None,
+        };
+        let plan = first(Plan { nodes: (0..6).map(node).collect(), ..Plan::default() }, runs);
+        plan.nodes.into_iter().map(|node| (node.id, node.after)).collect()
+    }
+
+    #[test]
+    fn what_one_host_does_for_all_is_done_where_it_can_be() {
+        let of = |first: usize| [(format!("n{first}"), vec![]), (format!("n{}", first + 1), vec![0])];
+        assert_eq!(done(|_, _| true), of(0));
+        assert_eq!(done(|host, _| host != "h0"), of(2));
+        assert_eq!(done(|host, container| (host, container) == ("h2", "toy_1")), of(4));
+        assert_eq!(done(|_, _| false), of(0));
+    }
 }

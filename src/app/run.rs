@@ -9,7 +9,7 @@ use super::connect::{connect_options, context, lease_wish, shared};
 use super::dependents::{self, Dependents};
 use super::facts::KeptFacts;
 use super::fixed::{note_secrets, refuse_changed};
-use super::{App, Listeners, Loaded, post_deploy, saved, strays, users};
+use super::{App, Listeners, Loaded, actions, post_deploy, saved, strays, users};
 use crate::error::{Error, Kind, Result, nearest};
 use crate::host::Observer;
 use crate::op::{self, Op, Progress, ProgressSink, Want};
@@ -162,7 +162,11 @@ pub async fn run(app: &App, loaded: &Loaded, request: &Request, listeners: &List
     };
     let mut found = search.all();
     let mut plan = match &request.action {
-        Some(call) => loaded.action(call, &facts, &scopes, &hosts)?.select(phase, &selection),
+        Some(call) => {
+            let plan = loaded.action(call, &facts, &scopes, &hosts)?.select(phase, &selection);
+            let runs = |host: &str, container: &str| connected.runs(host, container);
+            if actions::on_first(loaded, call)? { actions::first(plan, runs) } else { plan }
+        }
         None => whole.select(phase, &selection),
     };
     if request.dependents == Dependents::Abort {

@@ -125,7 +125,7 @@ pub(super) fn plan(input: &Input<'_>, call: &Call) -> Result<Plan> {
                 .into());
         }
         (Some(to), _) => hosts.retain(|host| host == to),
-        (None, On::First) => hosts.truncate(1),
+        // Of those of `first`, a run takes one where it can be done.
         (None, _) => {}
     }
     let mut last = None;

@@ -20,6 +20,8 @@ const NO_VALUE: [Kind; 4] = [Kind::UndefinedVariable, Kind::NotAsked, Kind::Empt
 /// Where what enabled roles say does not hold; not of values that are `wrong` by themselves.
 pub(super) fn failed(input: &Input<'_>, enabled: &[&Role], wrong: &HashSet<Place>) -> Vec<InputError> {
     let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    // Of a value that is wrong, what else is wrong with it may follow from that: the first condition counts.
+    let mut errors: HashMap<Option<Place>, String> = HashMap::new();
     for host in input.hosts {
         let scope = input.scopes.host(host);
         for (role, assert) in enabled.iter().flat_map(|role| role.asserts.iter().map(move |assert| (role, assert))) {
@@ -32,11 +34,16 @@ pub(super) fn failed(input: &Input<'_>, enabled: &[&Role], wrong: &HashSet<Place
             };
             let values = assert.variables.iter().filter_map(|name| scope.explain(name).into_iter().next());
             let known = values.into_iter().any(|origin| wrong.contains(&origin.place));
-            if !known && seen.insert((error.message.clone(), error.place.clone())) {
-                found.push(error);
+            if known || !seen.insert((error.message.clone(), error.place.clone())) {
+                continue;
             }
+            if !error.kind.is_warning() {
+                errors.entry(error.place.clone()).or_insert_with(|| error.message.clone());
+            }
+            found.push(error);
         }
     }
+    found.retain(|error| errors.get(&error.place).is_none_or(|first| *first == error.message));
     found.extend(one_address(input));
     found
 }

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import shlex
 import subprocess
@@ -75,6 +76,19 @@ class Lab:
             raise Failed(f"kolla {' '.join(words)}: exit {done.returncode}, expected {code}")
         self.took = took
         return done.stdout
+
+    def killed(self, longest, *words):
+        """Kills a command of the program at a random moment before this many seconds; when that was."""
+        moment = random.uniform(0.1, longest)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+        process = subprocess.Popen(self.command(*words), env=self.environment, **quiet)
+        try:
+            process.wait(moment)
+            return f"ended before {moment:.1f} s"
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return f"killed at {moment:.1f} s"
 
     def healthy(self, command="check"):
         """Every service answers as it should."""

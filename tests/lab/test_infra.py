@@ -6,7 +6,6 @@ KOLLA_TEST_KILLS says at how many moments the program is killed, in each of two 
 import itertools
 import json
 import os
-import random
 import re
 import secrets
 import signal
@@ -778,16 +777,7 @@ def listens(address, port):
 
 def kill_at_random(lab, command, longest):
     """Kills a run of the program that takes so long when it is left alone; the rerun must converge."""
-    moment = random.uniform(0.1, longest)
-    process = subprocess.Popen(lab.command(command), env=lab.environment, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True)
-    try:
-        process.wait(moment)
-        ended = f"ended before {moment:.1f} s"
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        ended = f"killed at {moment:.1f} s"
+    ended = lab.killed(longest, command)
     # The lease goes when sshd notices that the session is gone.
     lab.kolla(command, quiet=True)
     again = lab.events(command)[-1]["summary"]
