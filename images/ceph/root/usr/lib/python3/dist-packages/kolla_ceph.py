@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 
 import rados
 import rbd
@@ -15,6 +16,10 @@ FLAGS = ("noout", "noin", "noup", "nodown", "norebalance", "norecover", "nobackf
 # What a placement group is, worst first; one that is not active is worse than all of these.
 WORST = ("inconsistent", "unfound", "toofull", "undersized", "degraded", "stale", "remapped")
 UUID = re.compile(r"^(?:volume-|snapshot-|backup-)?([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})(?:_\w+|\.\w+)?$")
+
+
+# Ceph's number of no OSD.
+NOBODY = 2147483647
 
 
 class Refused(Exception):
@@ -107,8 +112,29 @@ class Cluster:
         return pools[name]
 
     def groups(self):
-        """All placement groups."""
+        """All placement groups, as their OSDs last said it: that is some seconds old."""
         return self.mgr("pg ls")["pg_stats"]
+
+    def current_groups(self):
+        """All placement groups, once all that moved since the last change of the map has said so."""
+        mapped, groups = self.mapped(), self.groups()
+        old = [group for group in groups if group["up"] != mapped.get(group["pgid"])]
+        if old:
+            raise Refused(f"{len(old)} placement groups have not yet said what they do since the last change: ask "
+                          "again in some seconds")
+        return groups
+
+    def mapped(self):
+        """The OSDs that each placement group is to be on, by the map."""
+        with tempfile.NamedTemporaryFile() as file:
+            _, output, _ = self.answer(self.rados.mon_command, "osd getmap", {})
+            file.write(output)
+            file.flush()
+            words = ["osdmaptool", file.name, "--test-map-pgs-dump-all"]
+            text = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+        found = re.findall(r"^(\S+) raw .*? up \(\[(.*?)\]", text, re.MULTILINE)
+        nobody = {"NONE": NOBODY, "": NOBODY}
+        return {name: [int(nobody.get(each, each)) for each in up.split(",")] if up else [] for name, up in found}
 
     def monitors(self):
         """Names of those in the quorum."""
