@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 import re
 import subprocess
 import sys
@@ -32,12 +33,15 @@ class Unanswered(Refused):
 
 def main(run):
     """Runs a program; what it refuses is its last line."""
+    code = 0
     try:
         run()
     except (Refused, rados.Error, rbd.Error) as error:
-        # It may have hung for long in a library: an answer is all that is left to do.
-        print(error, flush=True)
-        sys.exit(1)
+        print(error)
+        code = 1
+    sys.stdout.flush()
+    # Without the end of the library's threads, which may take long where nobody answers, and may fail.
+    os._exit(code)
 
 
 def human(count):
