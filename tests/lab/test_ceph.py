@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -13,6 +14,17 @@ POOLS = [
     {"name": "volumes", "application": "rbd"},
     {"name": "scratch", "application": "rbd", "size": 2, "min_size": 1, "autoscale": "warn"},
 ]
+MEANT = "--yes-i-really-really-mean-it"
+# Holds an image open, as a server of a cloud does, until a file says that it is enough.
+HOLDER = """
+import os, rados, rbd, time
+cluster = rados.Rados(conffile="/etc/ceph/ceph.conf", name="client.admin")
+cluster.connect()
+with cluster.open_ioctx("scratch") as pool, rbd.Image(pool, "volume-0a") as image:
+    image.write(b"x" * 4096, 0)
+    while not os.path.exists("/tmp/closed"):
+        time.sleep(0.1)
+"""
 # In a monitor's container, until a file says that it is enough: writes objects, reads each, and in the end all of them.
 WRITER = """
 import hashlib, json, os, rados, time
@@ -54,6 +66,26 @@ def healthy(lab, within=300):
 
     took = wait_until("HEALTH_OK, and nothing that moves", within, asked, 1)
     say(f"HEALTH_OK after {took:.0f} s")
+
+
+def view(lab, name):
+    """What operators are shown: rows by their first column, or, of clients, by what they use."""
+    begin = time.monotonic()
+    rows = json.loads(exec_in(lab, "control01", "ceph_mon", "ceph-views", name))
+    took = time.monotonic() - begin
+    expect(took < 4, f"the view `{name}` took {took:.1f} s, with the program's own start")
+    expect(len({tuple(row) for row in rows}) <= 1, f"rows of `{name}` have different columns: {rows}")
+    return {row["what"] if name == "clients" else next(iter(row.values())): row for row in rows}
+
+
+def done(lab, *words):
+    lab.kolla("do", "ceph", *words)
+
+
+def refused(lab, why, *words):
+    """An action says why it is not done."""
+    text = lab.kolla("do", "ceph", *words, code=1)
+    expect(why in text, f"`{' '.join(words)}` does not say `{why}`:\n{text}")
 
 
 def converged(lab):
@@ -194,9 +226,96 @@ def test_pools(lab):
     lab.option("pools")
     text = lab.kolla("deploy", code=1)
     expect("pool `scratch` has size 3, and 2 is less redundancy" in text, f"it does not say why:\n{text}")
-    exec_in(lab, "control01", "ceph_mon", "ceph", "osd", "pool", "set", "scratch", "size", "2")
+    done(lab, "pool-resize", "pool=scratch", "size=2", MEANT)
     lab.kolla("deploy")
     healthy(lab)
+    converged(lab)
+
+
+def test_pool_removed(lab):
+    """a pool is removed when nobody wants it any more, and neither while an image in it is open"""
+    inside = ("control02", "ceph_mon")
+    refused(lab, "pool `scratch`: the site wants it", "pool-remove", "pool=scratch", MEANT)
+    # Without quotes, as people write it: YAML reads a truth value.
+    lab.write("globals.d/pools.yml", "ceph_pools: [{ name: volumes, application: rbd, autoscale: off }]\n")
+    lab.kolla("deploy")
+    expect(ceph(lab, "osd", "pool", "get", "volumes", "pg_autoscale_mode")["pg_autoscale_mode"] == "off", "it is on")
+    exec_in(lab, *inside, "sh", "-c", "rm -f /tmp/closed; rbd create --size 1G scratch/volume-0a")
+    words = lab.command("exec", *inside, "--", "python3", "-c", HOLDER)
+    with subprocess.Popen(words, env=lab.environment):
+        try:
+            wait_until("the image is open", 60, lambda: "scratch/volume-0a" in view(lab, "clients"), 1)
+            refused(lab, "scratch/volume-0a is open at ", "pool-remove", "pool=scratch", MEANT)
+            who = ["ceph-clients", "--users", "cinder", "--hosts"]
+            text = exec_in(lab, "control01", "ceph_mon", *who, ",".join(HOSTS))
+            expect("scratch/volume-0a is open at " in text, f"a stop of all:\n{text}")
+            text = exec_in(lab, "control01", "ceph_mon", *who, "control01,control02")
+            expect("pool `volumes` would stop" in text and "no quorum" in text, f"a stop of two:\n{text}")
+            text = exec_in(lab, "control01", "ceph_mon", *who, "control03")
+            expect(text.strip() == "", f"a stop of one host hurts nobody:\n{text}")
+        finally:
+            exec_in(lab, *inside, "touch", "/tmp/closed")
+    done(lab, "pool-remove", "pool=scratch", MEANT)
+    expect("scratch" not in view(lab, "pools"), "the pool is still there")
+    lab.option("pools")
+    lab.kolla("deploy")
+    expect(view(lab, "pools")["scratch"]["copies"] == "2/1", f"pools: {view(lab, 'pools')}")
+    healthy(lab)
+    converged(lab)
+
+
+def test_maintenance(lab):
+    """a host is down in maintenance, and nothing is made again elsewhere; a second one is refused"""
+    refused(lab, "host nowhere: it has no disks", "maintenance-on", "host=nowhere")
+    done(lab, "maintenance-on", "host=control03")
+    flag = "flag noout for control03"
+    expect(flag in view(lab, "operations"), f"operations: {view(lab, 'operations')}")
+    lab.kolla("stop", "--tags", "ceph", "--limit", "control03", MEANT)
+    refused(lab, "host control02: ", "maintenance-on", "host=control02")
+    lab.kolla("deploy")
+    done(lab, "maintenance-off", "host=control03")
+    healthy(lab)
+    expect(flag not in view(lab, "operations"), "the flag stayed")
+    converged(lab)
+
+
+def test_disk_replaced(lab):
+    """a disk is emptied and replaced while a client writes; an empty one in its place is refused before that"""
+    bench = ["rados", "-p", "volumes", "bench", "10", "write", "-b", "65536", "--no-cleanup"]
+    exec_in(lab, "control01", "ceph_mon", *bench)
+    disks = view(lab, "disks")
+    number = next(osd for osd, row in disks.items() if (row["host"], row["disk"]) == ("control03", "b"))
+    other = next(osd for osd, row in disks.items() if (row["host"], row["disk"]) == ("control03", "a"))
+    done(lab, "rebalance", "power=0")
+    expect(view(lab, "operations")["flag norebalance"]["power"] == 0, "the power is not shown")
+    refused(lab, "the power is 0", "osd-out", f"osd={number}")
+    done(lab, "rebalance", "power=11")
+    refused(lab, f"osd.{number}: it is in", "osd-remove", f"osd={number}")
+    with Writer(lab, "control01") as writer:
+        done(lab, "osd-out", f"osd={number}")
+        row = view(lab, "disks")[number]
+        expect((row["state"], row["groups"]) == ("up, out", 0), f"it is done, and the disk is {row}")
+        refused(lab, "each on another host", "osd-out", f"osd={other}")
+        refused(lab, f"osd.{number}: it is up", "osd-remove", f"osd={number}")
+        # The disk fails, and another one is in its place.
+        lab.write("host_vars/control03.yml", f"ceph_osd_devices: {json.dumps(DISKS[:1])}\n")
+        lab.kolla("deploy", "--prune")
+        lab.engine("control03", "/volumes/ceph_osd_b", method="DELETE")
+        lab.write("host_vars/control03.yml", None)
+        text = lab.kolla("deploy", code=1)
+        expect(f"kolla do ceph osd-remove osd={number}" in text, f"it does not say what is to be done:\n{text}")
+        done(lab, "osd-remove", f"osd={number}")
+        lab.kolla("deploy")
+        wait_until("the new disk", 60, lambda: view(lab, "disks")[number]["state"] == "up, in")
+        # Back and forth.
+        done(lab, "osd-reweight", f"osd={number}", "weight=0.5")
+        done(lab, "osd-out", f"osd={number}")
+        done(lab, "osd-in", f"osd={number}")
+        healthy(lab)
+    writer.judge("a disk replaced", 30, 5)
+    done(lab, "rebalance", "power=3")
+    expect("osd_max_backfills" not in [each["name"] for each in ceph(lab, "config", "dump")], "limits stayed")
+    done(lab, "scrub-pool", "pool=volumes")
     converged(lab)
 
 
@@ -264,6 +383,7 @@ def test_disks(lab, device):
         lab.kolla("deploy", "--prune", code=None)
     osds = [node for node in ceph(lab, "osd", "tree")["nodes"] if node["type"] == "osd"]
     number = next(osd["id"] for osd in osds if osd["status"] == "down")
-    exec_in(lab, "control01", "ceph_mon", "ceph", "osd", "purge", str(number), "--yes-i-really-mean-it")
+    done(lab, "osd-out", f"osd={number}")
+    done(lab, "osd-remove", f"osd={number}")
     healthy(lab)
     converged(lab)

@@ -2,9 +2,11 @@
 
 import collections
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 
 import rados
 import rbd
@@ -17,6 +19,10 @@ WORST = ("inconsistent", "unfound", "toofull", "undersized", "degraded", "stale"
 UUID = re.compile(r"^(?:volume-|snapshot-|backup-)?([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})(?:_\w+|\.\w+)?$")
 
 
+# Ceph's number of no OSD.
+NOBODY = 2147483647
+
+
 class Refused(Exception):
     """What cannot be done, or not now: place, cause and hint in one line."""
 
@@ -27,12 +33,15 @@ class Unanswered(Refused):
 
 def main(run):
     """Runs a program; what it refuses is its last line."""
+    code = 0
     try:
         run()
     except (Refused, rados.Error, rbd.Error) as error:
-        # It may have hung for long in a library: an answer is all that is left to do.
-        print(error, flush=True)
-        sys.exit(1)
+        print(error)
+        code = 1
+    sys.stdout.flush()
+    # Without the end of the library's threads, which may take long where nobody answers, and may fail.
+    os._exit(code)
 
 
 def human(count):
@@ -107,8 +116,29 @@ class Cluster:
         return pools[name]
 
     def groups(self):
-        """All placement groups."""
+        """All placement groups, as their OSDs last said it: that is some seconds old."""
         return self.mgr("pg ls")["pg_stats"]
+
+    def current_groups(self):
+        """All placement groups, once all that moved since the last change of the map has said so."""
+        mapped, groups = self.mapped(), self.groups()
+        old = [group for group in groups if group["up"] != mapped.get(group["pgid"])]
+        if old:
+            raise Refused(f"{len(old)} placement groups have not yet said what they do since the last change: ask "
+                          "again in some seconds")
+        return groups
+
+    def mapped(self):
+        """The OSDs that each placement group is to be on, by the map."""
+        with tempfile.NamedTemporaryFile() as file:
+            _, output, _ = self.answer(self.rados.mon_command, "osd getmap", {})
+            file.write(output)
+            file.flush()
+            words = ["osdmaptool", file.name, "--test-map-pgs-dump-all"]
+            text = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+        found = re.findall(r"^(\S+) raw .*? up \(\[(.*?)\]", text, re.MULTILINE)
+        nobody = {"NONE": NOBODY, "": NOBODY}
+        return {name: [int(nobody.get(each, each)) for each in up.split(",")] if up else [] for name, up in found}
 
     def monitors(self):
         """Names of those in the quorum."""
