@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::overrides::{Given, LARGEST, OperatorFile, Searched, file_name, paths};
 use crate::error::{InputError, Kind, Place};
-use crate::role::{FileSpec, Merge, Role, Source};
+use crate::role::{FileSpec, Merge, Role, Source, many};
 use crate::shell::syntax::Syntax;
 use crate::site::merge::{Origin, merge_ini, merge_ini_lines, merge_yaml, merge_yaml_lines, unreadable};
 use crate::source::Document;
@@ -122,7 +122,12 @@ pub(super) fn recipes(
 
 /// A file that the operator must have, and has not.
 fn missing(spec: &FileSpec, service: &str, file: &Path, values: &Values<'_>) -> InputError {
-    let message = format!("service {service} needs the file {}, which is missing", file.display());
+    let message = match &spec.source {
+        Source::Given(names) if names.iter().any(|name| many(name)) => {
+            format!("service {service} needs a file {}, and there is none", file.display())
+        }
+        _ => format!("service {service} needs the file {}, which is missing", file.display()),
+    };
     let switch = spec.when.as_ref().and_then(variable_of);
     let origin = switch.and_then(|name| Some((name, values.scope.explain(name).into_iter().next()?)));
     let (place, hint) = match origin {

@@ -123,9 +123,6 @@ impl Parser<'_> {
             _ if spec.known_as.is_some() && (merge == Merge::Oslo || matches!(spec.source, Source::Given(_))) => {
                 fields.against(node, "`override` is not for files that are `given`, nor for `merge: oslo`");
             }
-            Source::Given(names) if spec.required && names.iter().any(|name| many(name)) => {
-                fields.against(node, "`required` is for one file that is `given`, not for all in a folder");
-            }
             Source::Templates(_) | Source::Content(_) if spec.required => {
                 fields.against(node, "`required` is for files that are `given`");
             }

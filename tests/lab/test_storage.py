@@ -266,6 +266,38 @@ def test_objects(lab, volumes):
     api.delete("identity", f"{path}/{keys['access']}")
 
 
+def test_external(lab, volumes):
+    """the same Ceph as one of somebody else, by its files in config/; what is missing is told before anything changes"""
+    def ask(*words):
+        return lab.kolla("exec", "control01", "ceph_mon", "--", "ceph", *words, quiet=True)
+
+    conf = ask("config", "generate-minimal-conf")
+    users = {"glance": ["glance"], "nova": ["cinder"], "cinder/cinder-volume": ["cinder"],
+             "cinder/cinder-backup": ["cinder", "cinder-backup"]}
+    keyrings = [(folder, user) for folder, names in users.items() for user in names]
+    lab.option("external", enable_ceph=False, enable_ceph_rgw=False)
+    for folder in users:
+        lab.write(f"config/{folder}/ceph.conf", conf)
+    text = lab.kolla("deploy", code=2)
+    expect("service nova-libvirt needs a file" in text and "*.keyring, and there is none" in text, f"it says:\n{text}")
+    for folder, user in keyrings:
+        lab.write(f"config/{folder}/ceph.client.{user}.keyring", ask("auth", "get", f"client.{user}"))
+    lab.kolla("deploy")
+    image = volumes.api.demo()["image"]["id"]
+    volume = volumes.volume("external", imageRef=image)
+    with volumes.server("external", volume, f"#!/bin/sh\n{READ}\n") as server:
+        volumes.says(server, r"guest: data (\w{64})")
+    volumes.delete("volume", volume)
+    end = lab.events("deploy")[-1]["summary"]
+    expect((end["changed"], end["failed"]) == (0, 0), f"the same deploy again: {end}")
+    for folder in users:
+        lab.write(f"config/{folder}/ceph.conf", None)
+    for folder, user in keyrings:
+        lab.write(f"config/{folder}/ceph.client.{user}.keyring", None)
+    lab.option("external")
+    lab.kolla("deploy")
+
+
 def test_osd_killed(lab, load):
     """an OSD dies under a server that writes"""
     with load.during("an OSD killed", 30):
