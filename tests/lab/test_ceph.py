@@ -1,6 +1,7 @@
 """Ceph alone: three monitors, two managers and six OSDs on three hosts, under a client that compares what it reads."""
 
 import json
+import os
 import subprocess
 import time
 
@@ -15,6 +16,8 @@ POOLS = [
     {"name": "scratch", "application": "rbd", "size": 2, "min_size": 1, "autoscale": "warn"},
 ]
 MEANT = "--yes-i-really-really-mean-it"
+# At how many moments the program is killed, in each of two tests.
+KILLS = int(os.environ.get("KOLLA_TEST_KILLS", "4"))
 # Holds an image open, as a server of a cloud does, until a file says that it is enough.
 HOLDER = """
 import os, rados, rbd, time
@@ -387,3 +390,42 @@ def test_disks(lab, device):
     done(lab, "osd-remove", f"osd={number}")
     healthy(lab)
     converged(lab)
+
+
+def test_killed_replacement(lab):
+    """kill -9 of the program at random moments of a disk's replacement: run again, it comes to its end, no data lost"""
+    disks = view(lab, "disks")
+    number = next(osd for osd, row in disks.items() if (row["host"], row["disk"]) == ("control02", "b"))
+
+    def killed(longest, *words):
+        """Killed at a random moment, then run again."""
+        say(f"kolla {' '.join(words)}: {lab.killed(longest, *words)}")
+        lab.kolla(*words, quiet=True)
+
+    with Writer(lab, "control01") as writer:
+        for _ in range(KILLS):
+            killed(8, "do", "ceph", "osd-out", f"osd={number}")
+            lab.write("host_vars/control02.yml", f"ceph_osd_devices: {json.dumps(DISKS[:1])}\n")
+            killed(8, "deploy", "--prune")
+            lab.engine("control02", "/volumes/ceph_osd_b", method="DELETE")
+            killed(3, "do", "ceph", "osd-remove", f"osd={number}")
+            lab.write("host_vars/control02.yml", None)
+            killed(10, "deploy")
+            disks = view(lab, "disks")
+            number = next(osd for osd, row in disks.items() if (row["host"], row["disk"]) == ("control02", "b"))
+            healthy(lab)
+    writer.judge(f"a disk replaced {KILLS} times", 30, 5)
+    converged(lab)
+
+
+def test_killed_deploy(lab):
+    """kill -9 of the program at random moments of a first deployment: run again, it comes to its end"""
+    longest = 0
+    for _ in range(KILLS + 1):
+        lab.kolla("destroy", "--tags", "ceph", "--abort", MEANT)
+        if longest:
+            say(f"kolla deploy: {lab.killed(longest, 'deploy')}")
+        lab.kolla("deploy")
+        longest = longest or lab.took
+        healthy(lab)
+        converged(lab)

@@ -267,7 +267,7 @@ def test_objects(lab, volumes):
 
 
 def test_external(lab, volumes):
-    """the same Ceph as one of somebody else, by its files in config/; what is missing is told before anything changes"""
+    """the same Ceph as that of somebody else, by files in config/; what is missing is told before anything changes"""
     def ask(*words):
         return lab.kolla("exec", "control01", "ceph_mon", "--", "ceph", *words, quiet=True)
 
