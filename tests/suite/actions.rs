@@ -112,7 +112,8 @@ fn a_message_queue_is_reset_on_all_members_from_one_of_them() {
     let call = Call { role: "rabbitmq".into(), action: "reset-state".into(), ..Call::default() };
     let plan = folder.input(|input| Plan::action(input, &call)).unwrap();
     // A run takes the first one of those whose containers run.
-    let [Some(Op::Action(action)), _, _] = plan.nodes.iter().map(|node| node.op.as_ref()).collect::<Vec<_>>()[..] else {
+    let [Some(Op::Action(action)), _, _] = plan.nodes.iter().map(|node| node.op.as_ref()).collect::<Vec<_>>()[..]
+    else {
         panic!("{:?}", plan.nodes)
     };
     let members = action.command.last().unwrap();

@@ -27,7 +27,9 @@ impl Folder {
         let names: String = std::fs::read_to_string(repository("etc/passwords.yml")).unwrap();
         let mut filled = String::new();
         for line in names.lines().filter(|line| line.ends_with(':') && !line.starts_with('#')) {
-            let _ = writeln!(filled, "{line} secret");
+            let value =
+                if line.starts_with("ceph_cluster_fsid") { "00000000-0000-4000-8000-000000000001" } else { "secret" };
+            let _ = writeln!(filled, "{line} {value}");
         }
         folder.write("inventory", inventory);
         folder.write("globals.yml", "kolla_internal_vip_address: 10.0.0.100\nenable_openstack_core: false\n");

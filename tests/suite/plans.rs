@@ -163,7 +163,7 @@ fn the_graph_of_the_built_in_roles_is_the_reviewed_one() {
 /// Those that are off by default.
 #[test]
 fn the_graph_of_optional_roles_is_the_reviewed_one() {
-    let folder = Folder::new(INVENTORY);
+    let folder = Folder::new(&format!("{INVENTORY}[storage]\ncontrol[01:03]\n"));
     let optional = ["ceph", "ceph-rgw", "cinder", "etcd", "zookeeper"];
     let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap()
         + "ceph_osd_devices: [{ name: a, device: /dev/sdb }]\nceph_pools: [{ name: vms, application: rbd }]\ncinder_backend_ceph: true\nenable_keystone: true\n";
@@ -173,6 +173,23 @@ fn the_graph_of_optional_roles_is_the_reviewed_one() {
     );
     let plan = folder.plan().unwrap();
     reviewed("optional.txt", &optional.map(|role| of_role(&plan, role)).concat());
+}
+
+/// What works, and not as well as it looks.
+#[test]
+fn a_ceph_that_survives_less_than_it_could_is_a_warning() {
+    let warned = |inventory: &str, globals: &str| {
+        let folder = Folder::new(inventory);
+        let before = std::fs::read_to_string(folder.path("globals.yml")).unwrap();
+        let disks = "enable_ceph: true\nceph_osd_devices: [{ name: a, device: /dev/sdb }]\n";
+        folder.write("globals.yml", &format!("{before}{disks}{globals}"));
+        folder.plan().unwrap().doubts.into_iter().map(|doubt| doubt.message).collect::<Vec<_>>().join("\n")
+    };
+    let all = format!("{INVENTORY}[storage]\ncontrol[01:03]\n");
+    assert_eq!(warned(&all, ""), "");
+    assert!(warned(&all, "ceph_pool_size: 4\n").contains("each object lacks one"));
+    let two = format!("{all}[ceph-mon]\ncontrol[01:02]\n");
+    assert!(warned(&two, "").contains("an even number of monitors"));
 }
 
 /// `KOLLA_BLESS=1` writes the graph as it is now; read what changed in it.
