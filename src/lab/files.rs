@@ -202,8 +202,11 @@ enable_ceph_rgw: true
 
 /// Sparse files: they take what is written.
 fn disks(number: u16) -> String {
-    let lines = (1..=number).map(|disk| format!("  - {{ name: disk{disk}, file: 10G }}\n")).collect::<String>();
-    if lines.is_empty() { lines } else { format!("\n# Files in place of disks.\nceph_osd_devices:\n{lines}") }
+    let lines: Vec<String> = (1..=number).map(|disk| format!("  - {{ name: disk{disk}, file: 10G }}\n")).collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("\n# Files in place of disks.\nceph_osd_devices:\n{}", lines.concat())
 }
 
 fn ssh_config(lab: &Lab) -> String {
