@@ -67,7 +67,7 @@ fn genpwd_adds_what_a_file_of_kolla_ansible_lacks() {
         text.starts_with("---\ndatabase_password: a\nkeystone_admin_password: b\nkeystone_fernet_secret: "),
         "{text}"
     );
-    assert_eq!((text.lines().count(), genpwd(&file, &VaultKeys::default(), false).unwrap()), (13, 0));
+    assert_eq!((text.lines().count(), genpwd(&file, &VaultKeys::default(), false).unwrap()), (14, 0));
     // A file of something else stays as it is.
     fs::write(&file, "my_password: a\n").unwrap();
     assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 0);
