@@ -1,5 +1,7 @@
 //! From nothing to a cloud on this machine. Its steps are commands that the operator has, too; here is what only it does.
 
+use std::num::NonZero;
+
 use super::build::{guest_file, needed};
 use super::lab::{self, Which};
 use super::{App, Loaded, demo, registry};
@@ -39,6 +41,12 @@ pub fn options(app: &App, request: &Request) -> Options {
     options.hosts = request.hosts.into();
     options.computes = request.computes.into();
     options
+}
+
+/// Operations at the same time that this machine's processors keep up with.
+pub fn forks() -> u16 {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    u16::try_from(processors.saturating_mul(8)).unwrap_or(u16::MAX)
 }
 
 /// What would be installed on this machine.

@@ -52,7 +52,12 @@ impl Quickstart {
         up(at, &app::registry::registry(&at.app, which.registry_port), which.mirror.as_deref()).await?;
         let lab = app::lab::up(&at.app, &options, &|line| at.screen.err(line)).await?;
         let folder = options.state_dir;
-        let inner = |command: &str| at.elsewhere(folder.clone(), command);
+        let inner = |command: &str| {
+            let mut inner = at.elsewhere(folder.clone(), command);
+            // The hosts share this machine's processors: more that starts at once only takes longer to be ready.
+            inner.app.options.forks.get_or_insert_with(quickstart::forks);
+            inner
+        };
         let client = quickstart::build(&inner("build").app, &request, &|event| told(at, event)).await?;
         let check = at.global.check;
         let mut last = Summary::default();

@@ -106,9 +106,9 @@ pub(super) fn write_all(lab: &Lab, options: &Options, host_keys: &[String]) -> R
 fn inventory(lab: &Lab) -> String {
     let mut text = format!("# Hosts of the lab `{}`. Written by `kolla lab up`; a later `up` rewrites it.\n", lab.name);
     let key = lab.files.key.display();
-    let computes = lab.hosts.iter().any(|host| host.name.starts_with("compute"));
+    let computes = lab.hosts.iter().any(LabHost::computes_only);
     let is_control = |host: &&LabHost| host.name.starts_with("control");
-    let is_compute = |host: &&LabHost| !computes || host.name.starts_with("compute");
+    let is_compute = |host: &&LabHost| !computes || host.computes_only();
     let mut told: Vec<&str> = Vec::new();
     for group in ["control", "network", "compute", "monitoring", "storage"] {
         let _ = writeln!(text, "\n[{group}]");

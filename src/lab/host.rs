@@ -25,6 +25,9 @@ const ADDRESS: &str = "kolla.lab.address";
 /// Label with the address on the external network.
 const EXTERNAL: &str = "kolla.lab.external";
 
+/// What the names of hosts that only compute begin with.
+pub(super) const COMPUTE: &str = "compute";
+
 /// The folder that all hosts share.
 pub(super) const SHARED: &str = "/srv/shared";
 
@@ -47,6 +50,10 @@ pub struct LabHost {
 impl LabHost {
     pub(super) fn new(lab: &str, name: &str, address: Ipv4Addr, external_address: Ipv4Addr) -> Self {
         Self { name: name.to_owned(), address, external_address, container: format!("kolla-lab-{lab}-{name}") }
+    }
+
+    pub(super) fn computes_only(&self) -> bool {
+        self.name.starts_with(COMPUTE)
     }
 
     /// Where tunnels of guests' networks end: no other network of the machine is likely to have such an address.
@@ -83,7 +90,8 @@ pub(super) struct Making<'a> {
     pub(super) image: &'a str,
     pub(super) apt: &'a Apt,
     pub(super) gateway: Ipv4Addr,
-    pub(super) memory_mib: u64,
+    /// A host's limit.
+    pub(super) memory_mib: &'a (dyn Fn(&LabHost) -> u64 + Sync),
 }
 
 /// Creates a host's container, attached and furnished, not started.
@@ -144,7 +152,7 @@ fn body(host: &LabHost, making: &Making<'_>, capabilities: Vec<String>) -> Conta
         readonly_paths: Some(Vec::new()),
         device_cgroup_rules: Some(vec!["a *:* rwm".into()]),
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
-        memory: i64::try_from(making.memory_mib << 20).ok(),
+        memory: i64::try_from((making.memory_mib)(host) << 20).ok(),
         pids_limit: Some(-1),
         shm_size: Some(512 << 20),
         // No limit of open files is asked for: one above the engine's own hard limit would keep the host from starting.

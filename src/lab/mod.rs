@@ -27,6 +27,7 @@ pub use preflight::{Lack, Preflight, preflight};
 use crate::error::{Error, Kind, Result, nearest, numbered};
 use crate::host::apt::{self, Apt};
 use engine::Engine;
+use host::COMPUTE;
 use network::Role;
 
 /// What a lab is to be.
@@ -46,7 +47,8 @@ pub struct Options {
     pub internal: Option<Ipv4Net>,
     /// Subnet for the outside, likewise.
     pub external: Option<Ipv4Net>,
-    /// Memory limit of a host in MiB; without one, an equal share of 85 % of the machine's, and at least 1.5 GiB.
+    /// Memory limit of a host in MiB; without one, a share of 85 % of the machine's, and at least 1.5 GiB: a controller
+    /// has twice as much as a host that only computes.
     pub memory_mib: Option<u64>,
     /// Address of a Debian archive; without one, where this machine's own packages come from.
     pub mirror: Option<String>,
@@ -191,7 +193,7 @@ pub async fn up(options: &Options, say: &(dyn Fn(&str) + Sync)) -> Result<Lab> {
             image: &image::reference(),
             apt: &apt,
             gateway: network::gateway(internal),
-            memory_mib: options.memory_mib.unwrap_or_else(|| memory_share(options)),
+            memory_mib: &|host| options.memory_mib.unwrap_or_else(|| memory_share(options, host.computes_only())),
         };
         let (count, name) = (numbered(missing.len(), "host"), &options.name);
         say(&format!("lab {name}: creating {count}, internal network {internal}, external {external}"));
@@ -351,7 +353,7 @@ fn planned(options: &Options, internal: Ipv4Net, external: Ipv4Net) -> Vec<LabHo
         LabHost::new(&options.name, &format!("{kind}{number:02}"), internal, external)
     };
     let controls = (1..=options.hosts).map(|number| host("control", number, 10));
-    controls.chain((1..=options.computes).map(|number| host("compute", number, 100))).collect()
+    controls.chain((1..=options.computes).map(|number| host(COMPUTE, number, 100))).collect()
 }
 
 async fn build_image(engine: &Engine, apt: &Apt, installs: &[String], say: &(dyn Fn(&str) + Sync)) -> Result<()> {
@@ -390,13 +392,13 @@ async fn status_of(engine: &Engine, host: LabHost, state: State) -> Result<HostS
     Ok(HostStatus { host, state, uptime, engine: version })
 }
 
-/// An equal share for each host of 85 % of this machine's memory: programs in it size themselves by the limit.
-fn memory_share(options: &Options) -> u64 {
+/// A host's share of 85 % of this machine's memory: programs in it size themselves by the limit.
+fn memory_share(options: &Options, computes_only: bool) -> u64 {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().split(' ').next()?.parse().ok());
     let total_mib: u64 = total.unwrap_or(8 << 20_u64) >> 10;
-    let hosts = u64::from(options.hosts + options.computes).max(1);
-    (total_mib * 85 / 100 / hosts).max(1536)
+    let shares = u64::from(2 * options.hosts + options.computes).max(1);
+    (total_mib * 85 / 100 * if computes_only { 1 } else { 2 } / shares).max(1536)
 }
 
 #[cfg(test)]
