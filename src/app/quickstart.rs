@@ -46,7 +46,7 @@ pub fn options(app: &App, request: &Request) -> Options {
 /// Operations at the same time that this machine's processors keep up with.
 pub fn forks() -> u16 {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    u16::try_from(processors.saturating_mul(8)).unwrap_or(u16::MAX)
+    u16::try_from(processors.saturating_mul(4)).unwrap_or(u16::MAX)
 }
 
 /// What would be installed on this machine.

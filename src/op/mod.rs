@@ -27,6 +27,7 @@ pub mod packages;
 pub mod probe;
 mod receipt;
 mod registry;
+pub mod resources;
 mod retry;
 pub mod sql;
 pub mod sysctl;
@@ -248,6 +249,8 @@ operations! {
     Action(action::Action) in Action,
     /// What Keystone is to know of a service.
     Catalog(catalog::Catalog) in Setting,
+    /// Objects that the API of a service is to have.
+    Resources(resources::Resources) in Setting,
     /// Something that must hold.
     Check(check::Check) in Check,
     /// The decision who starts a cluster.

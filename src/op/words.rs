@@ -2,7 +2,7 @@
 
 use super::check::Condition;
 use super::word::{Offer, Preparation, Step, Word, keys};
-use super::{catalog, check, database, exec, host_file, message_queue, packages, sysctl, task, unit};
+use super::{catalog, check, database, exec, host_file, message_queue, packages, resources, sysctl, task, unit};
 use crate::source::Key;
 
 /// What services offer to steps.
@@ -11,7 +11,8 @@ pub const OFFERS: [&Offer; 3] = [&database::OFFER, &message_queue::OFFER, &catal
 pub const OFFER_KEYS: [&Key; OFFERS.len()] = [&OFFERS[0].key, &OFFERS[1].key, &OFFERS[2].key];
 
 /// Kinds of steps.
-pub const STEPS: [&Word<Step>; 5] = [&database::STEP, &message_queue::STEP, &catalog::STEP, &task::STEP, &exec::STEP];
+pub const STEPS: [&Word<Step>; 6] =
+    [&database::STEP, &message_queue::STEP, &catalog::STEP, &resources::STEP, &task::STEP, &exec::STEP];
 /// Their keys.
 pub const STEP_KEYS: [&Key; STEPS.len()] = keys(&STEPS);
 

@@ -33,7 +33,7 @@ const SERVICES: &[(&[&str], &str)] = &[
     (&["control"], "zookeeper"),
     // And until 2020.
     (&["control"], "ceph"),
-    (&["ceph"], "ceph-mon ceph-mgr ceph-rgw"),
+    (&["ceph"], "ceph-mon ceph-mgr ceph-mds ceph-rgw"),
     (&["storage"], "ceph-osd"),
     (
         &["monitoring"],

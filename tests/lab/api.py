@@ -44,7 +44,8 @@ class Api:
         self.login()
 
     def request(self, url, body=None, method=None):
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        headers = {"Content-Type": "application/json", "Accept": "application/json",
+                   "X-OpenStack-Manila-API-Version": "2.60"}
         if self.token:
             headers["X-Auth-Token"] = self.token
         data = None if body is None else json.dumps(body).encode()

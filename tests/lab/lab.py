@@ -255,6 +255,10 @@ class Lab:
         text = pathlib.Path(self.site, "inventory").read_text(encoding="utf-8")
         return re.search(rf"^{host} ansible_host=(\S+)", text, re.MULTILINE).group(1)
 
+    def outside(self, host):
+        """A host's address on the external network."""
+        return re.search(r"inet ([\d.]+)/", self.on(host, "ip -o -4 addr show dev eth1")).group(1)
+
     def holder(self, address):
         """The host that holds an address."""
         for host in self.hosts:

@@ -322,6 +322,34 @@ def test_disk_replaced(lab):
     converged(lab)
 
 
+def test_power(lab):
+    """data move faster with more power, and the estimate of the time that is left holds"""
+    bench = ["rados", "-p", "volumes", "bench", "40", "write", "-b", "262144", "--no-cleanup"]
+    exec_in(lab, "control01", "ceph_mon", *bench)
+    number = next(osd for osd, row in view(lab, "disks").items() if (row["host"], row["disk"]) == ("control01", "a"))
+    took = {}
+    for power in 1, 11:
+        done(lab, "rebalance", f"power={power}")
+        seen, begin = [], time.monotonic()
+        with subprocess.Popen(lab.command("do", "ceph", "osd-out", f"osd={number}"), env=lab.environment,
+                              stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                now, rows = time.monotonic() - begin, view(lab, "operations")
+                left = [row["minutes"] for row in rows.values() if isinstance(row["minutes"], float | int)]
+                moved = [(row["done"], row["remaining"], row["rate"]) for row in rows.values() if row["minutes"] != "-"]
+                seen += [(now, max(left) * 60, moved)] if left else []
+        expect(process.returncode == 0, "the disk was not emptied")
+        took[power] = time.monotonic() - begin
+        for at, left, moved in seen:
+            say(f"power {power}, at {at:.1f} s: {left:.0f} s left, and it took {took[power] - at:.1f} s; {moved}")
+        expect(seen, "there was no estimate")
+        done(lab, "osd-in", f"osd={number}")
+        healthy(lab)
+    say(f"power 1: {took[1]:.1f} s, power 11: {took[11]:.1f} s, {took[1] / took[11]:.1f} times as long")
+    expect(took[1] > 2 * took[11], "the power makes no difference")
+    done(lab, "rebalance", "power=3")
+
+
 def test_monitor_replaced(lab):
     """a monitor whose data are lost joins the others again"""
     lab.kolla("stop", "--tags", "ceph", "--limit", "control03", "--yes-i-really-really-mean-it")

@@ -31,6 +31,22 @@ while :; do
     sleep 1
 done
 """
+# Mounts a share as a user; what is there is the same for all who may.
+SHARE = r"""#!/bin/sh
+modprobe ceph && mkdir /share
+if mount -t ceph {path} /share -o name={user},secret={key},mount_timeout=15; then
+    [ -e /share/data ] || { dd if=/dev/urandom of=/share/data bs=1M count=8 conv=fsync 2> /dev/null; }
+    say "share has $(sha256sum < /share/data | cut -c -64)"
+    size=0
+    while :; do
+        now=$(df -m /share | awk 'END { print $2 }')
+        [ "$now" = "$size" ] || say "share of $now MiB"
+        size=$now
+        sleep 1
+    done
+fi
+say "share not mounted"
+"""
 # Writes 4 KiB, flushes, reads them again, and an older block, too. A line every two seconds: times are in hundredths.
 LOAD = r"""#!/bin/sh
 now() { read -r up _ < /proc/uptime; echo "${up%.*}${up#*.}"; }
@@ -94,7 +110,8 @@ class Volumes:
         return took
 
     def volume(self, name, **more):
-        volume = self.post("/volumes", {"volume": {"name": name, "size": 1, **more}})["volume"]
+        body = {"name": name, "size": 1, "volume_type": "rbd-1", **more}
+        volume = self.post("/volumes", {"volume": body})["volume"]
         took = self.until("volume", volume, "available")
         say(f"volume {name} after {took:.0f} s")
         return volume
@@ -144,16 +161,27 @@ class Load:
 
     def more(self, number=20):
         """Waits for as many writes as that."""
-        before = max((line[1] for line in self.lines()), default=0)
-        wait_until("writes", 180, lambda: max((line[1] for line in self.lines()), default=0) > before + number, 1)
+        before = self.known()[-1][1]
+        wait_until("writes", 180, lambda: self.known()[-1][1] > before + number, 1)
+
+    def known(self):
+        """The lines, once they can be had."""
+        found = []
+
+        def asked():
+            found[:] = self.lines()
+            return found
+
+        wait_until("what the server says of its writes", 240, asked, 1)
+        return found
 
     @contextlib.contextmanager
     def during(self, what, longest):
         """It goes on through what is done; no write takes longer than so many seconds."""
-        begin = max((line[0] for line in self.lines()), default=0)
+        begin = self.known()[-1][0]
         yield
         self.more()
-        lines = [line for line in self.lines() if line[0] > begin]
+        lines = [line for line in self.known() if line[0] > begin]
         worst = max(line[4] for line in lines) / 100
         say(f"{what}: {lines[-1][1]} writes, {lines[-1][2]} errors, {lines[-1][3]} wrong, longest {worst:.2f} s")
         expect(lines[-1][2] == lines[-1][3] == 0, f"the server has seen errors: {lines[-1]}")
@@ -266,6 +294,99 @@ def test_objects(lab, volumes):
     api.delete("identity", f"{path}/{keys['access']}")
 
 
+class Shares:
+    """Manila, and servers that mount what it makes."""
+
+    def __init__(self, volumes):
+        self.volumes, self.api = volumes, volumes.api
+        self.api.login()
+
+    def get(self, path, **query):
+        return self.api.get("sharev2", f"/v2{path}", **query)
+
+    def act(self, share, **action):
+        return self.api.post("sharev2", f"/v2/shares/{share['id']}/action", action)
+
+    def until(self, share, state):
+        def now():
+            return self.get(f"/shares/{share['id']}")["share"]["status"]
+
+        took = wait_until(f"the share to be {state}", 120, lambda: now() == state or "error" in now(), 1)
+        expect(now() == state, f"the share is {now()}")
+        return took
+
+    def share(self, name):
+        body = {"name": name, "share_proto": "CEPHFS", "size": 1}
+        share = self.api.post("sharev2", "/v2/shares", {"share": body})["share"]
+        say(f"share {name} after {self.until(share, 'available'):.0f} s")
+        return share
+
+    def admit(self, share, user):
+        """The key of a user who may read and write."""
+        self.act(share, allow_access={"access_type": "cephx", "access_to": user, "access_level": "rw"})
+        rules = []
+
+        def active():
+            rules[:] = self.get("/share-access-rules", share_id=share["id"])["access_list"]
+            return all(rule["state"] == "active" and rule["access_key"] for rule in rules)
+
+        wait_until(f"access of {user}", 60, active, 1)
+        return next(rule["access_key"] for rule in rules if rule["access_to"] == user)
+
+    def path(self, share):
+        return self.get(f"/shares/{share['id']}/export_locations")["export_locations"][0]["path"]
+
+    def server(self, name, share, user, key):
+        script = SHARE.format(path=self.path(share), user=user, key=key)
+        return self.api.another(name, user_data=base64.b64encode(script.encode()).decode())
+
+    def delete(self, share):
+        self.api.delete("sharev2", f"/v2/shares/{share['id']}")
+        wait_until("the share's end", 120, lambda: share["id"] not in [
+            each["id"] for each in self.get("/shares")["shares"]], 1)
+
+
+@pytest.fixture
+def routed(lab, volumes):
+    """Servers reach Ceph: each host is its own next hop on the way to its address for storage."""
+    api = volumes.api
+    router = api.get("network", "/v2.0/routers", name="demo-router")["routers"][0]["id"]
+    hops = [{"destination": f"{lab.address(host)}/32", "nexthop": lab.outside(host)} for host in HOSTS]
+    api.put("network", f"/v2.0/routers/{router}", {"router": {"routes": hops}})
+    yield
+    api.put("network", f"/v2.0/routers/{router}", {"router": {"routes": []}})
+
+
+def test_shares(lab, volumes, routed):
+    """servers share files of a share, whose size grows under them; who is not let in sees none; stopping names them"""
+    lab.option("shares", enable_manila=True, enable_manila_backend_cephfs_native=True)
+    lab.kolla("deploy")
+    healthy(lab)
+    end = lab.events("deploy")[-1]["summary"]
+    expect((end["changed"], end["failed"]) == (0, 0), f"the same deploy again: {end}")
+    shares = Shares(volumes)
+    first, other = shares.share("first"), shares.share("other")
+    alice, bob = shares.admit(first, "alice"), shares.admit(other, "bob")
+    says = volumes.says
+    with shares.server("alice", first, "alice", alice) as server:
+        data = says(server, r"guest: share has (\w{64})")
+        says(server, "guest: share of (1024) MiB")
+        with shares.server("again", first, "alice", alice) as another:
+            expect(says(another, r"guest: share has (\w{64})") == data, "it has other data")
+        with shares.server("bob", first, "bob", bob) as another:
+            says(another, "guest: share (not mounted)")
+        with shares.server("bob", other, "bob", bob) as another:
+            expect(says(another, r"guest: share has (\w{64})") != data, "it is the same share")
+        shares.act(first, extend={"new_size": 2})
+        shares.until(first, "available")
+        says(server, "guest: share of (2048) MiB")
+        text = lab.kolla("status", "--tags", "ceph", quiet=True)
+        say(f"status:\n{text}")
+        expect("mount" in text and "client.alice" in text, "the mount is not among the clients")
+    for share in first, other:
+        shares.delete(share)
+
+
 def test_external(lab, volumes):
     """the same Ceph as that of somebody else, by files in config/; what is missing is told before anything changes"""
     def ask(*words):
@@ -331,10 +452,10 @@ def test_option(lab, load):
 def test_stop(lab, load):
     """Ceph is not stopped under a server, which is named; neither are two hosts of which data need one"""
     volume = load.volumes.api.server(load.server)["os-extended-volumes:volumes_attached"][0]["id"]
-    text = lab.kolla("stop", "--tags", "ceph", code=2)
+    text = lab.kolla("stop", "--tags", "ceph", "--cascade", code=2)
     say(text)
     expect(f"volume-{volume}" in text, "it does not name the volume")
-    text = lab.kolla("stop", "--tags", "ceph", "--limit", "control01,control02", code=2)
+    text = lab.kolla("stop", "--tags", "ceph", "--cascade", "--limit", "control01,control02", code=2)
     say(text)
     load.more()
 

@@ -120,7 +120,7 @@ fn what_others_name_is_read() {
     let folder = Folder::new(&[
         (
             "globals.yml",
-            "api_interface: '{{ my_interface }}'\nglance_tag: x\nglance_api_image_full: y\nenable_manila: '{{ my_wish }}'\n\
+            "api_interface: '{{ my_interface }}'\nglance_tag: x\nglance_api_image_full: y\nenable_magnum: '{{ my_wish }}'\n\
              my_wish: yes\nmy_unused: 1\nuses: '{{ my_helper }}'\nmy_helper: 2\nkolla_internal_vip_address: 10.0.0.9\n\
              nova_compute_dimensions: {}\nnova_extra_volumes: []\nopenvswitch_db_extra_volumes: []\n",
         ),
@@ -139,7 +139,7 @@ fn what_others_name_is_read() {
     assert_eq!(
         told,
         [
-            ("enable_manila", "refused"),
+            ("enable_magnum", "refused"),
             ("my_unused", "unread"),
             ("uses", "unread"),
             ("my_helper", "unread"),
@@ -154,9 +154,9 @@ fn strangers_are_told_once_with_their_places_the_most_telling_first() {
     let folder = Folder::new(&[
         (
             "globals.yml",
-            "mine: 1\ncinder_volume_group: vg\noctavia_amp_network:\n  name: x\nenable_manila: true\n\
+            "mine: 1\ncinder_volume_group: vg\noctavia_amp_network:\n  name: x\nenable_magnum: true\n\
              kolla_internal_vip_adress: 10.0.0.9\nfernet_token_expiry: 1\nenable_xtrabackup: true\nenable_designate: no\n\
-             kolla_internal_address: x\nenable_manla: true\n",
+             kolla_internal_address: x\nenable_magnm: true\n",
         ),
         ("host_vars/c1.yml", "mine: 2\nnova_console: novnc\nnova_safety_upgrade: yes\n"),
         ("host_vars/c2.yml", "mine: 3\nnova_safety_upgrade: yes\n"),
@@ -164,7 +164,7 @@ fn strangers_are_told_once_with_their_places_the_most_telling_first() {
     let unused = folder.unused(&[]);
     let misnamed = [
         "globals.yml:6: unknown variable `kolla_internal_vip_adress`; did you mean `kolla_internal_vip_address`?",
-        "globals.yml:11: unknown variable `enable_manla`; did you mean `enable_manila`? It is not supported here",
+        "globals.yml:11: unknown variable `enable_magnm`; did you mean `enable_magnum`? It is not supported here",
         "globals.yml:7: `fernet_token_expiry` is called `keystone_token_expiration` here",
         "globals.yml:10: `kolla_internal_address` is called `kolla_internal_vip_address` today",
     ];
@@ -183,7 +183,7 @@ fn strangers_are_told_once_with_their_places_the_most_telling_first() {
     assert_eq!(folder.strip(&unused.brief()), [&misnamed[..], &few].concat());
     assert_eq!(unused.each().len(), 8);
     let refused = [
-        "`enable_manila: true` asks for what is not supported here",
+        "`enable_magnum: true` asks for what is not supported here",
         "`enable_xtrabackup: true` asks for what is not supported here",
     ];
     let messages: Vec<String> = unused.refused().into_iter().map(|error| error.message).collect();
@@ -282,7 +282,7 @@ fn many_strangers_are_told_in_a_few_lines() {
 #[allow(clippy::disallowed_types)]
 fn validate_lists_them_for_programs_too() {
     let passwords = fs::read_to_string(repository("tests/cases/inputs/globals-not-a-flag/passwords.yml")).unwrap();
-    let globals = "kolla_internal_vip_address: 10.0.0.9\nenable_manila: no\nnova_safety_upgrade: true\nmine: 1\n\
+    let globals = "kolla_internal_vip_address: 10.0.0.9\nenable_magnum: no\nnova_safety_upgrade: true\nmine: 1\n\
                    network_interfce: eth0\nneutron_api_workers: 2\n";
     let folder = Folder::new(&[("globals.yml", globals), ("passwords.yml", &passwords)]);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_kolla"))
@@ -299,7 +299,7 @@ fn validate_lists_them_for_programs_too() {
         json!({"name": name, "state": state, "place": place, "more": 0, "topic": topic, "instead": instead})
     };
     let expected = json!([
-        row("enable_manila", "met", 2, Some("manila"), None),
+        row("enable_magnum", "met", 2, Some("magnum"), None),
         row("nova_safety_upgrade", "unsupported", 3, Some("nova"), None),
         row("mine", "unread", 4, None, None),
         row("network_interfce", "unknown", 5, None, Some("network_interface")),

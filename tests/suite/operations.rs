@@ -381,6 +381,48 @@ async fn keystone_learns_what_changed_and_nothing_twice() {
     assert_eq!(keystone.granted.len(), 2);
 }
 
+/// What an administrator made, changed or removed is the administrator's.
+#[tokio::test(start_paused = true)]
+async fn an_object_of_an_api_is_made_once_and_left_as_it_is() {
+    let fake = Fake::new("control01");
+    teach(&fake);
+    let api = super::world::keystone(&fake);
+    fake.world().publish("reg/db:1", "v1");
+    let site = Site { fakes: IndexMap::from([("control01".to_owned(), fake)]), ..Site::default() };
+    site.me().machine().pull("reg/db:1", None, &|_, _| {}).await.unwrap();
+    let types = || api.lock().unwrap().objects.get("types").cloned().unwrap_or_default();
+    api.lock().unwrap().objects.insert("types".into(), vec![serde_json::json!({ "name": "own", "id": "1" })]);
+    let base = serde_json::json!({
+        "kind": "container", "role": "db", "service": "db", "ready": { "ask": "running", "within": 5 },
+        "spec": { "name": "mariadb", "image": "reg/db:1" },
+    });
+    let wanted = |names: &[&str]| {
+        let are: Vec<Value> = names.iter().map(|name| serde_json::json!({ "name": name, "speed": 1 })).collect();
+        serde_json::json!({
+            "kind": "resources", "service_type": "volumev3", "path": "/types", "look": "/types", "object": "volume_type",
+            "are": are, "sql": { "container": "mariadb", "argv": ["mariadb"] },
+            "identity": {
+                "address": "10.0.0.250", "port": 5000, "user": "admin", "project": "admin", "region": "RegionOne",
+            },
+        })
+    };
+    for (value, found) in [
+        (base, vec!["own"]),
+        (wanted(&["own", "fast"]), vec!["own", "fast"]),
+        (wanted(&["own", "fast", "slow"]), vec!["own", "fast", "slow"]),
+    ] {
+        let op: Op = serde_json::from_value(value).unwrap();
+        let at = site.view(&op).await;
+        let diff = op.operation().diff(&at).await.unwrap();
+        site.apply(&op, &diff, &at).await.unwrap();
+        assert_eq!(types().iter().map(|each| each["name"].as_str().unwrap()).collect::<Vec<_>>(), found);
+        // Also when it is gone.
+        api.lock().unwrap().objects.get_mut("types").unwrap().retain(|each| each["name"] != "slow");
+        assert!(matches!(site.diff(&op).await.unwrap(), Diff::Same(_)));
+    }
+    assert_eq!(types()[0].get("speed"), None);
+}
+
 /// Listing all of its users would be more than is taken of one answer.
 #[tokio::test(start_paused = true)]
 async fn a_message_queue_of_a_large_cloud_is_asked_for_the_one_user() {

@@ -427,8 +427,8 @@ fn files_that_only_kolla_ansible_reads_are_told_with_the_reason() {
         ("nova/nova-libvirt/cacert.pem", "libvirt opens no port here, so it needs no keys"),
         ("neutron/fwaas_driver.ini", "this agent or extension of Neutron is not supported"),
         ("vmware_ca", "VMware is not supported"),
-        ("manila.conf", "there is no role `manila`"),
-        ("manila/manila-share.conf", "there is no role `manila`"),
+        ("magnum.conf", "there is no role `magnum`"),
+        ("magnum/magnum-conductor.conf", "there is no role `magnum`"),
     ] {
         folder.write(&format!("config/{path}"), "");
         assert_eq!(unread(&folder), [format!("nothing reads config/{path}: {why}")]);

@@ -164,9 +164,9 @@ fn the_graph_of_the_built_in_roles_is_the_reviewed_one() {
 #[test]
 fn the_graph_of_optional_roles_is_the_reviewed_one() {
     let folder = Folder::new(&format!("{INVENTORY}[storage]\ncontrol[01:03]\n"));
-    let optional = ["ceph", "ceph-rgw", "cinder", "etcd", "zookeeper"];
+    let optional = ["ceph", "ceph-rgw", "cinder", "etcd", "manila", "zookeeper"];
     let globals = std::fs::read_to_string(folder.path("globals.yml")).unwrap()
-        + "ceph_osd_devices: [{ name: a, device: /dev/sdb }]\nceph_pools: [{ name: vms, application: rbd }]\ncinder_backend_ceph: true\nenable_keystone: true\n";
+        + "ceph_osd_devices: [{ name: a, device: /dev/sdb }]\nceph_pools: [{ name: vms, application: rbd }]\ncinder_backend_ceph: true\nenable_manila_backend_cephfs_native: true\nenable_keystone: true\n";
     folder.write(
         "globals.yml",
         &optional.iter().fold(globals, |text, role| text + &format!("enable_{}: true\n", role.replace('-', "_"))),

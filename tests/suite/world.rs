@@ -268,7 +268,12 @@ impl Keystone {
         let path = ask.path.trim_start_matches("/v3/");
         if path == "auth/tokens" {
             let headers = BTreeMap::from([("x-subject-token".to_owned(), "token".to_owned())]);
-            return HttpAnswer { status: 201, headers, body: Vec::new() };
+            // Another service, whose objects are with those of Keystone.
+            let endpoint =
+                json!({ "interface": "internal", "region_id": "RegionOne", "url": "http://10.0.0.250:5000/v3" });
+            let catalog = json!([{ "type": "volumev3", "name": "cinderv3", "endpoints": [endpoint] }]);
+            let body = json!({ "token": { "project": { "id": "p" }, "catalog": catalog } }).to_string().into_bytes();
+            return HttpAnswer { status: 201, headers, body };
         }
         if !ask.headers.contains(&("x-auth-token".into(), "token".into())) {
             return json(401, Value::Null);

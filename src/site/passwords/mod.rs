@@ -31,9 +31,11 @@ const CEPHX: &[&str] = &[
     "ceph_admin_key",
     "ceph_bootstrap_mgr_key",
     "ceph_bootstrap_osd_key",
+    "ceph_bootstrap_mds_key",
     "ceph_glance_key",
     "ceph_cinder_key",
     "ceph_cinder_backup_key",
+    "ceph_manila_key",
     "ceph_rgw_key",
 ];
 

@@ -60,14 +60,14 @@ fn genpwd_adds_what_a_file_of_kolla_ansible_lacks() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("passwords.yml");
     fs::write(&file, "---\ndatabase_password: a\nkeystone_admin_password: b").unwrap();
-    assert_eq!(genpwd(&file, &VaultKeys::default(), true).unwrap(), 11);
-    assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 11);
+    assert_eq!(genpwd(&file, &VaultKeys::default(), true).unwrap(), 13);
+    assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 13);
     let text = fs::read_to_string(&file).unwrap();
     assert!(
         text.starts_with("---\ndatabase_password: a\nkeystone_admin_password: b\nkeystone_fernet_secret: "),
         "{text}"
     );
-    assert_eq!((text.lines().count(), genpwd(&file, &VaultKeys::default(), false).unwrap()), (14, 0));
+    assert_eq!((text.lines().count(), genpwd(&file, &VaultKeys::default(), false).unwrap()), (16, 0));
     // A file of something else stays as it is.
     fs::write(&file, "my_password: a\n").unwrap();
     assert_eq!(genpwd(&file, &VaultKeys::default(), false).unwrap(), 0);

@@ -41,7 +41,7 @@ fn the_example_inventories_and_passwords_load() {
         for file in ["globals.yml", "passwords.yml"] {
             folder.write(file, &fs::read_to_string(repository().join("etc").join(file)).unwrap());
         }
-        assert_eq!(genpwd(&folder.path("passwords.yml"), &VaultKeys::default(), false).unwrap(), 39);
+        assert_eq!(genpwd(&folder.path("passwords.yml"), &VaultKeys::default(), false).unwrap(), 43);
         let site = folder.load();
         assert!(site.warnings().is_empty(), "{:?}", site.warnings());
         assert!(!site.group("mariadb").is_empty() && !site.group("loadbalancer").is_empty());
