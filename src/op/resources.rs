@@ -52,8 +52,8 @@ fn resolve(node: &Node, context: &mut StepContext<'_, '_>) -> Op {
     let [service_type, path, look] = ["type", "path", "look"].map(|key| values.text_at(&mut fields, key));
     let object = fields.text("kind").unwrap_or_default();
     let mut are = Vec::new();
-    if let Some(node) = fields.take("are") {
-        match serde_json::to_value(values.value(node)) {
+    if let Some((node, value)) = fields.take("are").and_then(|node| Some((node, values.some_value(node)?))) {
+        match serde_json::to_value(value) {
             Ok(Value::Array(list)) if list.iter().all(|each| each["name"].is_string()) => are = list,
             _ => values.fail(node, "this is no list of mappings with a `name`"),
         }
@@ -85,7 +85,7 @@ pub struct Resources {
 
 impl Resources {
     fn step(&self) -> String {
-        format!("resources {}", self.object)
+        format!("resources {} {}", self.service_type, self.object)
     }
 
     fn digest(&self) -> String {
@@ -121,11 +121,22 @@ impl Operation for Resources {
 
     async fn apply(&self, _diff: &Diff, at: &View, host: &Remote, _sink: &ProgressSink) -> Result<()> {
         let api = self.identity.log_in(host).await?.api(&self.service_type)?.patient();
-        let found = api.find(host, &self.look).await?;
-        let there: BTreeSet<&str> = found.iter().filter_map(|each| each["name"].as_str()).collect();
+        let there = async || -> Result<BTreeSet<String>> {
+            let found = api.find(host, &self.look).await?;
+            Ok(found.iter().filter_map(|each| each["name"].as_str().map(str::to_owned)).collect())
+        };
+        let before = there().await?;
         for wanted in &self.are {
-            if !wanted["name"].as_str().is_some_and(|name| there.contains(name)) {
-                api.send(host, "POST", &self.path, &Value::from_iter([(self.object.as_str(), wanted.clone())])).await?;
+            let name = wanted["name"].as_str().unwrap_or_default();
+            if before.contains(name) {
+                continue;
+            }
+            let body = Value::from_iter([(self.object.as_str(), wanted.clone())]);
+            if let Err(error) = api.send(host, "POST", &self.path, &body).await {
+                // Somebody made it at the same moment, or it was made and the answer got lost.
+                if !there().await?.contains(name) {
+                    return Err(error);
+                }
             }
         }
         self.sql.note(at, host, &self.step(), &self.digest()).await

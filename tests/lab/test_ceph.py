@@ -323,7 +323,7 @@ def test_disk_replaced(lab):
 
 
 def test_power(lab):
-    """data move faster with more power, and the estimate of the time that is left holds"""
+    """data move faster with more power, and what is left is estimated; how well is for who reads it"""
     bench = ["rados", "-p", "volumes", "bench", "40", "write", "-b", "262144", "--no-cleanup"]
     exec_in(lab, "control01", "ceph_mon", *bench)
     number = next(osd for osd, row in view(lab, "disks").items() if (row["host"], row["disk"]) == ("control01", "a"))

@@ -358,7 +358,7 @@ def routed(lab, volumes):
 
 
 def test_shares(lab, volumes, routed):
-    """servers share files of a share, whose size grows under them; who is not let in sees none; stopping names them"""
+    """servers share files of a share, whose size grows under them; who is not let in sees none; status names them"""
     lab.option("shares", enable_manila=True, enable_manila_backend_cephfs_native=True)
     lab.kolla("deploy")
     healthy(lab)

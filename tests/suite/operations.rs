@@ -387,6 +387,8 @@ async fn an_object_of_an_api_is_made_once_and_left_as_it_is() {
     let fake = Fake::new("control01");
     teach(&fake);
     let api = super::world::keystone(&fake);
+    // What was asked is done, and the answer does not come.
+    api.lock().unwrap().loses = true;
     fake.world().publish("reg/db:1", "v1");
     let site = Site { fakes: IndexMap::from([("control01".to_owned(), fake)]), ..Site::default() };
     site.me().machine().pull("reg/db:1", None, &|_, _| {}).await.unwrap();
